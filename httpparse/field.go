@@ -1,0 +1,256 @@
+package httpparse
+
+import "bytes"
+
+// A Span is a part of the caller's buffer, from Start up to, not including, End.
+type Span struct{ Start, End int32 }
+
+// In returns the span's bytes, a sub-slice of b.
+func (s Span) In(b []byte) []byte { return b[s.Start:s.End] }
+
+// Len is the span's length in bytes.
+func (s Span) Len() int { return int(s.End - s.Start) }
+
+// A Field is one field line (RFC 9112 section 5): it begins at Name.Start and ends, its CRLF included, at End.
+type Field struct {
+	Name, Value Span // the value without the white space around it
+	End         int32
+	Kind        Kind
+}
+
+// A Kind is a field name that the relay acts upon.
+type Kind uint8
+
+// The field names that are told apart; all others are KindOther.
+const (
+	KindOther Kind = iota
+	KindHost
+	KindOrigin
+	KindExpect
+	KindReferer
+	KindUpgrade
+	KindConnection
+	KindProxymap
+	KindContentLength
+	KindFetchSite
+	KindProxyConnection
+	KindTransferEncoding
+	KindTrailer
+	KindProxyAuthorization
+	numKinds
+)
+
+// kindNames are in lower case.
+var kindNames = [numKinds]string{
+	KindHost:               "host",
+	KindOrigin:             "origin",
+	KindExpect:             "expect",
+	KindReferer:            "referer",
+	KindUpgrade:            "upgrade",
+	KindConnection:         "connection",
+	KindProxymap:           "x-proxymap",
+	KindContentLength:      "content-length",
+	KindFetchSite:          "sec-fetch-site",
+	KindProxyConnection:    "proxy-connection",
+	KindTransferEncoding:   "transfer-encoding",
+	KindTrailer:            "trailer",
+	KindProxyAuthorization: "proxy-authorization",
+}
+
+// kindOf names the field. The length decides first, so most names cost no comparison.
+func kindOf(name []byte) Kind {
+	switch len(name) {
+	case 4:
+		return sameName(name, KindHost)
+	case 6:
+		return sameName(name, KindOrigin) | sameName(name, KindExpect)
+	case 7:
+		return sameName(name, KindReferer) | sameName(name, KindUpgrade) | sameName(name, KindTrailer)
+	case 10:
+		return sameName(name, KindConnection) | sameName(name, KindProxymap)
+	case 14:
+		return sameName(name, KindContentLength) | sameName(name, KindFetchSite)
+	case 16:
+		return sameName(name, KindProxyConnection)
+	case 17:
+		return sameName(name, KindTransferEncoding)
+	case 19:
+		return sameName(name, KindProxyAuthorization)
+	}
+	return KindOther
+}
+
+// sameName returns k if name is its name, else KindOther, which is 0: results of different names can be or-ed.
+func sameName(name []byte, k Kind) Kind {
+	if EqualFold(name, kindNames[k]) {
+		return k
+	}
+	return KindOther
+}
+
+// EqualFold reports whether b is lower, which must be ASCII in lower case, in any mix of cases.
+func EqualFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i := range b {
+		if toLower(b[i]) != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func toLower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
+}
+
+// Byte classes.
+const (
+	classToken  = 1 << iota // tchar, RFC 9110 section 5.6.2
+	classText               // HTAB, SP, VCHAR and obs-text: what a field value may hold, RFC 9110 section 5.5
+	classTarget             // VCHAR but "#", and obs-text, which browsers' users paste into paths: RFC 9112 section 3.2
+	classHost               // letters, digits, "-", ".", "_" and "~": what names of hosts are made of
+	classDigit
+)
+
+var classes = func() (t [256]uint8) {
+	for c := range 256 {
+		switch {
+		case c == '\t':
+			t[c] = classText
+		case c < ' ' || c == 0x7f:
+		case c == ' ':
+			t[c] = classText
+		case c == '#':
+			t[c] = classText
+		default:
+			t[c] = classText | classTarget
+		}
+	}
+	for _, c := range []byte("!#$%&'*+-.^_`|~") {
+		t[c] |= classToken
+	}
+	for _, c := range []byte("-._~") {
+		t[c] |= classHost
+	}
+	for c := '0'; c <= '9'; c++ {
+		t[c] |= classToken | classHost | classDigit
+	}
+	for c := 'a'; c <= 'z'; c++ {
+		t[c] |= classToken | classHost
+		t[c-0x20] |= classToken | classHost
+	}
+	return t
+}()
+
+// all reports whether every byte of b is of the class.
+func all(b []byte, class uint8) bool {
+	for _, c := range b {
+		if classes[c]&class == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// IsToken reports whether b is a token (RFC 9110 section 5.6.2).
+func IsToken(b []byte) bool { return len(b) > 0 && all(b, classToken) }
+
+// line returns the end of the line that begins at pos: before its CRLF. The line may hold any byte but CR and LF.
+func line(buf []byte, pos int) (end int, err error) {
+	n := bytes.IndexByte(buf[pos:], '\n')
+	if n < 0 {
+		return 0, partialLine(buf[pos:])
+	}
+	if n == 0 || buf[pos+n-1] != '\r' {
+		return 0, errBareLF // RFC 9112 section 2.2 lets a recipient accept it; those that do and those that do not disagree
+	}
+	return pos + n - 1, nil
+}
+
+// partialLine looks at the beginning of a line whose end has not come: other protocols are refused at their first bytes.
+func partialLine(b []byte) error {
+	if n := len(b); n > 0 && b[n-1] == '\r' {
+		b = b[:n-1]
+	}
+	if err := text(b); err != nil {
+		return err
+	}
+	return ErrNeedMore
+}
+
+// text checks that b holds no control characters but HTAB (RFC 9110 section 5.5, RFC 9112 section 2.2).
+func text(b []byte) error {
+	for _, c := range b {
+		if classes[c]&classText == 0 {
+			if c == '\r' {
+				return errBareCR
+			}
+			return errControl
+		}
+	}
+	return nil
+}
+
+// fieldLine parses the field line buf[pos:end], without its CRLF.
+//
+//	field-line = field-name ":" OWS field-value OWS
+func fieldLine(buf []byte, pos, end int) (f Field, err error) {
+	if c := buf[pos]; c == ' ' || c == '\t' {
+		return f, errFold // RFC 9112 section 5.2
+	}
+	i := pos
+	for i < end && classes[buf[i]]&classToken != 0 {
+		i++
+	}
+	if i == end || buf[i] != ':' || i == pos {
+		return f, badName(buf[i:end], i == pos)
+	}
+	start := i + 1
+	for start < end && isSpace(buf[start]) {
+		start++
+	}
+	stop := end
+	for stop > start && isSpace(buf[stop-1]) {
+		stop--
+	}
+	if err := text(buf[start:stop]); err != nil {
+		return f, err
+	}
+	f.Name = Span{int32(pos), int32(i)}
+	f.Value = Span{int32(start), int32(stop)}
+	f.End = int32(end + 2)
+	f.Kind = kindOf(buf[pos:i])
+	return f, nil
+}
+
+// badName says what is wrong with a field line whose name ends where rest begins.
+func badName(rest []byte, empty bool) error {
+	if err := text(rest); err != nil {
+		return err
+	}
+	switch {
+	case len(rest) == 0:
+		return errNoColon
+	case !empty && isSpace(rest[0]):
+		return errSpaceColon // RFC 9112 section 5.1
+	}
+	return errFieldName
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
+
+// trim returns b without the white space around it.
+func trim(b []byte) []byte {
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && isSpace(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}

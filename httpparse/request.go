@@ -1,0 +1,246 @@
+package httpparse
+
+import "bytes"
+
+// A Method is a request method that the relay acts upon; all others are MethodOther.
+type Method uint8
+
+// The methods that are told apart. They are case-sensitive (RFC 9110 section 9.1).
+const (
+	MethodOther Method = iota
+	MethodConnect
+	MethodGet
+	MethodHead
+	MethodOptions
+	MethodTrace
+	MethodPost
+)
+
+func methodOf(b []byte) Method {
+	switch string(b) {
+	case "CONNECT":
+		return MethodConnect
+	case "GET":
+		return MethodGet
+	case "HEAD":
+		return MethodHead
+	case "OPTIONS":
+		return MethodOptions
+	case "TRACE":
+		return MethodTrace
+	case "POST":
+		return MethodPost
+	}
+	return MethodOther
+}
+
+// A Request is a request head. Its zero value is ready for Parse; a Request can be used again and again.
+type Request struct {
+	head
+	Start      int // offset of the request line: empty lines may stand before it
+	Method     Method
+	MethodName Span
+	Target     Target
+	Host       Span // value of the Host field; Start 0 if there is none
+	LineEnd    int  // offset just behind the request line's CRLF: of the first field line, or of the empty line
+}
+
+// Parse parses the request head at the beginning of buf. It returns ErrNeedMore if buf holds only its beginning, or an
+// *Error.
+func (r *Request) Parse(buf []byte, lim Limits) error {
+	err := r.parse(buf, lim)
+	if err == ErrNeedMore {
+		if len(buf)-r.Start >= lim.Head {
+			return errHeadTooLarge
+		}
+		return err
+	}
+	if err == nil && r.End-r.Start > lim.Head {
+		return errHeadTooLarge
+	}
+	return err
+}
+
+func (r *Request) parse(buf []byte, lim Limits) error {
+	pos, err := emptyLines(buf)
+	r.Start = pos
+	if err != nil {
+		return err
+	}
+	end, err := line(buf, pos)
+	if err != nil {
+		if err == ErrNeedMore && len(buf)-pos > lim.Target+maxMethod {
+			return errTargetTooLong
+		}
+		return err
+	}
+	if err := r.requestLine(buf, pos, end, lim); err != nil {
+		return err
+	}
+	r.LineEnd = end + 2
+	if err := r.fields(buf, r.LineEnd); err != nil {
+		return err
+	}
+	if r.Method == MethodConnect && (r.chunked || r.length >= 0) {
+		return errConnectBody // RFC 9110 section 9.3.6: no defined meaning, so what follows is ambiguous
+	}
+	return r.checkHost(buf)
+}
+
+// emptyLines skips those before a request line (RFC 9112 section 2.2).
+func emptyLines(buf []byte) (pos int, err error) {
+	for n := 0; ; n++ {
+		rest := buf[pos:]
+		if len(rest) == 0 || len(rest) == 1 && rest[0] == '\r' {
+			return pos, ErrNeedMore
+		}
+		if rest[0] != '\r' || rest[1] != '\n' {
+			return pos, nil
+		}
+		if n == maxEmptyLines {
+			return pos, errEmptyLines
+		}
+		pos += 2
+	}
+}
+
+// requestLine parses buf[pos:end].
+//
+//	request-line = method SP request-target SP HTTP-version
+func (r *Request) requestLine(buf []byte, pos, end int, lim Limits) error {
+	b := buf[pos:end]
+	if err := text(b); err != nil {
+		return err
+	}
+	first := bytes.IndexByte(b, ' ')
+	last := bytes.LastIndexByte(b, ' ')
+	if first <= 0 || last == first || first > maxMethod || !all(b[:first], classToken) {
+		return errRequestLine
+	}
+	minor, err := version(b[last+1:], errRequestLine)
+	if err != nil {
+		return err
+	}
+	target := b[first+1 : last]
+	if len(target) > lim.Target {
+		return errTargetTooLong
+	}
+	r.Minor = minor
+	r.MethodName = Span{int32(pos), int32(pos + first)}
+	r.Method = methodOf(b[:first])
+	return r.Target.parse(target, pos+first+1, r.Method)
+}
+
+// checkHost finds the Host field: one and not more, none only in HTTP/1.0 (RFC 9112 section 3.2).
+func (r *Request) checkHost(buf []byte) error {
+	r.Host = Span{}
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if f.Kind != KindHost {
+			continue
+		}
+		if r.Host.Start != 0 {
+			return errHostRepeated
+		}
+		r.Host = f.Value
+		// An empty value is right where the target has no authority (RFC 9110 section 7.2).
+		if value := f.Value.In(buf); len(value) > 0 {
+			if _, _, err := SplitHost(value); err != nil {
+				return errHostValue
+			}
+		}
+	}
+	if r.Host.Start == 0 && r.Minor == 1 {
+		return errHostMissing
+	}
+	return nil
+}
+
+// Body tells how the request's content is framed (RFC 9112 section 6.3).
+func (r *Request) Body() Body {
+	switch {
+	case r.chunked:
+		return Body{Kind: BodyChunked}
+	case r.length > 0:
+		return Body{Kind: BodyLength, Length: r.length}
+	}
+	return Body{}
+}
+
+// Persists reports whether the client means to use the connection again (RFC 9112 section 9.3). Proxy-Connection is
+// what clients of old send to proxies in place of Connection.
+func (r *Request) Persists() bool {
+	if r.Options&(OptionClose|OptionProxyClose) != 0 {
+		return false
+	}
+	return r.Minor == 1 || r.Options&(OptionKeepAlive|OptionProxyKeepAlive) != 0
+}
+
+// ExpectsContinue reports whether the client waits for a 100 before it sends the content (RFC 9110 section 10.1.1). An
+// expectation in HTTP/1.0 does not count.
+func (r *Request) ExpectsContinue() bool { return r.expect && r.Minor == 1 }
+
+// Progress is how far an incomplete request head has been looked at, so that a client that sends it byte by byte costs
+// linear work. The zero value is at the beginning.
+type Progress struct {
+	line  int32 // offset of the first line that is not complete
+	seen  int32 // bytes looked at
+	lines int32 // complete lines but empty ones before the request line
+}
+
+// Next looks at what has been added to buf since the last call. It returns nil when the head is complete, to be parsed,
+// ErrNeedMore, or an *Error as soon as a line is wrong by itself.
+func (p *Progress) Next(buf []byte, lim Limits) error {
+	for {
+		n := bytes.IndexByte(buf[p.seen:], '\n')
+		if n < 0 {
+			return p.incomplete(buf, lim)
+		}
+		lf := int(p.seen) + n
+		start := int(p.line)
+		p.line, p.seen = int32(lf+1), int32(lf+1)
+		end, err := line(buf[:lf+1], start)
+		if err != nil {
+			return err
+		}
+		if end == start {
+			if p.lines > 0 {
+				return nil
+			}
+			continue // Parse counts them
+		}
+		if err := p.check(buf, start, end, lim); err != nil {
+			return err
+		}
+	}
+}
+
+// incomplete looks at the bytes since the last line end.
+func (p *Progress) incomplete(buf []byte, lim Limits) error {
+	// The byte before is looked at again: a CR is known to be bare only with its successor.
+	err := partialLine(buf[max(p.line, p.seen-1):])
+	p.seen = int32(len(buf))
+	switch {
+	case err != ErrNeedMore:
+		return err
+	case p.lines == 0 && len(buf)-int(p.line) > lim.Target+maxMethod:
+		return errTargetTooLong
+	case len(buf) >= lim.Head:
+		return errHeadTooLarge
+	}
+	return err
+}
+
+// check checks one complete line by itself.
+func (p *Progress) check(buf []byte, start, end int, lim Limits) error {
+	p.lines++
+	if p.lines == 1 {
+		var r Request
+		return r.requestLine(buf, start, end, lim)
+	}
+	if p.lines > MaxFields+1 {
+		return errTooManyFields
+	}
+	_, err := fieldLine(buf, start, end)
+	return err
+}

@@ -1,0 +1,80 @@
+package httpparse
+
+// A Response is a response head. Its zero value is ready for Parse; a Response can be used again and again.
+type Response struct {
+	head
+	Status  int // 100 to 999
+	LineEnd int // offset just behind the status line's CRLF
+}
+
+// Parse parses the response head at the beginning of buf. It returns ErrNeedMore if buf holds only its beginning, or an
+// *Error, whose status has no meaning here.
+func (r *Response) Parse(buf []byte, lim Limits) error {
+	err := r.parse(buf)
+	if err == ErrNeedMore && len(buf) >= lim.Head || err == nil && r.End > lim.Head {
+		return errHeadTooLarge
+	}
+	return err
+}
+
+func (r *Response) parse(buf []byte) error {
+	end, err := line(buf, 0)
+	if err != nil {
+		return err
+	}
+	if err := r.statusLine(buf[:end]); err != nil {
+		return err
+	}
+	r.LineEnd = end + 2
+	return r.fields(buf, r.LineEnd)
+}
+
+// statusLine parses the status line.
+//
+//	status-line = HTTP-version SP status-code SP [ reason-phrase ]
+//
+// The second space is forgiven where there is no reason-phrase: many servers leave it out, and nobody reads it otherwise.
+func (r *Response) statusLine(b []byte) error {
+	if err := text(b); err != nil {
+		return err
+	}
+	if len(b) < 12 || b[8] != ' ' || len(b) > 12 && b[12] != ' ' {
+		return errStatusLine
+	}
+	minor, err := version(b[:8], errStatusLine)
+	if err != nil {
+		return err
+	}
+	code, ok := decimal(b[9:12], 3)
+	if !ok || code < 100 {
+		return errStatusLine
+	}
+	r.Minor, r.Status = minor, int(code)
+	return nil
+}
+
+// Body tells how the content of a response to a request with that method is framed (RFC 9112 section 6.3). For a 2xx
+// to CONNECT it is none: what follows is the tunnel, whatever the fields say.
+func (r *Response) Body(to Method) Body {
+	switch {
+	case r.Status < 200, r.Status == 204, r.Status == 304, to == MethodHead,
+		to == MethodConnect && r.Status < 300:
+		return Body{}
+	case r.chunked:
+		return Body{Kind: BodyChunked}
+	case r.length > 0:
+		return Body{Kind: BodyLength, Length: r.length}
+	case r.length == 0:
+		return Body{}
+	}
+	return Body{Kind: BodyUntilClose}
+}
+
+// Persists reports whether the sender means to use the connection again (RFC 9112 section 9.3). Proxy-Connection has no
+// say in a response.
+func (r *Response) Persists() bool {
+	if r.Options&OptionClose != 0 {
+		return false
+	}
+	return r.Minor == 1 || r.Options&OptionKeepAlive != 0
+}

@@ -1,0 +1,179 @@
+package httpparse
+
+import (
+	"bytes"
+	"net/netip"
+	"unsafe"
+)
+
+// A Form is one of the four forms of request-target (RFC 9112 section 3.2).
+type Form uint8
+
+// The forms of a request-target.
+const (
+	OriginForm    Form = iota // "/path?query"
+	AbsoluteForm              // "http://host[:port][/path][?query]"
+	AuthorityForm             // "host:port", of CONNECT and nothing else
+	AsteriskForm              // "*", of OPTIONS and nothing else
+)
+
+// A Target is a request-target. Spans are empty where the form does not have the part.
+type Target struct {
+	Form      Form
+	All       Span
+	Authority Span   // host[:port] as it stands there
+	Host      Span   // a name or an IP address, without brackets
+	Port      uint16 // 80 if an absolute-form names none; 0 in origin-form and asterisk-form
+	Path      Span   // without the query; empty if an absolute-form has none
+	Query     Span   // without the "?"
+}
+
+var (
+	errTarget      = malformed("the request-target holds a character that is not allowed in one")
+	errTargetForm  = malformed("the request-target has none of the forms of RFC 9112 section 3.2")
+	errScheme      = malformed("the request-target's scheme is not http; https goes through CONNECT")
+	errUserinfo    = malformed("the request-target holds user information before the host")
+	errHost        = malformed("the request-target's host is neither a name nor an IP address")
+	errConnectForm = malformed("CONNECT needs host:port, with a port from 1 to 65535")
+	errPort        = malformed("the request-target's port is not a number from 1 to 65535")
+)
+
+// parse parses b, which stands at offset pos of the buffer.
+func (t *Target) parse(b []byte, pos int, m Method) error {
+	*t = Target{All: Span{int32(pos), int32(pos + len(b))}}
+	if len(b) == 0 || !all(b, classTarget) {
+		return errTarget
+	}
+	switch {
+	case m == MethodConnect:
+		return t.authority(b, pos)
+	case b[0] == '/':
+		t.path(b, 0)
+		return nil
+	case m == MethodOptions && string(b) == "*":
+		t.Form = AsteriskForm
+		return nil
+	}
+	return t.absolute(b, pos)
+}
+
+// authority parses an authority-form (RFC 9112 section 3.2.3).
+func (t *Target) authority(b []byte, pos int) error {
+	t.Form = AuthorityForm
+	host, port, err := SplitHost(b)
+	if err != nil {
+		return err
+	}
+	if port == 0 {
+		return errConnectForm // RFC 9110 section 9.3.6
+	}
+	t.Authority = t.All
+	t.Host = spanOf(b, host, pos)
+	t.Port = port
+	return nil
+}
+
+// absolute parses an absolute-form (RFC 9112 section 3.2.2) with the scheme http.
+func (t *Target) absolute(b []byte, pos int) error {
+	t.Form = AbsoluteForm
+	i := bytes.IndexByte(b, ':')
+	if i <= 0 || len(b) < i+3 || b[i+1] != '/' || b[i+2] != '/' {
+		return errTargetForm
+	}
+	if !EqualFold(b[:i], "http") {
+		return errScheme
+	}
+	start := i + 3
+	end := start
+	for end < len(b) && b[end] != '/' && b[end] != '?' {
+		end++
+	}
+	authority := b[start:end]
+	if bytes.IndexByte(authority, '@') >= 0 {
+		return errUserinfo // RFC 9110 section 4.2.4
+	}
+	host, port, err := SplitHost(authority)
+	if err != nil {
+		return err
+	}
+	if port == 0 {
+		port = 80
+	}
+	t.Authority = Span{int32(pos + start), int32(pos + end)}
+	t.Host = spanOf(b, host, pos)
+	t.Port = port
+	t.path(b, end)
+	return nil
+}
+
+// path splits b[from:], which is the end of the target, at the "?".
+func (t *Target) path(b []byte, from int) {
+	pos := int(t.All.Start)
+	end := len(b)
+	if q := bytes.IndexByte(b[from:], '?'); q >= 0 {
+		end = from + q
+		t.Query = Span{int32(pos + end + 1), t.All.End}
+	}
+	t.Path = Span{int32(pos + from), int32(pos + end)}
+}
+
+// spanOf returns where part, a sub-slice of b, stands if b begins at pos.
+func spanOf(b, part []byte, pos int) Span {
+	off := pos + cap(b) - cap(part)
+	return Span{int32(off), int32(off + len(part))}
+}
+
+// SplitHost splits host[:port] (RFC 3986 section 3.2). host is a sub-slice of b without brackets; port is 0 if there is
+// none, or an empty one. Names are letters, digits, "-", ".", "_" and "~": no name that resolves holds anything else, and
+// what holds a percent sign or another delimiter is read differently by different readers. An IPv6 address stands in
+// brackets and has no zone, which would mean an interface of the provider's machine.
+func SplitHost(b []byte) (host []byte, port uint16, err error) {
+	rest := b
+	if len(b) > 0 && b[0] == '[' {
+		end := bytes.IndexByte(b, ']')
+		if end < 0 {
+			return nil, 0, errHost
+		}
+		host, rest = b[1:end], b[end+1:]
+		if !isIPv6(host) {
+			return nil, 0, errHost
+		}
+	} else {
+		end := bytes.IndexByte(b, ':')
+		if end < 0 {
+			end = len(b)
+		}
+		host, rest = b[:end], b[end:]
+		if len(host) == 0 || len(host) > 255 || !all(host, classHost) {
+			return nil, 0, errHost
+		}
+	}
+	if len(rest) == 0 {
+		return host, 0, nil
+	}
+	if rest[0] != ':' {
+		return nil, 0, errHost
+	}
+	if len(rest) == 1 {
+		return host, 0, nil // RFC 3986 section 3.2.3: the same as none
+	}
+	port, ok := parsePort(rest[1:])
+	if !ok {
+		return nil, 0, errPort
+	}
+	return host, port, nil
+}
+
+func isIPv6(b []byte) bool {
+	if len(b) == 0 {
+		return false
+	}
+	a, err := netip.ParseAddr(unsafe.String(&b[0], len(b))) // the string does not outlive the call
+	return err == nil && a.Is6() && a.Zone() == ""
+}
+
+// parsePort reads 1 to 65535 without leading zeros.
+func parsePort(b []byte) (uint16, bool) {
+	n, ok := decimal(b, 5)
+	return uint16(n), ok && n > 0 && n <= 65535 && b[0] != '0'
+}
