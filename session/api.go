@@ -1,0 +1,296 @@
+package session
+
+import (
+	"bytes"
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/goccy/go-json"
+)
+
+// An API is how the Session API is reached on the ports of a mapping. The zero value is switched off.
+type API struct {
+	Enabled       bool
+	Domain        string // the virtual host that it answers for; empty: the port itself, asked without a proxy
+	RequireHeader bool   // new and reset need "X-Proxymap: 1", which no web page can send
+}
+
+// Owns reports whether host, without a port, is the API's domain.
+func (a *API) Owns(host []byte) bool {
+	return a.Enabled && a.Domain != "" && bytes.EqualFold(host, []byte(a.Domain))
+}
+
+// A Request is a call of the API. Nothing in it is kept.
+type Request struct {
+	Method, Path, Query []byte // Query without the "?"
+	Host                []byte // host[:port] that the request was made to: of an absolute-form target, else of the Host field
+	Direct              bool   // made to the port itself
+	Listen              netip.AddrPort
+
+	// Values of the fields Origin, Referer, Sec-Fetch-Site and X-Proxymap; nil: the field is not there.
+	Origin, Referer, FetchSite, Header []byte
+
+	Body []byte // at most MaxBody bytes
+}
+
+// MaxBody is the size in bytes of the largest body that a call may have.
+const MaxBody = 64 << 10
+
+// What bounds the parameters of one call.
+const (
+	maxParameters = 32
+	maxName       = 64  // bytes
+	maxValue      = 256 // bytes
+)
+
+// An Answer is what a call is answered with.
+type Answer struct {
+	Status      int    // 200, 400, 403, 404 or 405
+	Class       string // of an error: bad-request, forbidden, not-found or method-not-allowed
+	Fields      []byte // field lines, each with its CRLF
+	ContentType string
+	Body        []byte // JSON on 200, else a line that says what is wrong and what to do
+	Change      Change // made by the call: the answer waits until it holds
+}
+
+// Answer carries out a call at that moment and says how to answer it.
+func (a *API) Answer(slot *Slot, r *Request, now int64) Answer {
+	if r.Direct && !localHost(r.Host, r.Listen) {
+		return refusal(403, "forbidden", "the Host must be an IP address, localhost or the listen address, for any name could lead a web page here")
+	}
+	var call func(*Slot, *Request, int64) Answer
+	allow := "GET"
+	switch string(r.Path) {
+	case "/session/":
+		call = show
+	case "/session/new":
+		call, allow = renew, "GET, POST"
+	case "/session/reset":
+		call = reset
+	default:
+		return refusal(404, "not-found", "the Session API has /session/, /session/new and /session/reset")
+	}
+	if method := string(r.Method); method != "GET" && !(method == "POST" && allow != "GET") {
+		answer := refusal(405, "method-not-allowed", "allowed here: "+allow)
+		answer.Fields = append(answer.Fields, "Allow: "+allow+"\r\n"...)
+		return answer
+	}
+	if string(r.Path) != "/session/" {
+		if why := a.crossSite(r); why != "" {
+			return refusal(403, "forbidden", why)
+		}
+	}
+	return call(slot, r, now)
+}
+
+func show(slot *Slot, r *Request, now int64) Answer {
+	old := slot.Peek(now)
+	s := slot.Current(now)
+	answer := shown(s)
+	if s != old {
+		answer.Change = Change{New: s}
+	}
+	return answer
+}
+
+func renew(slot *Slot, r *Request, now int64) Answer {
+	params, err := parameters(r)
+	if err != nil {
+		return refusal(400, "bad-request", err.Error())
+	}
+	change, err := slot.Renew(now, params)
+	if err != nil {
+		return refusal(400, "bad-request", err.Error())
+	}
+	answer := shown(change.New)
+	answer.Change = change
+	return answer
+}
+
+func reset(slot *Slot, _ *Request, _ int64) Answer {
+	answer := success(struct {
+		Success bool `json:"success"`
+	}{true})
+	answer.Change = slot.Reset()
+	return answer
+}
+
+// timeFormat is that of an RFC 1123 date in GMT.
+const timeFormat = "Mon, 02 Jan 2006 15:04:05 GMT"
+
+// shown answers with a session; nil shows what there is to be seen where each connection is one.
+func shown(s *Session) Answer {
+	var body struct {
+		ID      *string         `json:"session_id"`
+		Expires *string         `json:"expires_at"`
+		Expired bool            `json:"expired"`
+		Time    float64         `json:"session_time"`
+		Given   json.RawMessage `json:"username_parameters,omitempty"`
+	}
+	if s == nil {
+		answer := success(body)
+		answer.Fields = append(answer.Fields, "X-Session-Time: 0\r\n"...)
+		return answer
+	}
+	expires := time.Unix(0, s.expires).UTC().Format(timeFormat)
+	body.ID, body.Expires, body.Time = &s.id, &expires, s.lifetime.Minutes()
+	if s.params != nil {
+		body.Given = object(s.params)
+	}
+	answer := success(body)
+	answer.Fields = fmt.Appendf(answer.Fields, "X-Session-Id: %s\r\nX-Session-Time: %v\r\nX-Expires-At: %s\r\n", s.id, body.Time, expires)
+	return answer
+}
+
+// object renders pairs in their order.
+func object(pairs []Pair) json.RawMessage {
+	out := []byte{'{'}
+	for i, p := range pairs {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		name, _ := json.MarshalNoEscape(p.Name) // a string always can be
+		value, _ := json.MarshalNoEscape(p.Value)
+		out = append(append(append(out, name...), ':'), value...)
+	}
+	return append(out, '}')
+}
+
+func success(body any) Answer {
+	text, err := json.MarshalIndentWithOption(body, "", "  ", json.DisableHTMLEscape())
+	if err != nil {
+		panic(err) // strings, numbers and booleans of ours
+	}
+	return Answer{
+		Status: 200, Fields: []byte("Cache-Control: no-store\r\n"),
+		ContentType: "application/json; charset=utf-8", Body: append(text, '\n'),
+	}
+}
+
+func refusal(status int, class, why string) Answer {
+	return Answer{
+		Status: status, Class: class, Fields: []byte("Cache-Control: no-store\r\n"),
+		ContentType: "text/plain; charset=utf-8", Body: []byte("proxymap: " + why + "\n"),
+	}
+}
+
+// parameters reads those of a call of /session/new: from its query, and from its body.
+func parameters(r *Request) ([]Pair, error) {
+	pairs, err := queryParameters(string(r.Query))
+	if err == nil && string(r.Method) == "POST" {
+		pairs, err = bodyParameters(pairs, r.Body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(pairs) > maxParameters {
+		return nil, fmt.Errorf("%d parameters are given; at most %d are allowed", len(pairs), maxParameters)
+	}
+	seen := make(map[string]bool, len(pairs))
+	for _, p := range pairs {
+		switch {
+		case !isName(p.Name):
+			return nil, fmt.Errorf("parameter %.80q: a name is 1 to %d letters, digits and -._~", p.Name, maxName)
+		case len(p.Value) > maxValue:
+			return nil, fmt.Errorf("parameter %q: the value is longer than %d bytes", p.Name, maxValue)
+		case !utf8.ValidString(p.Value) || !clean(p.Value):
+			return nil, fmt.Errorf("parameter %q: the value holds a colon or a control character, which a user name cannot", p.Name)
+		case seen[p.Name]:
+			return nil, fmt.Errorf("parameter %q is given more than once", p.Name)
+		}
+		seen[p.Name] = true
+	}
+	return pairs, nil
+}
+
+func queryParameters(query string) (pairs []Pair, err error) {
+	for _, pair := range strings.Split(query, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		if name, err = url.QueryUnescape(name); err == nil {
+			value, err = url.QueryUnescape(value)
+		}
+		if err != nil {
+			return nil, errors.New("the query holds a percent sign that is not followed by two hexadecimal digits")
+		}
+		pairs = append(pairs, Pair{name, value})
+	}
+	return pairs, nil
+}
+
+var errBody = errors.New(`the body must be empty or {"UsernameParameters": {"name": "value", …}}`)
+
+// bodyParameters appends those of a JSON body. The standard decoder gives tokens, and so the members' order and repeats.
+func bodyParameters(pairs []Pair, body []byte) ([]Pair, error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return pairs, nil
+	}
+	d := stdjson.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if t, err := d.Token(); err != nil || t != stdjson.Delim('{') {
+		return nil, errBody
+	}
+	for seen := false; d.More(); seen = true {
+		name, err := d.Token()
+		if text, ok := name.(string); err != nil || !ok || seen || !strings.EqualFold(text, "UsernameParameters") {
+			return nil, errBody
+		}
+		if pairs, err = members(pairs, d); err != nil {
+			return nil, err
+		}
+	}
+	if t, err := d.Token(); err != nil || t != stdjson.Delim('}') {
+		return nil, errBody
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errBody
+	}
+	return pairs, nil
+}
+
+// members appends those of the object that d stands before; null is an empty one.
+func members(pairs []Pair, d *stdjson.Decoder) ([]Pair, error) {
+	t, err := d.Token()
+	if err != nil || t != nil && t != stdjson.Delim('{') {
+		return nil, errBody
+	}
+	if t == nil {
+		return pairs, nil
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, errBody
+		}
+		value, err := d.Token()
+		if err != nil {
+			return nil, errBody
+		}
+		p := Pair{Name: name.(string)} // the decoder takes nothing else there
+		switch v := value.(type) {
+		case nil:
+		case string:
+			p.Value = v
+		case stdjson.Number:
+			p.Value = v.String()
+		case bool:
+			p.Value = fmt.Sprint(v)
+		default:
+			return nil, fmt.Errorf("parameter %.80q: the value must be a string, a number, a boolean or null", p.Name)
+		}
+		pairs = append(pairs, p)
+	}
+	if t, err := d.Token(); err != nil || t != stdjson.Delim('}') {
+		return nil, errBody
+	}
+	return pairs, nil
+}

@@ -1,0 +1,68 @@
+package session
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+)
+
+// crossSite says why a call that changes something is refused, or nothing. A web page that a browser shows through the
+// port must not rotate it. Browsers tell where a request comes from: by Sec-Fetch-Site (to trustworthy origins only), by
+// Origin (not with an image or a link), by Referer (unless the page hides it). RequireHeader closes what is left open: a
+// page cannot send the field without a preflight, and OPTIONS is refused.
+func (a *API) crossSite(r *Request) string {
+	const why = " (a web page is not allowed to change a session)"
+	switch {
+	case a.RequireHeader && string(r.Header) != "1":
+		return `send the field "X-Proxymap: 1"; SessionAPI.RequireHeader demands it`
+	case r.FetchSite != nil && string(r.FetchSite) != "none" && string(r.FetchSite) != "same-origin":
+		return "Sec-Fetch-Site says that the request comes from another site" + why
+	case r.Origin != nil && !sameOrigin(r.Origin, r.Host):
+		return "Origin is another one than the Session API's" + why
+	case r.Referer != nil && !sameOrigin(origin(r.Referer), r.Host):
+		return "Referer is another site than the Session API" + why
+	}
+	return ""
+}
+
+// origin cuts a URL behind its authority.
+func origin(u []byte) []byte {
+	start := bytes.Index(u, []byte("://"))
+	if start < 0 {
+		return nil
+	}
+	start += len("://")
+	if end := bytes.IndexAny(u[start:], "/?#\\"); end >= 0 {
+		return u[:start+end]
+	}
+	return u
+}
+
+// sameOrigin reports whether an origin is http at host[:port]. "null", what cannot be read, and https are not.
+func sameOrigin(o, host []byte) bool {
+	const scheme = "http://"
+	if len(o) < len(scheme) || !strings.EqualFold(string(o[:len(scheme)]), scheme) {
+		return false
+	}
+	return bytes.EqualFold(withoutDefaultPort(o[len(scheme):]), withoutDefaultPort(host))
+}
+
+func withoutDefaultPort(host []byte) []byte { return bytes.TrimSuffix(host, []byte(":80")) }
+
+// localHost reports whether a Host is no name that somebody else's resolver could have made up: an IP address,
+// localhost, or the listen address, each with or without a port (DNS rebinding).
+func localHost(host []byte, listen netip.AddrPort) bool {
+	text := string(host)
+	if _, err := netip.ParseAddrPort(text); err == nil {
+		return true
+	}
+	if name, _, found := strings.Cut(text, ":"); found && !strings.HasPrefix(text, "[") {
+		text = name
+	}
+	text = strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
+	if strings.EqualFold(text, "localhost") || text == listen.Addr().String() {
+		return true
+	}
+	_, err := netip.ParseAddr(text)
+	return err == nil
+}

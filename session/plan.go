@@ -1,0 +1,389 @@
+package session
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// An Account is a user name with its parameters and its password, as the settings give them.
+type Account struct {
+	Username, Password string
+	Parameters         []Parameter
+}
+
+// A Parameter becomes -Name-value at the end of a user name.
+type Parameter struct {
+	Name    string
+	Value   string // a literal; $name, a parameter given to /session/new; or ^regex, a random string that matches it
+	Default string // a literal or ^regex, in place of a $name that was not given
+
+	SessionID   bool // its value is the session's id
+	SessionTime bool // its value is the session's lifetime in minutes
+}
+
+// PlanConfig says how the sessions of a mapping are made.
+type PlanConfig struct {
+	Lifetime time.Duration // of a session, from its creation on; 0: each client connection is a session of its own
+	Account  *Account      // the mapping's; its parameters make ids and lifetimes even where it is not set
+	Set      bool          // requests carry Account upstream
+
+	// Servers has an entry for each upstream server, in the list's order: an account of its own, or nil. One with a
+	// user name comes before the mapping's, with its own parameters if it has any, else with the mapping's.
+	Servers []*Account
+
+	// Compile turns a regular expression, without the leading ^, into a generator of strings that match it. The
+	// generator is called from several goroutines at once.
+	Compile func(pattern string) (func() string, error)
+}
+
+// A Plan makes the sessions of a mapping. It never changes, and may be used from any goroutine.
+type Plan struct {
+	lifetime  time.Duration
+	id        value
+	minutes   value
+	templates []template // by server
+}
+
+// maxMinutes is the longest lifetime: a year.
+const maxMinutes = 525600
+
+// NewPlan makes a plan of cfg. The error joins all faults; each names the parameter and what is allowed.
+func NewPlan(cfg PlanConfig) (*Plan, error) {
+	b := planBuilder{compile: cfg.Compile}
+	p := &Plan{lifetime: cfg.Lifetime}
+	own := b.account("Authentication", cfg.Account, nil)
+	for i, a := range cfg.Servers {
+		t := template{}
+		if cfg.Set {
+			t = own
+		}
+		if a != nil && a.Username != "" {
+			t = b.account(fmt.Sprintf("server %d", i), a, cfg.Account)
+			t.sets = true
+		}
+		p.templates = append(p.templates, t)
+	}
+	p.id, p.minutes = b.id, b.minutes
+	if cfg.Lifetime < 0 {
+		b.fault("lifetime %v: must not be negative", cfg.Lifetime)
+	}
+	return p, errors.Join(b.faults...)
+}
+
+// planBuilder collects what an account's parameters say of sessions, and every fault.
+type planBuilder struct {
+	compile     func(string) (func() string, error)
+	id, minutes value // of the first parameter that has the flag
+	faults      []error
+}
+
+func (b *planBuilder) fault(format string, args ...any) {
+	b.faults = append(b.faults, fmt.Errorf(format, args...))
+}
+
+// account compiles an account; where it has no parameters those of fallback count.
+func (b *planBuilder) account(where string, a, fallback *Account) template {
+	if a == nil {
+		return template{}
+	}
+	t := template{sets: true, base: a.Username, password: a.Password}
+	if strings.Contains(a.Username, ":") {
+		b.fault("%s: Username: a user name cannot hold a colon (RFC 7617 section 2)", where)
+	}
+	if !clean(a.Username) || !cleanPassword(a.Password) {
+		b.fault("%s: Username, Password: control characters are not allowed", where)
+	}
+	parameters := a.Parameters
+	if len(parameters) == 0 && fallback != nil {
+		parameters = fallback.Parameters
+	}
+	for i := range parameters {
+		t.parts = append(t.parts, b.parameter(where, &parameters[i]))
+	}
+	return t
+}
+
+func (b *planBuilder) parameter(where string, p *Parameter) part {
+	where = fmt.Sprintf("%s: parameter %q", where, p.Name)
+	if !isName(p.Name) {
+		b.fault("%s: Name: must be a token without a colon, of at most %d bytes", where, maxName)
+	}
+	v := b.value(where, p)
+	switch {
+	case p.SessionID && p.SessionTime:
+		b.fault("%s: SessionId and SessionTime cannot both be set", where)
+	case p.SessionID && !b.id.given:
+		b.id = v
+	case p.SessionTime && !b.minutes.given:
+		b.minutes = v
+		for _, literal := range []string{v.literal, v.fallback} {
+			if _, err := parseMinutes(literal); err != nil && literal != "" {
+				b.fault("%s: value %q: %w", where, literal, err)
+			}
+		}
+	}
+	return part{
+		prefix: "-" + p.Name + "-", value: v, isID: p.SessionID, isTime: p.SessionTime,
+		hidden: p.Name == "account", // reference to the client's own account, never part of a user name
+	}
+}
+
+// value compiles a parameter's Value and Default.
+func (b *planBuilder) value(where string, p *Parameter) value {
+	v := value{given: true}
+	switch {
+	case strings.HasPrefix(p.Value, "^"):
+		v.draw = b.generator(where, "Value", p.Value[1:])
+	case strings.HasPrefix(p.Value, "$"):
+		v.from = p.Value[1:]
+		if strings.HasPrefix(p.Default, "^") {
+			v.drawDefault = b.generator(where, "Default", p.Default[1:])
+		} else {
+			v.fallback = p.Default
+		}
+	default:
+		v.literal = p.Value
+	}
+	if !clean(v.literal) || !clean(v.fallback) {
+		b.fault("%s: a value cannot hold a colon or a control character", where)
+	}
+	return v
+}
+
+// generator compiles a regular expression. Whatever it makes is cut free of what a user name cannot hold.
+func (b *planBuilder) generator(where, key, pattern string) func() string {
+	generate, err := b.compile(pattern)
+	if err != nil {
+		b.fault("%s: %s %q: not a regular expression: %w", where, key, "^"+pattern, err)
+		return func() string { return "" }
+	}
+	if s := generate(); !clean(s) {
+		b.fault("%s: %s %q: makes strings with a colon or a control character", where, key, "^"+pattern)
+	}
+	return func() string {
+		s := generate()
+		if clean(s) {
+			return s
+		}
+		return strings.Map(func(r rune) rune {
+			if r == ':' || r < ' ' || r == 0x7f || r == utf8.RuneError {
+				return -1
+			}
+			return r
+		}, s)
+	}
+}
+
+// A value is where a parameter's value comes from. The zero value is always empty.
+type value struct {
+	given       bool
+	literal     string
+	draw        func() string
+	from        string // the name of a parameter given to /session/new
+	fallback    string
+	drawDefault func() string
+}
+
+// resolve returns the value for a session that was given params.
+func (v *value) resolve(params []Pair) string {
+	switch {
+	case v.draw != nil:
+		return v.draw()
+	case v.from == "":
+		return v.literal
+	}
+	for _, p := range params {
+		if p.Name == v.from && p.Value != "" {
+			return p.Value
+		}
+	}
+	if v.drawDefault != nil {
+		return v.drawDefault()
+	}
+	return v.fallback
+}
+
+func (v *value) random() bool { return v.draw != nil || v.drawDefault != nil }
+
+// A template makes the credentials for one server. The zero value makes none.
+type template struct {
+	sets           bool
+	base, password string
+	parts          []part
+}
+
+// A part of a user name.
+type part struct {
+	prefix string // "-name-"
+	value  value
+	isID   bool
+	isTime bool
+	hidden bool
+}
+
+// perConnection reports whether two client connections of one session differ in their user names.
+func (t *template) perConnection() bool {
+	for i := range t.parts {
+		if p := &t.parts[i]; !p.hidden && !p.isID && !p.isTime && p.value.random() {
+			return true
+		}
+	}
+	return false
+}
+
+// appendUser appends the user name for a session with that id and SessionTime value.
+func (t *template) appendUser(dst []byte, id, minutes string, params []Pair) []byte {
+	dst = append(dst, t.base...)
+	for i := range t.parts {
+		p := &t.parts[i]
+		var v string
+		switch {
+		case p.hidden:
+		case p.isID:
+			v = id
+		case p.isTime:
+			v = minutes
+		default:
+			v = p.value.resolve(params)
+		}
+		if v != "" {
+			dst = append(dst, p.prefix...)
+			dst = append(dst, v...)
+		}
+	}
+	return dst
+}
+
+// appendLine appends the field line (RFC 7617 section 2).
+func (t *template) appendLine(dst []byte, id, minutes string, params []Pair) []byte {
+	if !t.sets {
+		return dst
+	}
+	var scratch [256]byte
+	user := t.appendUser(scratch[:0], id, minutes, params)
+	user = append(user, ':')
+	user = append(user, t.password...)
+	dst = append(dst, "Proxy-Authorization: Basic "...)
+	dst = base64.StdEncoding.AppendEncode(dst, user)
+	return append(dst, '\r', '\n')
+}
+
+// Lifetime is that of a session to which no parameters were given; 0: each client connection is a session of its own.
+func (p *Plan) Lifetime() time.Duration {
+	_, d, _ := p.lifetimeOf(nil)
+	return d
+}
+
+// Sets reports whether requests to that server carry credentials of ours.
+func (p *Plan) Sets(server int) bool {
+	return server >= 0 && server < len(p.templates) && p.templates[server].sets
+}
+
+// PerConnection reports whether the credentials for that server hold something that is drawn for each client connection.
+func (p *Plan) PerConnection(server int) bool {
+	return p.Sets(server) && p.templates[server].perConnection()
+}
+
+// AppendCredentials appends the field line for that server with what is drawn per connection drawn anew; nothing if
+// the server gets none of ours. A nil session is one of the connection's own, so its id is drawn too.
+func (p *Plan) AppendCredentials(dst []byte, s *Session, server int) []byte {
+	if !p.Sets(server) {
+		return dst
+	}
+	if s != nil {
+		return p.templates[server].appendLine(dst, s.id, s.minutes, s.params)
+	}
+	minutes, _, _ := p.lifetimeOf(nil)
+	return p.templates[server].appendLine(dst, p.newID(nil), minutes, nil)
+}
+
+// AppendUser appends the user name for that server, as AppendCredentials would send it; for showing how it is composed.
+func (p *Plan) AppendUser(dst []byte, s *Session, server int) []byte {
+	if !p.Sets(server) || s == nil {
+		return dst
+	}
+	return p.templates[server].appendUser(dst, s.id, s.minutes, s.params)
+}
+
+// New makes a session at that moment, with the parameters that a client gave. It is nil without an error where the
+// lifetime is 0. The error is about a parameter, and meant for the client.
+func (p *Plan) New(now int64, params []Pair) (*Session, error) {
+	minutes, lifetime, err := p.lifetimeOf(params)
+	if err != nil || lifetime == 0 {
+		return nil, err
+	}
+	s := &Session{id: p.newID(params), minutes: minutes, expires: now + int64(lifetime), lifetime: lifetime, params: params}
+	s.lines = make([][]byte, len(p.templates))
+	for i := range p.templates {
+		if t := &p.templates[i]; t.sets && !t.perConnection() {
+			s.lines[i] = t.appendLine(nil, s.id, minutes, params)
+		}
+	}
+	return s, nil
+}
+
+// lifetimeOf resolves the SessionTime parameter, which comes before the session id and overrides the plan's lifetime.
+func (p *Plan) lifetimeOf(params []Pair) (minutes string, d time.Duration, err error) {
+	minutes = p.minutes.resolve(params)
+	if minutes == "" {
+		return "", p.lifetime, nil
+	}
+	n, err := parseMinutes(minutes)
+	if err != nil {
+		return "", p.lifetime, fmt.Errorf("%s=%q: %w", p.minutes.from, minutes, err)
+	}
+	return minutes, time.Duration(n) * time.Minute, nil
+}
+
+func parseMinutes(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n > maxMinutes {
+		return 0, fmt.Errorf("must be whole minutes from 0 to %d", maxMinutes)
+	}
+	return int(n), nil
+}
+
+// newID draws a session id: as the SessionId parameter says, else 8 letters.
+func (p *Plan) newID(params []Pair) string {
+	if id := p.id.resolve(params); id != "" {
+		return id
+	}
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	var id [8]byte
+	for i := range id {
+		id[i] = letters[rand.IntN(len(letters))]
+	}
+	return string(id[:])
+}
+
+// clean reports whether s can be part of a user-id: no colon, which would end it, and no control characters.
+func clean(s string) bool { return cleanPassword(s) && !strings.Contains(s, ":") }
+
+func cleanPassword(s string) bool {
+	for _, r := range s {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			return false
+		}
+	}
+	return true
+}
+
+// isName reports whether s can be the name of a parameter.
+func isName(s string) bool {
+	if s == "" || len(s) > maxName {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+			return false
+		}
+	}
+	return true
+}

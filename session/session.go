@@ -1,0 +1,42 @@
+package session
+
+import "time"
+
+// A Session is one sticky session of a port: its id, when it ends, and the credentials line for each upstream server,
+// ready to be sent. It never changes, and may be used from any goroutine. The zero value is no session.
+type Session struct {
+	id       string
+	minutes  string // the SessionTime parameter's value, as it goes into the user name
+	expires  int64
+	lifetime time.Duration
+	params   []Pair
+	lines    [][]byte // by server; nil where the line depends on the client connection, or is none
+}
+
+// A Pair is a username parameter that a client gave to /session/new.
+type Pair struct{ Name, Value string }
+
+// ID is the session id, never empty.
+func (s *Session) ID() string { return s.id }
+
+// Expires is when the session ends, in nanoseconds since the Unix epoch. From that moment on it is expired.
+func (s *Session) Expires() int64 { return s.expires }
+
+// Lifetime is how long the session was made for.
+func (s *Session) Lifetime() time.Duration { return s.lifetime }
+
+// Parameters are those given to /session/new, in their order; nil if none were. They are not to be changed.
+func (s *Session) Parameters() []Pair { return s.params }
+
+// Line is the whole field line Proxy-Authorization for that server, its CRLF included. It is nil where the server gets
+// no credentials of ours, and where they are rendered for each client connection (Plan.AppendCredentials). It is not to
+// be changed.
+func (s *Session) Line(server int) []byte {
+	if server < 0 || server >= len(s.lines) {
+		return nil
+	}
+	return s.lines[server]
+}
+
+// A Change is what a call did to a slot's session: Old went, New came; nil is none. The zero value is no change.
+type Change struct{ Old, New *Session }

@@ -1,0 +1,81 @@
+package session
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// A Slot is the session of one port. It may be used from any goroutine. NewSlot makes one; the zero value is of no use.
+type Slot struct {
+	plan    *Plan
+	mu      sync.Mutex // held by those who replace current
+	current atomic.Pointer[Session]
+	server  atomic.Int32
+}
+
+// NewSlot makes the slot of a port. It has no session yet, and its server is the first.
+func NewSlot(p *Plan) *Slot { return &Slot{plan: p} }
+
+// Plan is what the slot's sessions are made by.
+func (s *Slot) Plan() *Plan { return s.plan }
+
+// Current returns the port's session, and makes one if there is none or it has expired. It is nil where the lifetime is
+// 0: each client connection is a session of its own then.
+func (s *Slot) Current(now int64) *Session {
+	if c := s.current.Load(); c != nil && now < c.expires {
+		return c
+	}
+	return s.make(now)
+}
+
+// make is Current for a port that needs a session. Those who come at once all get the one that the first of them made.
+func (s *Slot) make(now int64) *Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.current.Load(); c != nil && now < c.expires {
+		return c
+	}
+	made, _ := s.plan.New(now, nil) // without parameters of a client's there is no error
+	s.current.Store(made)
+	return made
+}
+
+// Peek returns the port's session if there is one that has not expired, else nil.
+func (s *Slot) Peek(now int64) *Session {
+	if c := s.current.Load(); c != nil && now < c.expires {
+		return c
+	}
+	return nil
+}
+
+// Renew replaces the session at once by a new one with the client's parameters. Where those make its lifetime 0, no
+// session takes its place. An error is about a parameter, and meant for the client; nothing has changed then.
+func (s *Slot) Renew(now int64, params []Pair) (Change, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	made, err := s.plan.New(now, params)
+	if err != nil {
+		return Change{}, err
+	}
+	return Change{Old: s.current.Swap(made), New: made}, nil
+}
+
+// Reset removes the session. The next Current makes a new one.
+func (s *Slot) Reset() Change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Change{Old: s.current.Swap(nil)}
+}
+
+// Server is the index of the upstream server that the port's sessions are pinned to.
+func (s *Slot) Server() int { return int(s.server.Load()) }
+
+// Pin pins the port to a server.
+func (s *Slot) Pin(server int) { s.server.Store(int32(server)) }
+
+// Repin moves the pin from a server that failed to the next. Who comes second takes what the first has chosen: the
+// result is where the pin is now.
+func (s *Slot) Repin(failed, next int) int {
+	s.server.CompareAndSwap(int32(failed), int32(next))
+	return s.Server()
+}
