@@ -1,0 +1,92 @@
+package relay
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"proxymap/httpparse"
+)
+
+// The classes of answers of our own: the value of their X-Proxymap-Error field, for scripts.
+const (
+	classBadRequest       = "bad-request"
+	classTargetTooLong    = "target-too-long"
+	classHeadTooLarge     = "head-too-large"
+	classHeadTimeout      = "head-timeout"
+	classVersion          = "version-not-supported"
+	classMethodNotAllowed = "method-not-allowed"
+	classNotFound         = "not-found"
+	classTooLarge         = "content-too-large"
+	classNoUpstream       = "no-upstream"
+	classRefused          = "upstream-refused"
+	classDNS              = "upstream-dns"
+	classTimeout          = "upstream-timeout"
+	classAuth             = "upstream-auth"
+	classClosed           = "upstream-closed"
+	classBadResponse      = "upstream-bad-response"
+	classContentTimeout   = "content-timeout"
+	classNoDescriptors    = "no-descriptors"
+	classNoSourcePort     = "no-source-port"
+	classNotConfirmed     = "session-not-confirmed"
+)
+
+// refuseHead answers a head that cannot be parsed.
+func (c *conn) refuseHead(err *httpparse.Error) {
+	class := classBadRequest
+	switch err.Status {
+	case 414:
+		class = classTargetTooLong
+	case 431:
+		class = classHeadTooLarge
+	case 505:
+		class = classVersion
+	}
+	c.refuse(err.Status, class, err.Reason)
+}
+
+// refuse gives the request an answer of our own and closes the connection behind it. why says what is wrong and what to
+// do, without a line end.
+func (c *conn) refuse(status int, class, why string) {
+	var fields string
+	if status == 405 {
+		fields = "Allow: CONNECT\r\n"
+	}
+	c.respond(response{
+		status: status, class: class, fields: fields, contentType: "text/plain; charset=utf-8",
+		content: "proxymap: " + why + "\n", closes: true,
+	})
+	c.linger()
+}
+
+// A response is one of our own.
+type response struct {
+	status      int
+	class       string // of an error, else empty
+	fields      string // more field lines, each with its CRLF
+	contentType string
+	content     string
+	closes      bool // the connection closes behind it
+}
+
+// respond puts a complete response behind what goes to the client. It is sent by the next flush.
+func (c *conn) respond(r response) {
+	out := &c.toClient.unsent
+	out.append([]byte("HTTP/1.1 " + strconv.Itoa(r.status) + " " + http.StatusText(r.status) + "\r\n"))
+	out.append([]byte("Date: " + time.Unix(0, c.l.wall).UTC().Format(http.TimeFormat) + "\r\n"))
+	out.append([]byte("Content-Type: " + r.contentType + "\r\nContent-Length: " + strconv.Itoa(len(r.content)) + "\r\n"))
+	if r.class != "" {
+		out.append([]byte("X-Proxymap-Error: " + r.class + "\r\n"))
+	}
+	out.append([]byte(r.fields))
+	switch {
+	case r.closes:
+		out.append([]byte("Connection: close\r\n"))
+	case c.x != nil && c.x.minor == 0:
+		out.append([]byte("Connection: keep-alive\r\n"))
+	}
+	out.append([]byte("\r\n"))
+	if c.x == nil || c.x.method != httpparse.MethodHead {
+		out.append([]byte(r.content))
+	}
+}

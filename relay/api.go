@@ -1,0 +1,241 @@
+package relay
+
+import (
+	"io"
+
+	"proxymap/httpparse"
+	"proxymap/session"
+)
+
+// An apiRoute is what a request has to do with the Session API.
+type apiRoute uint8
+
+const (
+	apiNone    apiRoute = iota // it is not for the API
+	apiAnswers                 // the API answers it
+	apiTunnel                  // a CONNECT to the API: requests will come inside
+	apiRefused                 // it is for the API's domain, or comes from within a tunnel to it, but not for the API
+)
+
+// apiState is a call of the Session API under way.
+type apiState struct {
+	request session.Request // its slices are of the exchange's head and of content
+	content buffer
+	answer  session.Answer
+	waiting int   // conditions that have not been met yet
+	err     error // of a condition that cannot be
+}
+
+// apiRoute judges the request in l.req. An absolute-form target alone decides; in origin-form, and behind a CONNECT,
+// the Host field does.
+func (c *conn) apiRoute() apiRoute {
+	r, api := &c.l.req, &c.port.mapping.API
+	if !api.Enabled {
+		return apiNone
+	}
+	head := c.x.head.bytes()
+	port := r.Target.Port
+	switch r.Target.Form {
+	case httpparse.OriginForm:
+		if api.Domain == "" {
+			return apiAnswers
+		}
+		var host []byte
+		host, port, _ = httpparse.SplitHost(r.Host.In(head))
+		if !api.Owns(host) {
+			return apiNone
+		}
+		if port == 0 || port == c.port.addr.Port() { // asked for without a proxy, by a name that leads here
+			port = 80
+		}
+	case httpparse.AbsoluteForm:
+		if !api.Owns(r.Target.Host.In(head)) {
+			return c.outsideAPI()
+		}
+	case httpparse.AuthorityForm:
+		if c.insideAPI || !api.Owns(r.Target.Host.In(head)) {
+			return c.outsideAPI()
+		}
+		if port == 80 {
+			return apiTunnel
+		}
+	}
+	if port == 80 {
+		return apiAnswers
+	}
+	return apiRefused
+}
+
+func (c *conn) outsideAPI() apiRoute {
+	if c.insideAPI {
+		return apiRefused
+	}
+	return apiNone
+}
+
+// openAPITunnel answers a CONNECT to the API's domain. What comes inside are requests to the API, and nothing else.
+func (c *conn) openAPITunnel() {
+	c.insideAPI = true
+	c.closeUpstream()
+	c.toClient.unsent.append([]byte("HTTP/1.1 200 OK\r\n\r\n"))
+	c.endOfOwnAnswer(true)
+}
+
+// endOfOwnAnswer sends what has been put behind toClient, and goes on with the next request if keep says so.
+func (c *conn) endOfOwnAnswer(keep bool) {
+	x := c.x
+	x.ended, x.keepClient, x.keepServer = true, keep, true
+	c.enter(stageExchange)
+	c.pumpResponse()
+}
+
+// beginAPI takes a call of the Session API: its head now, its content as it comes.
+func (c *conn) beginAPI() {
+	r, x := &c.l.req, c.x
+	head := x.head.bytes()
+	direct := r.Target.Form == httpparse.OriginForm && c.port.mapping.API.Domain == ""
+	host := r.Host
+	if r.Target.Form == httpparse.AbsoluteForm {
+		host = r.Target.Authority
+	}
+	x.api.request = session.Request{
+		Method: r.MethodName.In(head),
+		Path:   r.Target.Path.In(head),
+		Query:  r.Target.Query.In(head),
+		Host:   host.In(head),
+		Direct: direct,
+		Listen: c.port.addr,
+	}
+	for i := range r.Fields {
+		value := r.Fields[i].Value.In(head)
+		switch r.Fields[i].Kind {
+		case httpparse.KindOrigin:
+			x.api.request.Origin = value
+		case httpparse.KindReferer:
+			x.api.request.Referer = value
+		case httpparse.KindFetchSite:
+			x.api.request.FetchSite = value
+		case httpparse.KindProxymap:
+			x.api.request.Header = value
+		}
+	}
+	if r.ExpectsContinue() && c.in.empty() && !x.request.done() {
+		c.send([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	}
+	c.enter(stageAPIContent)
+	c.readAPIContent()
+}
+
+// readAPIContent collects the call's content.
+func (c *conn) readAPIContent() {
+	x := c.x
+	for !x.request.done() {
+		b := c.in.bytes()
+		held := b != nil
+		if !held {
+			if !c.client.readable {
+				return
+			}
+			n, err := c.client.read(c.l.buf[:])
+			switch err {
+			case nil:
+			case errAgain:
+				return
+			case io.EOF:
+				c.close() // it ended before its end
+				return
+			default:
+				c.abort()
+				return
+			}
+			b = c.l.buf[:n]
+		}
+		n, err := x.request.collect(b, &x.api.content)
+		if err != nil {
+			c.refuse(400, classBadRequest, err.(*httpparse.Error).Reason)
+			return
+		}
+		if held {
+			c.in.skip(n)
+		} else {
+			c.in.append(b[n:])
+		}
+		if len(x.api.content.bytes()) > session.MaxBody {
+			c.refuse(413, classTooLarge, "the content is larger than 64 KiB; the Session API takes a few parameters")
+			return
+		}
+	}
+	c.callAPI()
+}
+
+// collect is take, with the content's data put into out.
+func (f *framed) collect(b []byte, out *buffer) (n int, err error) {
+	if f.kind != httpparse.BodyChunked {
+		n, err = f.take(b)
+		out.append(b[:n])
+		return n, err
+	}
+	for n < len(b) && !f.chunks.Done() {
+		m, data, err := f.chunks.Next(b[n:])
+		if err != nil {
+			return n, err
+		}
+		out.append(data)
+		n += m
+	}
+	return n, nil
+}
+
+// callAPI has the call make its change, and its answer wait for what the change must meet.
+func (c *conn) callAPI() {
+	x := c.x
+	x.api.request.Body = x.api.content.bytes()
+	x.api.answer = c.port.mapping.API.Answer(c.port.slot, &x.api.request, c.l.wall)
+	conditions := c.l.relay.conditions
+	if x.api.answer.Change == (session.Change{}) || len(conditions) == 0 {
+		c.answerAPI()
+		return
+	}
+	x.api.waiting = len(conditions)
+	c.enter(stageAPI)
+	l, index, gen := c.l, c.index, c.client.gen
+	for _, condition := range conditions {
+		condition(c.port.addr.Port(), x.api.answer.Change, func(err error) {
+			l.do(func(any) error {
+				if c := l.conns[index]; c.client.fd >= 0 && c.client.gen == gen && c.stage == stageAPI {
+					c.onCondition(err)
+				}
+				return nil
+			}, nil)
+		})
+	}
+}
+
+// onCondition is called when one condition has been met, or cannot be.
+func (c *conn) onCondition(err error) {
+	a := &c.x.api
+	if err != nil {
+		a.err = err
+	}
+	if a.waiting--; a.waiting == 0 {
+		c.answerAPI()
+	}
+}
+
+func (c *conn) answerAPI() {
+	a := &c.x.api.answer
+	if err := c.x.api.err; err != nil {
+		c.refuse(503, classNotConfirmed, "the session has changed, but not all that it should: "+err.Error())
+		return
+	}
+	keep := c.x.persists && !c.l.draining
+	c.respond(response{
+		status: a.Status, class: a.Class, fields: string(a.Fields), contentType: a.ContentType,
+		content: string(a.Body), closes: !keep,
+	})
+	c.endOfOwnAnswer(keep)
+}
+
+func (c *conn) apiTimeout() {
+	c.refuse(503, classNotConfirmed, "the session has changed, but it took too long to confirm that; ask /session/ again")
+}

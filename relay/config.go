@@ -1,0 +1,81 @@
+package relay
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"proxymap/session"
+)
+
+// Config is what a Relay is made of. It is read by Listen only and may not change while the relay runs.
+type Config struct {
+	Mappings []Mapping
+	Limits   Limits // zero fields take DefaultLimits' values
+
+	// Loops is the number of event loops; 0 means one for each processor that Go may use.
+	Loops int
+
+	// Log takes what an operator should know. It is called on the event loops, so its handler must not block.
+	// nil discards.
+	Log *slog.Logger
+
+	// Conditions are what an answer of the Session API waits for after a change; none means it is answered at once.
+	Conditions []Condition
+
+	lookup lookup // of servers' names, for tests; nil: the system's
+}
+
+// A Condition is told of each change that a Session API call made to a port's session, before that call is answered.
+// It must not block, and must call done exactly once, from any goroutine: with nil when the answer may say that the
+// change holds, with an error to make it a 503 that says why. The change itself stays in force either way.
+type Condition func(port uint16, change session.Change, done func(error))
+
+// A Mapping is a range of local ports whose sessions are made by one plan and leave through one list of servers.
+type Mapping struct {
+	Address     netip.Addr // local address to listen on
+	First, Last uint16     // the range of ports, both included
+	Plan        *session.Plan
+	Servers     []Server // upstream proxies, in the plan's order; empty: every request is answered 502 no-upstream
+	RejectPlain bool     // answer requests that are neither CONNECT nor for the Session API with 405
+	API         session.API
+}
+
+// A Server is an upstream HTTP proxy.
+type Server struct {
+	Host string // name or IP literal, without brackets
+	Port uint16
+}
+
+// Limits bound every wait and every buffer of a connection. A field's zero value means its default; a negative
+// duration means no limit.
+type Limits struct {
+	Head       time.Duration // for a request head to be complete, from its first byte; 30 s
+	Idle       time.Duration // between two requests of a connection, and before the first; 75 s
+	Dial       time.Duration // to connect to the provider, all servers tried included; 10 s
+	Reply      time.Duration // for the provider's response head, from the last byte sent to it; 60 s
+	TunnelIdle time.Duration // without a byte in either direction of a tunnel or an exchange's bodies; 1 h
+	HalfClosed time.Duration // for the other direction of a tunnel to end once one has, without a byte; 5 min
+	Linger     time.Duration // to discard what a client still sends after the last answer; 2 s
+	API        time.Duration // for an answer of the Session API to meet its conditions; 10 s
+
+	HeadBytes   int // largest message head, in bytes; 32 KiB
+	TargetBytes int // largest request-target, in bytes; 16 KiB
+}
+
+// DefaultLimits are the limits in force where Config.Limits has zero values.
+func DefaultLimits() Limits {
+	return Limits{
+		Head:       30 * time.Second,
+		Idle:       75 * time.Second,
+		Dial:       10 * time.Second,
+		Reply:      60 * time.Second,
+		TunnelIdle: time.Hour,
+		HalfClosed: 5 * time.Minute,
+		Linger:     2 * time.Second,
+		API:        10 * time.Second,
+
+		HeadBytes:   32 << 10,
+		TargetBytes: 16 << 10,
+	}
+}

@@ -1,0 +1,371 @@
+package relay
+
+import (
+	"io"
+
+	"proxymap/httpparse"
+	"proxymap/session"
+)
+
+// A stage is where a connection is in its life. The stages stand in the order in which a connection goes through them;
+// enter is the only place that changes one.
+type stage uint8
+
+const (
+	stageClosed     stage = iota // all given back; the struct waits for its next connection
+	stageIdle                    // between requests: nothing of the next one has come
+	stageHead                    // collecting the rest of a request head
+	stageAPIContent              // collecting the content of a Session API request
+	stageAPI                     // the Session API's answer waits for its conditions
+	stageDial                    // looking up a server's name, connecting to it
+	stageReply                   // our CONNECT has gone; collecting the provider's response head
+	stageExchange                // plain HTTP: a framed request one way, its framed response the other
+	stageEarly                   // the response has ended, the request's content still goes upstream
+	stageTunnel                  // two directions of bytes that mean nothing to us
+	stageHalfClosed              // a tunnel of which one direction has ended and passed its FIN on
+	stageLinger                  // the last answer goes out; what still comes is discarded, or the close would reset it away
+)
+
+// lingerBytes is the most that is discarded of what a client still sends behind the last answer.
+const lingerBytes = 256 << 10
+
+// A conn is a client's connection, and the upstream connection that belongs to it while there is one. It belongs to one
+// loop, and so needs no lock.
+//
+//	field       owns                     given back by
+//	client      its descriptor           close
+//	upstream    its descriptor           closeUpstream
+//	in          pooled bytes             the reader that takes the last of them; close
+//	toUpstream  pooled bytes             flush; closeUpstream
+//	toClient    pooled bytes             flush; close
+//	x           a struct of the loop's   endExchange, startTunnel, linger; close
+//	creds       pooled bytes             forget; close
+type conn struct {
+	l        *loop
+	index    uint32 // in l.conns
+	timer    int32  // in l.timers, -1 if not there
+	deadline int64  // the loop's time at which the stage has lasted too long
+
+	stage     stage
+	scheduled bool // on the loop's run list
+	insideAPI bool // behind a CONNECT to the Session API's domain: nothing is forwarded
+	finSent   bool // the client has our FIN
+
+	port     *port
+	client   socket
+	upstream socket
+
+	in         buffer             // come from the client and not taken yet: an incomplete head, or what stands behind one
+	progress   httpparse.Progress // in the incomplete head
+	toUpstream direction
+	toClient   direction
+
+	x         *exchange        // from a complete request head to the end of its response
+	sess      *session.Session // that the last request upstream went under; nil: the connection's own
+	server    int              // index of the server that upstream is connected to; -1: none chosen yet
+	discarded int              // bytes, while lingering
+
+	creds    buffer           // credentials line that is the connection's own
+	credsFor *session.Session // what it was rendered for
+	credsAt  int
+}
+
+// open begins the life of a connection with a client's socket.
+func (c *conn) open(fd int, p *port) {
+	*c = conn{l: c.l, index: c.index, timer: -1, port: p, client: socket{fd: fd}, upstream: noSocket, server: -1}
+	// A new socket has room; the poller's first event would say so too, but not before the first answer.
+	c.client.writable = true
+	if err := c.l.watch(c, &c.client, 0); err != nil {
+		c.l.relay.log.Warn("cannot watch a connection", "port", p.addr, "err", err)
+		c.stage = stageLinger
+		c.close()
+		return
+	}
+	c.enter(stageIdle)
+}
+
+// enter is the only place that changes the stage, but for open and close.
+func (c *conn) enter(s stage) {
+	c.stage = s
+	c.arm()
+}
+
+// arm sets the stage's deadline anew: on entering it, and where bytes count as life, with them.
+func (c *conn) arm() {
+	limits := &c.l.relay.limits
+	d := limits.Idle
+	switch c.stage {
+	case stageIdle:
+	case stageHead, stageAPIContent:
+		d = limits.Head
+	case stageAPI:
+		d = limits.API
+	case stageDial:
+		d = c.dialTime()
+	case stageReply:
+		d = limits.Reply
+	case stageExchange, stageEarly:
+		d = limits.TunnelIdle
+		if !c.x.responding {
+			d = limits.Reply
+		}
+	case stageTunnel:
+		d = limits.TunnelIdle
+	case stageHalfClosed:
+		d = limits.HalfClosed
+	case stageLinger:
+		d = limits.Linger
+		if !c.finSent {
+			d = limits.Reply
+		}
+	default:
+		panic("relay: a stage without a deadline")
+	}
+	c.deadline = c.l.now + int64(d)
+	if d < 0 {
+		c.deadline = never
+	}
+	c.l.timers.set(c)
+}
+
+const never = 1<<63 - 1
+
+// onEvent is called when s, one of the two sockets, has news. They stand in its flags already.
+func (c *conn) onEvent(s *socket, ev events) {
+	switch {
+	case s == &c.client && ev&evError != 0:
+		c.abort() // the client has reset the connection
+	case s == &c.client:
+		c.run()
+	case c.stage == stageDial:
+		c.onDialEvent(ev)
+	case c.stage < stageDial:
+		if ev&evRead != 0 {
+			c.closeUpstream() // between requests nothing may come: it must never answer one
+		}
+	default:
+		c.run()
+	}
+}
+
+// run does what the sockets' flags allow in this stage.
+func (c *conn) run() {
+	switch c.stage {
+	case stageClosed, stageAPI, stageDial:
+	case stageIdle, stageHead:
+		c.readHead()
+	case stageAPIContent:
+		c.readAPIContent()
+	case stageReply:
+		c.pumpResponse()
+	case stageExchange:
+		c.pumpRequest()
+		if c.stage == stageExchange {
+			c.pumpResponse()
+		}
+	case stageEarly:
+		c.pumpEarly()
+	case stageTunnel, stageHalfClosed:
+		c.pumpTunnel()
+	case stageLinger:
+		c.pumpLinger()
+	default:
+		panic("relay: a stage without a way on")
+	}
+}
+
+// readHead collects a request head. Mostly it comes whole, and is parsed where it was read.
+func (c *conn) readHead() {
+	if c.stage == stageIdle && !c.in.empty() {
+		c.onHeadBytes(nil) // a pipelined request
+	}
+	for c.client.readable && (c.stage == stageIdle || c.stage == stageHead) {
+		n, err := c.client.read(c.l.buf[:])
+		switch err {
+		case nil:
+			c.onHeadBytes(c.l.buf[:n])
+		case errAgain:
+			return
+		case io.EOF:
+			c.close() // between requests, or within a head, which nobody waits for an answer to
+			return
+		default:
+			c.abort()
+			return
+		}
+	}
+}
+
+// onHeadBytes takes more bytes of a head.
+func (c *conn) onHeadBytes(b []byte) {
+	l, limits := c.l, c.l.relay.headLimits
+	var err error
+	if c.in.empty() {
+		if err = l.req.Parse(b, limits); err == httpparse.ErrNeedMore {
+			c.in.append(b)
+		}
+	} else {
+		c.in.append(b)
+		b = c.in.bytes()
+		if err = c.progress.Next(b, limits); err == nil {
+			err = l.req.Parse(b, limits)
+		}
+	}
+	switch err {
+	case nil:
+		c.onHead(b)
+	case httpparse.ErrNeedMore:
+		if c.stage == stageIdle {
+			c.enter(stageHead)
+		}
+	default:
+		c.refuseHead(err.(*httpparse.Error))
+	}
+}
+
+// onHead begins the exchange of the head that l.req describes. b begins with it, and is the loop's or c.in's.
+func (c *conn) onHead(b []byte) {
+	l := c.l
+	c.progress = httpparse.Progress{}
+	c.x = l.newExchange(b[:l.req.End])
+	if c.in.empty() {
+		c.in.append(b[l.req.End:])
+	} else {
+		c.in.skip(l.req.End)
+	}
+	c.route()
+}
+
+// route decides who answers the request: the Session API, the provider, or we with a refusal.
+func (c *conn) route() {
+	r, m := &c.l.req, c.port.mapping
+	switch c.apiRoute() {
+	case apiAnswers:
+		c.beginAPI()
+		return
+	case apiTunnel:
+		c.openAPITunnel()
+		return
+	case apiRefused:
+		c.refuse(404, classNotFound, "the Session API is on port 80 of its domain and nowhere else, and nothing else is there")
+		return
+	}
+	switch {
+	case r.Target.Form == httpparse.OriginForm:
+		c.refuse(400, classBadRequest, "this is a proxy port: send an absolute request-target (http://host/path) or CONNECT")
+	case r.Target.Form == httpparse.AsteriskForm:
+		c.refuse(400, classBadRequest, "OPTIONS * names no host to forward it to")
+	case m.RejectPlain && r.Method != httpparse.MethodConnect:
+		c.refuse(405, classMethodNotAllowed, "plain requests are switched off on this port (RejectHttpProxy); use CONNECT")
+	case len(m.servers) == 0:
+		c.refuse(502, classNoUpstream, "this port has no upstream proxy; add one to ProxyServers in the settings")
+	default:
+		c.beginExchange()
+	}
+}
+
+// onDeadline is called when the stage has lasted too long.
+func (c *conn) onDeadline() {
+	switch c.stage {
+	case stageHead:
+		c.refuse(408, classHeadTimeout, "the request head was not complete in time")
+	case stageAPIContent:
+		c.refuse(408, classHeadTimeout, "the request's content was not complete in time")
+	case stageAPI:
+		c.apiTimeout()
+	case stageDial:
+		c.onDialTimeout()
+	case stageReply, stageExchange:
+		c.onExchangeTimeout()
+	case stageIdle, stageTunnel, stageHalfClosed, stageEarly, stageLinger:
+		c.close()
+	default:
+		panic("relay: a stage that cannot time out did")
+	}
+}
+
+// linger closes the connection such that the client still gets the last answer: it goes out, then our FIN, and what the
+// client sends meanwhile is discarded, up to a bound (RFC 9112 section 9.6). Nothing of it is parsed.
+func (c *conn) linger() {
+	c.closeUpstream()
+	c.dropExchange()
+	c.in.release()
+	c.discarded = 0
+	c.enter(stageLinger)
+	c.pumpLinger()
+}
+
+func (c *conn) pumpLinger() {
+	if !c.finSent {
+		done, err := c.toClient.flush(&c.client)
+		if err != nil {
+			c.abort()
+			return
+		}
+		if !done {
+			return
+		}
+		c.sendFIN()
+		c.arm()
+	}
+	for c.client.readable {
+		n, err := c.client.read(c.l.buf[:])
+		if err == errAgain {
+			return
+		}
+		c.discarded += n
+		if err != nil || c.discarded > lingerBytes {
+			c.close()
+			return
+		}
+	}
+}
+
+// sendFIN tells the client that no more will come.
+func (c *conn) sendFIN() {
+	if !c.finSent {
+		c.finSent = true
+		shutdownWrite(c.client.fd)
+	}
+}
+
+// abort closes both sides because the client has gone; the provider is told by a reset.
+func (c *conn) abort() {
+	if c.upstream.fd >= 0 {
+		resetOnClose(c.upstream.fd)
+	}
+	c.close()
+}
+
+// reset closes both sides such that neither can take what it got for complete.
+func (c *conn) reset() {
+	resetOnClose(c.client.fd)
+	c.abort()
+}
+
+// close gives back everything, once.
+func (c *conn) close() {
+	if c.stage == stageClosed {
+		return
+	}
+	c.closeUpstream()
+	c.dropExchange()
+	c.stage = stageClosed
+	c.scheduled = false
+	c.l.closeLater(c.client.fd)
+	c.client = noSocket
+	c.in.release()
+	c.toClient.unsent.release()
+	c.creds.release()
+	c.sess, c.credsFor, c.port = nil, nil, nil
+	c.l.release(c)
+}
+
+// closeUpstream ends the upstream connection, if there is one.
+func (c *conn) closeUpstream() {
+	if c.upstream.fd >= 0 {
+		c.l.closeLater(c.upstream.fd)
+		c.upstream = noSocket
+	}
+	c.toUpstream.unsent.release()
+}

@@ -1,0 +1,165 @@
+package relay
+
+import (
+	"strings"
+	"testing"
+)
+
+const connect = "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"
+
+func TestConnectHead(t *testing.T) {
+	g := newRig(t)
+	c := g.client(0)
+	c.send("CONNECT example.com:443 HTTP/1.0\r\nproxy-authorization: mine\r\nUser-Agent: a\r\n\r\n")
+	u := g.upstream()
+	u.expect("CONNECT example.com:443 HTTP/1.0\r\nUser-Agent: a\r\n" + credentialsOf(1) + "\r\n")
+	u.send("HTTP/1.0 200 Connection established\r\nX-Exit: 1\r\n\r\n")
+	c.expect("HTTP/1.0 200 Connection established\r\nX-Exit: 1\r\n\r\n")
+}
+
+// A 2xx to CONNECT is followed by the tunnel, whatever its fields say of content (RFC 9110 section 9.3.6).
+func TestConnectAnsweredWithFraming(t *testing.T) {
+	for _, field := range []string{"Content-Length: 5", "Transfer-Encoding: chunked"} {
+		g := newRig(t)
+		c := g.client(0)
+		c.send(connect)
+		u := g.upstream()
+		u.head()
+		u.send("HTTP/1.1 200 OK\r\n" + field + "\r\n\r\nhello and more")
+		c.expect("HTTP/1.1 200 OK\r\n" + field + "\r\n\r\nhello and more")
+		c.send("x")
+		u.expect("x")
+	}
+}
+
+// Payload behind a CONNECT waits for the provider's 2xx, and then goes first.
+func TestPayloadBehindConnect(t *testing.T) {
+	g := newRig(t)
+	c := g.client(0)
+	c.send(connect+"client", " hello")
+	u := g.upstream()
+	if head := u.head(); u.r.Buffered() > 0 {
+		t.Fatalf("got bytes behind %q before the 2xx", head)
+	}
+	u.send("HTTP/1.1 200 OK\r\n\r\nserver hello")
+	u.expect("client hello")
+	c.expect("HTTP/1.1 200 OK\r\n\r\nserver hello")
+	c.send("!")
+	u.expect("!")
+}
+
+// While the payload is held, the relay reads no more: a client that sends without end fills its own buffers.
+func TestPayloadBehindConnectIsBounded(t *testing.T) {
+	g := newRig(t)
+	c := g.client(0)
+	c.send(connect)
+	u := g.upstream()
+	u.head()
+	payload := strings.Repeat("0123456789abcdef", 1<<20)
+	sent := make(chan struct{})
+	go func() { defer close(sent); c.send(payload) }()
+	u.send("HTTP/1.1 200 OK\r\n\r\n")
+	u.expect(payload)
+	<-sent
+}
+
+// A CONNECT that fails is answered in full; what the client had sent for its target is discarded, never parsed.
+func TestConnectRejected(t *testing.T) {
+	for name, response := range map[string]string{
+		"with content":    "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno",
+		"chunked":         "HTTP/1.1 502 Bad Gateway\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+		"close-delimited": "HTTP/1.1 503 Service Unavailable\r\n\r\nno",
+		"no content":      "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n",
+		"redirect":        "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t)
+			c := g.client(0)
+			c.send(connect + get + get)
+			u := g.upstream()
+			u.head()
+			u.send(response)
+			if name == "close-delimited" {
+				u.fin()
+			}
+			c.expect(response)
+			c.expectEnd()
+			if got := u.r.Buffered(); got > 0 {
+				t.Errorf("the provider got %d bytes of payload", got)
+			}
+			u.expectEnd()
+		})
+	}
+}
+
+func TestConnectInterimResponses(t *testing.T) {
+	g := newRig(t)
+	c := g.client(0)
+	c.send(connect)
+	u := g.upstream()
+	u.head()
+	u.send("HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n")
+	c.expect("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")
+	c.send("x")
+	u.expect("x")
+}
+
+func TestConnectBadAnswers(t *testing.T) {
+	for _, row := range []struct{ name, response, why string }{
+		{"101", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "switched protocols"},
+		{"endless interim responses", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 17), "interim"},
+		{"malformed", "HTTP/2 200\r\n\r\n", "malformed"},
+		{"head too large", "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 40000) + "\r\n\r\n", "larger than the limit"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			g := newRig(t)
+			c := g.client(0)
+			c.send(connect)
+			u := g.upstream()
+			u.head()
+			u.send(row.response)
+			c.expectAnswer(502, "upstream-bad-response", row.why)
+			c.expectEnd()
+		})
+	}
+}
+
+func TestConnectWithContent(t *testing.T) {
+	for _, field := range []string{"Content-Length: 0", "Content-Length: 5", "Transfer-Encoding: chunked"} {
+		g := newRig(t)
+		c := g.client(0)
+		c.send("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n" + field + "\r\n\r\n")
+		c.expectAnswer(400, "bad-request", "CONNECT")
+	}
+}
+
+// The provider's 407 is about our credentials: the client is not asked for a password that it does not have.
+func TestProviderRefusesCredentials(t *testing.T) {
+	for _, request := range []string{connect, get} {
+		g := newRig(t)
+		c := g.client(0)
+		c.send(request)
+		u := g.upstream()
+		u.head()
+		u.send("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno")
+		c.expectAnswer(502, "upstream-auth", "Username and Password")
+		c.expectEnd()
+	}
+}
+
+// A CONNECT never uses an upstream connection that has served requests.
+func TestConnectBehindRequest(t *testing.T) {
+	g := newRig(t)
+	c := g.client(0)
+	c.send(get)
+	u := g.upstream()
+	u.head()
+	u.send(ok)
+	c.expect(ok)
+	c.send(connect)
+	u.expectEnd()
+	u = g.upstream()
+	u.head()
+	u.send("HTTP/1.1 200 OK\r\n\r\n")
+	c.expect("HTTP/1.1 200 OK\r\n\r\n")
+}

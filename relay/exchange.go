@@ -1,0 +1,520 @@
+package relay
+
+import (
+	"bytes"
+	"io"
+	"net/netip"
+
+	"proxymap/httpparse"
+	"proxymap/session"
+)
+
+const (
+	// maxEdits is how many field lines of one request may have to be dropped or replaced. Clients send one
+	// Proxy-Authorization and one Host.
+	maxEdits = 4
+
+	// maxInformational is how many 1xx responses may come before a final one. Servers send one or two.
+	maxInformational = 16
+)
+
+// An exchange is one request and its response: plain HTTP, a CONNECT until its tunnel stands, or a call of the Session
+// API. It holds the request's head, which dialling, failover and the one retry need, and where the two messages end.
+type exchange struct {
+	head       buffer // as it came, empty lines before it included; given back at the first response byte
+	start      int    // of the request line in head
+	edits      [maxEdits]edit
+	numEdits   int
+	authority  httpparse.Span // the target's, in head
+	method     httpparse.Method
+	minor      uint8
+	persists   bool // the client means to use its connection again
+	upgrade    bool // Upgrade was asked for
+	idempotent bool // may be sent a second time: a safe method without content
+	request    framed
+
+	dial dialing
+
+	reused     bool     // the upstream connection has answered a request before
+	retried    bool     // this is the second try
+	sendFailed bool     // the upstream connection takes no more
+	answered   bool     // a response byte has come
+	responding bool     // the final response's head has been passed on
+	partial    buffer   // an incomplete response head
+	interim    int      // 1xx responses so far
+	response   framed   // of the final response
+	decode     bool     // a chunked response to HTTP/1.0 goes out without its chunks
+	ended      bool     // the response has ended; what is kept in toClient is its rest
+	keepClient bool     // the client connection may be used again
+	keepServer bool     // the upstream connection may be used again
+	api        apiState // of a Session API call
+}
+
+// An edit drops a field line of a request on its way upstream, or puts a new Host in its place.
+type edit struct {
+	line httpparse.Span // its CRLF included
+	host bool
+}
+
+// framed follows one message's content to its end.
+type framed struct {
+	kind   httpparse.BodyKind
+	left   int64 // bytes to come, of BodyLength
+	chunks httpparse.Chunks
+}
+
+func frame(b httpparse.Body) framed { return framed{kind: b.Kind, left: b.Length} }
+
+// done reports whether the content has ended.
+func (f *framed) done() bool {
+	switch f.kind {
+	case httpparse.BodyNone:
+		return true
+	case httpparse.BodyLength:
+		return f.left == 0
+	case httpparse.BodyChunked:
+		return f.chunks.Done()
+	}
+	return false
+}
+
+// take returns how many of b's bytes belong to the content.
+func (f *framed) take(b []byte) (n int, err error) {
+	switch f.kind {
+	case httpparse.BodyLength:
+		n = int(min(int64(len(b)), f.left))
+		f.left -= int64(n)
+	case httpparse.BodyChunked:
+		for n < len(b) && !f.chunks.Done() {
+			m, _, err := f.chunks.Next(b[n:])
+			if err != nil {
+				return n, err
+			}
+			n += m
+		}
+	case httpparse.BodyUntilClose:
+		n = len(b)
+	}
+	return n, nil
+}
+
+// newExchange makes an exchange of the request in l.req, whose head, and what stands before it, is head.
+func (l *loop) newExchange(head []byte) *exchange {
+	var x *exchange
+	if n := len(l.spare); n > 0 {
+		x, l.spare = l.spare[n-1], l.spare[:n-1]
+	} else {
+		x = new(exchange)
+	}
+	r := &l.req
+	x.head.append(head)
+	x.start = r.Start
+	x.authority = r.Target.Authority
+	x.method, x.minor = r.Method, r.Minor
+	x.persists, x.upgrade = r.Persists(), r.HasUpgrade()
+	x.request = frame(r.Body())
+	switch r.Method {
+	case httpparse.MethodGet, httpparse.MethodHead, httpparse.MethodOptions, httpparse.MethodTrace:
+		x.idempotent = x.request.done()
+	}
+	return x
+}
+
+// dropExchange ends the exchange, if there is one, without looking at the connection.
+func (c *conn) dropExchange() {
+	x := c.x
+	if x == nil {
+		return
+	}
+	c.x = nil
+	x.head.release()
+	x.partial.release()
+	x.api.content.release()
+	*x = exchange{}
+	c.l.spare = append(c.l.spare, x)
+}
+
+// beginExchange has the provider answer the request: over the upstream connection there is, if the session is still
+// the same, else over a new one.
+func (c *conn) beginExchange() {
+	if !c.planEdits() {
+		c.refuse(400, classBadRequest, "more than 4 Proxy-Authorization field lines")
+		return
+	}
+	x := c.x
+	current := c.port.slot.Current(c.l.wall)
+	if c.upstream.fd >= 0 && x.method != httpparse.MethodConnect && current == c.sess && c.upstreamQuiet() {
+		x.reused = true
+		c.sendRequest()
+		return
+	}
+	c.closeUpstream()
+	c.beginDial(current)
+}
+
+// upstreamQuiet reports whether the idle upstream connection may carry a request: nothing has come on it, not even an
+// end. It only asks where the last read has filled its buffer, and so could not tell.
+func (c *conn) upstreamQuiet() bool {
+	if c.upstream.readable {
+		var b [1]byte
+		_, err := c.upstream.read(b[:])
+		return err == errAgain
+	}
+	return true
+}
+
+// planEdits finds the field lines that do not go upstream as they came: the client's Proxy-Authorization, and a Host
+// that names another authority than the target, which then decides (RFC 9112 section 3.2.2).
+func (c *conn) planEdits() bool {
+	r, x := &c.l.req, c.x
+	head := x.head.bytes()
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		e := edit{line: httpparse.Span{Start: f.Name.Start, End: f.End}}
+		switch f.Kind {
+		case httpparse.KindProxyAuthorization:
+		case httpparse.KindHost:
+			if sameAuthority(&r.Target, head, f.Value.In(head)) {
+				continue
+			}
+			e.host = true
+		default:
+			continue
+		}
+		if x.numEdits == maxEdits {
+			return false
+		}
+		x.edits[x.numEdits] = e
+		x.numEdits++
+	}
+	return true
+}
+
+// sameAuthority reports whether a Host value names the target's host and port. It may leave the port out, as clients
+// do for CONNECT.
+func sameAuthority(t *httpparse.Target, head, value []byte) bool {
+	host, port, err := httpparse.SplitHost(value)
+	return err == nil && (port == t.Port || port == 0 && (t.Port == 80 || t.Form == httpparse.AuthorityForm)) &&
+		bytes.EqualFold(host, t.Host.In(head))
+}
+
+var (
+	crlf     = []byte("\r\n")
+	hostName = []byte("Host: ")
+)
+
+// sendRequest writes the head, with the credentials of this moment, and what has come of the content, in one call.
+func (c *conn) sendRequest() {
+	x, l := c.x, c.l
+	content, err := x.request.take(c.in.bytes())
+	if err != nil {
+		c.refuse(400, classBadRequest, err.(*httpparse.Error).Reason)
+		return
+	}
+	c.sess = c.port.slot.Current(l.wall)
+	slices := c.requestSlices(l.slices[:0])
+	slices = append(slices, c.in.bytes()[:content])
+	size := 0
+	for _, s := range slices {
+		size += len(s)
+	}
+	n, err := l.writeSlices(c.upstream.fd, slices)
+	n, err = c.upstream.wrote(n, size, err)
+	if err == nil {
+		for _, s := range slices {
+			skip := min(n, len(s))
+			c.toUpstream.unsent.append(s[skip:])
+			n -= skip
+		}
+	}
+	clear(slices)
+	c.in.skip(content)
+	if x.method == httpparse.MethodConnect {
+		c.enter(stageReply)
+	} else {
+		c.enter(stageExchange)
+	}
+	if err != nil {
+		c.upstreamTakesNoMore()
+		return
+	}
+	if c.stage == stageExchange && !x.request.done() {
+		c.pumpRequest()
+	}
+}
+
+// requestSlices appends the head as it goes upstream: as it came, without the lines that planEdits found, and with our
+// credentials as its last field line.
+func (c *conn) requestSlices(slices [][]byte) [][]byte {
+	x := c.x
+	head := x.head.bytes()
+	from := x.start
+	for _, e := range x.edits[:x.numEdits] {
+		slices = append(slices, head[from:e.line.Start])
+		if e.host {
+			slices = append(slices, hostName, x.authority.In(head), crlf)
+		}
+		from = int(e.line.End)
+	}
+	end := len(head) - len(crlf)
+	return append(slices, head[from:end], c.credentials(), crlf)
+}
+
+// credentials is the field line for the server that upstream is connected to, nil if it gets none of ours. Mostly the
+// session has it ready; where it is the client connection's own it is rendered once.
+func (c *conn) credentials() []byte {
+	if c.sess != nil {
+		if line := c.sess.Line(c.server); line != nil {
+			return line
+		}
+	}
+	plan := c.port.slot.Plan()
+	if !plan.Sets(c.server) {
+		return nil
+	}
+	if c.creds.empty() || c.credsFor != c.sess || c.credsAt != c.server {
+		c.creds.release()
+		var line [512]byte
+		c.creds.append(plan.AppendCredentials(line[:0], c.sess, c.server))
+		c.credsFor, c.credsAt = c.sess, c.server
+	}
+	return c.creds.bytes()
+}
+
+// pumpRequest moves the request's content upstream, as far as it has come and upstream takes it.
+func (c *conn) pumpRequest() {
+	x := c.x
+	for range turnBudget {
+		if x.sendFailed {
+			return
+		}
+		done, err := c.toUpstream.flush(&c.upstream)
+		if err != nil {
+			c.upstreamTakesNoMore()
+			return
+		}
+		if !done || x.request.done() || !c.moveContent() {
+			return
+		}
+	}
+	c.l.schedule(c)
+}
+
+// moveContent moves one buffer of the request's content. It reports whether there may be more.
+func (c *conn) moveContent() bool {
+	x := c.x
+	b := c.in.bytes()
+	held := b != nil
+	if !held {
+		if !c.client.readable {
+			return false
+		}
+		n, err := c.client.read(c.l.buf[:])
+		if err == errAgain {
+			return false
+		}
+		if err != nil {
+			c.abort() // it ended before its end
+			return false
+		}
+		b = c.l.buf[:n]
+	}
+	c.arm()
+	n, err := x.request.take(b)
+	if err != nil {
+		c.badContent(err)
+		return false
+	}
+	err = c.toUpstream.send(&c.upstream, b[:n])
+	if held {
+		c.in.skip(n)
+	} else {
+		c.in.append(b[n:]) // a pipelined request
+	}
+	if err != nil {
+		c.upstreamTakesNoMore()
+		return false
+	}
+	return true
+}
+
+// badContent ends an exchange whose request is malformed behind its head. The provider must not take it for complete.
+func (c *conn) badContent(err error) {
+	resetOnClose(c.upstream.fd)
+	if c.x.responding {
+		c.reset()
+		return
+	}
+	c.refuse(400, classBadRequest, err.(*httpparse.Error).Reason)
+}
+
+// upstreamTakesNoMore is called when a write upstream has failed. What the provider said before may still be there to be
+// read, and mostly says why.
+func (c *conn) upstreamTakesNoMore() {
+	c.x.sendFailed = true
+	c.toUpstream.unsent.release()
+	c.upstream.readable = true
+	c.pumpResponse()
+}
+
+// pumpResponse moves the response to the client, as far as it has come and the client takes it.
+func (c *conn) pumpResponse() {
+	for range turnBudget {
+		x := c.x
+		done, err := c.toClient.flush(&c.client)
+		if err != nil {
+			c.abort()
+			return
+		}
+		if !done {
+			return
+		}
+		if x.ended {
+			c.endExchange()
+			return
+		}
+		if !c.upstream.readable {
+			return
+		}
+		n, err := c.upstream.read(c.l.buf[:])
+		if err == errAgain {
+			return
+		}
+		if err != nil {
+			c.onUpstreamEnd(err)
+			return
+		}
+		c.onResponseBytes(c.l.buf[:n])
+		if c.stage != stageReply && c.stage != stageExchange {
+			return
+		}
+		c.arm()
+	}
+	c.l.schedule(c)
+}
+
+// onUpstreamEnd is called when upstream has ended, by FIN or by failing, before we know the response to be complete.
+func (c *conn) onUpstreamEnd(err error) {
+	x := c.x
+	c.closeUpstream()
+	switch {
+	case x.responding && x.response.kind == httpparse.BodyUntilClose && err == io.EOF:
+		x.ended = true
+		c.pumpResponse()
+	case x.responding:
+		c.truncate()
+	case !x.answered && x.reused && x.idempotent && !x.retried:
+		// It closed the idle connection just as the request left (RFC 9112 section 9.3.1).
+		x.retried, x.reused, x.sendFailed = true, false, false
+		c.beginDial(c.port.slot.Current(c.l.wall))
+	case x.answered:
+		c.refuse(502, classBadResponse, "the provider's response ended within its head")
+	default:
+		c.refuse(502, classClosed, "the provider closed the connection without a response; try again")
+	}
+}
+
+// truncate ends a response that broke off such that the client sees it. What has a length shows by itself that
+// something is missing; the rest has to end in a reset.
+func (c *conn) truncate() {
+	if c.x.decode || c.x.response.kind == httpparse.BodyUntilClose {
+		c.reset()
+		return
+	}
+	c.linger()
+}
+
+// onExchangeTimeout is called when nothing has moved for too long.
+func (c *conn) onExchangeTimeout() {
+	x := c.x
+	switch {
+	case x.responding, x.ended:
+		c.reset()
+	case !x.request.done() && !x.sendFailed && c.toUpstream.unsent.empty():
+		resetOnClose(c.upstream.fd)
+		c.refuse(408, classContentTimeout, "the request's content stopped coming")
+	default:
+		resetOnClose(c.upstream.fd)
+		c.refuse(504, classTimeout, "the provider did not answer in time")
+	}
+}
+
+// endExchange is called when the response has gone out in full. What both sides allow to be kept is kept.
+func (c *conn) endExchange() {
+	x := c.x
+	if !x.request.done() || !c.toUpstream.unsent.empty() {
+		c.beginEarly()
+		return
+	}
+	if !x.keepServer {
+		c.closeUpstream()
+	}
+	if !x.keepClient || c.l.draining {
+		c.endConnection()
+		return
+	}
+	c.dropExchange()
+	c.enter(stageIdle)
+	if !c.in.empty() || c.client.readable {
+		c.l.schedule(c) // the next request in its turn: others may wait
+	}
+}
+
+// endConnection closes behind a last response. A client that asked for it sends no more, so lingering is for the others.
+func (c *conn) endConnection() {
+	if c.x.method != httpparse.MethodConnect && !c.x.persists && c.in.empty() && !c.client.readable {
+		c.close()
+		return
+	}
+	c.linger()
+}
+
+// beginEarly is called when the response has ended before the request: the content goes on as long as upstream takes
+// it, for many clients read nothing before they have sent all. The client's connection is not used again.
+func (c *conn) beginEarly() {
+	c.x.keepClient = false
+	if c.x.sendFailed || c.upstream.fd < 0 {
+		c.linger()
+		return
+	}
+	c.sendFIN()
+	c.enter(stageEarly)
+	c.pumpEarly()
+}
+
+func (c *conn) pumpEarly() {
+	if c.upstream.readable {
+		// Nothing can come that belongs to this exchange: it is the end, or as good as one.
+		if _, err := c.upstream.read(c.l.buf[:]); err != errAgain {
+			c.linger()
+			return
+		}
+	}
+	c.pumpContentOfEarly()
+}
+
+// pumpContentOfEarly is pumpRequest, with lingering for what pumpRequest leaves to the response.
+func (c *conn) pumpContentOfEarly() {
+	for range turnBudget {
+		done, err := c.toUpstream.flush(&c.upstream)
+		if err != nil || done && c.x.request.done() {
+			c.linger()
+			return
+		}
+		if !done || !c.moveContent() {
+			return
+		}
+	}
+	c.l.schedule(c)
+}
+
+// dialing is where an exchange is in finding a server that takes it.
+type dialing struct {
+	session *session.Session
+	addrs   []netip.AddrPort // of the server being tried, those not tried yet
+	first   int              // the server that was to be tried first
+	tried   int              // servers given up
+	until   int64            // the loop's time when all trying ends
+	lookup  bool             // the server's name is being looked up
+	err     error            // why the last try failed
+}

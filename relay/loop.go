@@ -1,0 +1,228 @@
+package relay
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2/pkg/queue"
+	"golang.org/x/sys/unix"
+
+	"proxymap/httpparse"
+)
+
+const (
+	// readSize is the size of a loop's one read buffer. 64 KiB is what a socket gives at once on loopback; more made no
+	// difference in the prototypes.
+	readSize = 64 << 10
+
+	// turnBudget is how many buffers one direction may move before the others have their turn: 1 MiB, a few hundred
+	// microseconds, so that a small request never waits long behind a few bulk streams.
+	turnBudget = 16
+
+	// maxSlices is the most that writeSlices takes: a head cut in pieces around maxEdits lines, each with three slices
+	// in its place, the credentials, the head's end and the content behind it.
+	maxSlices = 4*maxEdits + 4
+)
+
+// A loop is one event loop: its poller, its listeners and its connections. Everything in it belongs to the one
+// goroutine that runs it, but tasks, which brings work from elsewhere, and the counters.
+type loop struct {
+	relay *Relay
+	poll  poller
+	now   int64     // nanoseconds since the relay's start, monotonic; of this batch of events
+	wall  int64     // the same moment in nanoseconds since the Unix epoch
+	start time.Time // of the relay
+
+	conns   []*conn // by index
+	free    []uint32
+	lastGen uint32
+	spare   []*exchange // ended ones, for the next request
+	timers  timers
+
+	runnable []*conn // stopped by their budget, or with a request waiting in memory
+	running  []*conn // the other half of a double buffer
+	closing  []int   // descriptors to close at the turn
+
+	listeners []*port
+	paused    []*port // out of descriptors: to be listened on again at resumeAt
+	resumeAt  int64
+
+	draining bool
+	drainAt  int64 // when what is left is cut off
+
+	tasks queue.AsyncTaskQueue // from other goroutines, to run on the loop
+
+	// Scratch space, in use within one event only.
+	buf    [readSize]byte
+	req    httpparse.Request
+	res    httpparse.Response
+	iov    vectors
+	slices [maxSlices][]byte
+	sa4    unix.SockaddrInet4
+	sa6    unix.SockaddrInet6
+
+	open atomic.Int64 // connections, for Relay.Connections
+}
+
+func newLoop(r *Relay) (*loop, error) {
+	poll, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{relay: r, poll: poll, start: r.start, tasks: queue.NewLockFreeQueue()}
+	l.req.Fields = make([]httpparse.Field, 0, httpparse.MaxFields)
+	l.res.Fields = make([]httpparse.Field, 0, httpparse.MaxFields)
+	l.tick()
+	return l, nil
+}
+
+// tick reads the clock. One reading gives both times, so a step of the wall clock moves no deadline.
+func (l *loop) tick() {
+	t := time.Now()
+	l.now = int64(t.Sub(l.start)) + 1 // 0 means never
+	l.wall = t.UnixNano()
+}
+
+// event is one event of the poller. One for a descriptor that is no longer there is dropped.
+func (l *loop) event(token uint64, ev events) {
+	low, gen := uint32(token), uint32(token>>32)
+	if low&tokenListener != 0 {
+		if i := low &^ tokenListener; int(i) < len(l.listeners) {
+			l.accept(l.listeners[i])
+		}
+		return
+	}
+	if i := low >> 1; int(i) < len(l.conns) {
+		c := l.conns[i]
+		s := &c.client
+		if low&tokenUpstream != 0 {
+			s = &c.upstream
+		}
+		if s.fd >= 0 && s.gen == gen {
+			s.note(ev)
+			c.onEvent(s, ev)
+		}
+	}
+}
+
+// wantsTurn reports whether there is something that only a turn does.
+func (l *loop) wantsTurn() bool { return len(l.closing) > 0 || len(l.runnable) > 0 }
+
+// nextDeadline is the loop's time at which it must take a turn, 0 for never.
+func (l *loop) nextDeadline() int64 {
+	next := l.timers.next()
+	for _, at := range [...]int64{l.resumeAt, l.drainAt} {
+		if at != 0 && (next == 0 || at < next) {
+			next = at
+		}
+	}
+	return next
+}
+
+// turn does what waits for the end of a batch of events. It reports whether the loop has ended.
+func (l *loop) turn() (ended bool) {
+	for task := l.tasks.Dequeue(); task != nil; task = l.tasks.Dequeue() {
+		_ = task.Exec(task.Param) // tasks of ours return nil
+		queue.PutTask(task)
+	}
+	for c := l.timers.due(l.now); c != nil; c = l.timers.due(l.now) {
+		c.onDeadline()
+	}
+	if l.resumeAt != 0 && l.now >= l.resumeAt {
+		l.resumeListening()
+	}
+	if l.drainAt != 0 && l.now >= l.drainAt {
+		l.cutOff()
+	}
+	l.runnable, l.running = l.running[:0], l.runnable
+	for i, c := range l.running {
+		l.running[i] = nil
+		if c.scheduled {
+			c.scheduled = false
+			c.run()
+		}
+	}
+	l.closeDescriptors()
+	return l.draining && len(l.free) == len(l.conns) && l.tasks.IsEmpty()
+}
+
+// do has f run on the loop, soon. It may be called from any goroutine.
+func (l *loop) do(f queue.Func, param any) {
+	task := queue.GetTask()
+	task.Exec, task.Param = f, param
+	l.tasks.Enqueue(task)
+	l.poll.wake()
+}
+
+// schedule has c.run called at the turn.
+func (l *loop) schedule(c *conn) {
+	if !c.scheduled {
+		c.scheduled = true
+		l.runnable = append(l.runnable, c)
+	}
+}
+
+// closeLater closes fd at the turn: an event of this batch may still name it, so its number must not be given out anew.
+func (l *loop) closeLater(fd int) { l.closing = append(l.closing, fd) }
+
+func (l *loop) closeDescriptors() {
+	for _, fd := range l.closing {
+		_ = unix.Close(fd) // what can fail here is only the last write, which no one waits for
+	}
+	l.closing = l.closing[:0]
+}
+
+// watch gives the poller a connection's socket, under a new generation.
+func (l *loop) watch(c *conn, s *socket, side uint32) error {
+	l.lastGen++
+	s.gen = l.lastGen
+	return l.poll.add(s.fd, token(s.gen, c.index<<1|side))
+}
+
+// adopt makes a connection of a client's socket, which it owns from here on.
+func (l *loop) adopt(fd int, p *port) {
+	var c *conn
+	if n := len(l.free); n > 0 {
+		c = l.conns[l.free[n-1]]
+		l.free = l.free[:n-1]
+	} else {
+		c = &conn{l: l, index: uint32(len(l.conns))}
+		l.conns = append(l.conns, c)
+	}
+	l.open.Add(1)
+	c.open(fd, p)
+}
+
+// release takes back a connection that has closed. Its struct will be another one's.
+func (l *loop) release(c *conn) {
+	l.timers.remove(c)
+	l.free = append(l.free, c.index)
+	l.open.Add(-1)
+}
+
+// drain stops accepting, closes the connections that carry nothing, and gives the others until grace has passed.
+func (l *loop) drain(grace time.Duration) {
+	at := l.now + max(int64(grace), 0)
+	if !l.draining {
+		l.draining = true
+		l.closeListeners()
+		for _, c := range l.conns {
+			if c.stage == stageIdle {
+				c.close()
+			}
+		}
+	}
+	if l.drainAt == 0 || at < l.drainAt {
+		l.drainAt = at
+	}
+}
+
+// cutOff closes what is left when the grace has passed.
+func (l *loop) cutOff() {
+	l.drainAt = 0
+	for _, c := range l.conns {
+		if c.stage != stageClosed {
+			c.reset()
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"proxymap/httpparse"
+)
+
+// A Relay is a set of local ports and the event loops that serve them.
+type Relay struct {
+	limits     Limits
+	headLimits httpparse.Limits
+	log        *slog.Logger
+	conditions []Condition
+	start      time.Time
+
+	ports  []*port
+	loops  []*loop
+	placed atomic.Uint32 // connections given out, for an even spread
+	lookup lookup
+}
+
+// A mapping is a Mapping with its servers' state.
+type mapping struct {
+	Mapping
+	servers []*server
+	chosen  atomic.Uint32 // servers given out in turn
+}
+
+// Listen binds every port of cfg and makes the loops. Nothing is served before Serve. An error names the port and the
+// address that it is about; nothing stays bound then.
+func Listen(cfg Config) (*Relay, error) {
+	r := &Relay{
+		limits:     cfg.Limits.withDefaults(),
+		log:        cfg.Log,
+		conditions: cfg.Conditions,
+		start:      time.Now(),
+		lookup:     cfg.lookup,
+	}
+	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.lookup == nil {
+		r.lookup = systemLookup
+	}
+	if err := r.openPorts(cfg.Mappings); err != nil {
+		r.abandon()
+		return nil, err
+	}
+	loops := cfg.Loops
+	if loops <= 0 {
+		loops = runtime.GOMAXPROCS(0)
+	}
+	if err := r.openLoops(loops); err != nil {
+		r.abandon()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Relay) openPorts(mappings []Mapping) error {
+	for _, cfg := range mappings {
+		if cfg.First > cfg.Last {
+			return fmt.Errorf("ports %d-%d: the first is behind the last", cfg.First, cfg.Last)
+		}
+		m := &mapping{Mapping: cfg}
+		for _, s := range cfg.Servers {
+			m.servers = append(m.servers, newServer(s))
+		}
+		for n := int(cfg.First); n <= int(cfg.Last); n++ {
+			p, err := openPort(m, netip.AddrPortFrom(cfg.Address, uint16(n)))
+			if err != nil {
+				return err
+			}
+			p.slot.Pin(m.nextServer())
+			r.ports = append(r.ports, p)
+		}
+	}
+	return nil
+}
+
+// openLoops spreads the ports over the loops. Each port belongs to one loop; its connections may go to others.
+func (r *Relay) openLoops(n int) error {
+	for range n {
+		l, err := newLoop(r)
+		if err != nil {
+			return fmt.Errorf("event loop: %w", err)
+		}
+		r.loops = append(r.loops, l)
+	}
+	for i, p := range r.ports {
+		if err := r.loops[i%n].listen(p); err != nil {
+			return fmt.Errorf("watch port %d of %s: %w", p.addr.Port(), p.addr.Addr(), err)
+		}
+	}
+	return nil
+}
+
+// abandon gives back what a Listen that fails has taken.
+func (r *Relay) abandon() {
+	for _, p := range r.ports {
+		_ = unix.Close(p.fd)
+	}
+	for _, l := range r.loops {
+		_ = l.poll.close()
+	}
+}
+
+// Serve runs the loops. It returns nil when Shutdown has done its work, or what made a loop end before.
+func (r *Relay) Serve() error {
+	errs := make([]error, len(r.loops))
+	var wg sync.WaitGroup
+	for i, l := range r.loops {
+		wg.Go(func() {
+			if errs[i] = l.poll.run(l); errs[i] != nil {
+				r.Shutdown(0)
+			}
+		})
+	}
+	wg.Wait()
+	for _, l := range r.loops {
+		l.turn() // a connection may have been handed over to a loop that had ended
+		errs = append(errs, l.poll.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Shutdown stops accepting, closes connections that carry nothing, and cuts off what is left when grace has passed; 0
+// and less mean at once. It returns at once and may be called again with a shorter grace. Serve returns when all is
+// closed.
+func (r *Relay) Shutdown(grace time.Duration) {
+	for _, l := range r.loops {
+		l.do(func(any) error { l.drain(grace); return nil }, nil)
+	}
+}
+
+// Ports are the addresses that the relay listens on, in the order of the mappings.
+func (r *Relay) Ports() []netip.AddrPort {
+	addrs := make([]netip.AddrPort, len(r.ports))
+	for i, p := range r.ports {
+		addrs[i] = p.addr
+	}
+	return addrs
+}
+
+// Connections is the number of clients' connections that are open.
+func (r *Relay) Connections() int {
+	n := int64(0)
+	for _, l := range r.loops {
+		n += l.open.Load()
+	}
+	return int(n)
+}
+
+// place gives a new connection to a loop, each in its turn. l is the one that has accepted it.
+func (r *Relay) place(l *loop, p *port, fd int) {
+	to := r.loops[int(r.placed.Add(1))%len(r.loops)]
+	if to == l {
+		l.adopt(fd, p)
+		return
+	}
+	h := handovers.Get().(*handover)
+	h.to, h.fd, h.port = to, fd, p
+	to.do(takeOver, h)
+}
+
+// A handover is a client's socket on its way to another loop.
+type handover struct {
+	to   *loop
+	fd   int
+	port *port
+}
+
+var handovers = sync.Pool{New: func() any { return new(handover) }}
+
+func takeOver(param any) error {
+	h := param.(*handover)
+	if h.to.draining {
+		h.to.closeLater(h.fd)
+	} else {
+		h.to.adopt(h.fd, h.port)
+	}
+	*h = handover{}
+	handovers.Put(h)
+	return nil
+}
+
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits()
+	for _, f := range []struct{ have, def *time.Duration }{
+		{&l.Head, &d.Head}, {&l.Idle, &d.Idle}, {&l.Dial, &d.Dial}, {&l.Reply, &d.Reply},
+		{&l.TunnelIdle, &d.TunnelIdle}, {&l.HalfClosed, &d.HalfClosed}, {&l.Linger, &d.Linger}, {&l.API, &d.API},
+	} {
+		if *f.have == 0 {
+			*f.have = *f.def
+		}
+	}
+	if l.HeadBytes <= 0 {
+		l.HeadBytes = d.HeadBytes
+	}
+	if l.TargetBytes <= 0 {
+		l.TargetBytes = d.TargetBytes
+	}
+	return l
+}
+
+// nextServer gives out the mapping's servers in turn.
+func (m *mapping) nextServer() int {
+	if len(m.servers) == 0 {
+		return 0
+	}
+	return int(m.chosen.Add(1)-1) % len(m.servers)
+}

@@ -1,0 +1,177 @@
+package relay
+
+import (
+	"time"
+
+	"proxymap/httpparse"
+)
+
+// authWarnPause is how long a port's warning about refused credentials is not repeated.
+const authWarnPause = time.Minute
+
+// onResponseBytes takes what upstream has sent: heads, then content.
+func (c *conn) onResponseBytes(b []byte) {
+	x := c.x
+	if !x.answered {
+		x.answered = true
+		x.head.release() // no way back from here: the request is not sent again
+	}
+	if x.responding {
+		c.onContent(b, 0)
+		return
+	}
+	if x.partial.empty() {
+		c.onResponseHeads(b)
+		return
+	}
+	// The heads' bytes leave the exchange for the time of the call: it may end the exchange.
+	x.partial.append(b)
+	partial := x.partial
+	x.partial = buffer{}
+	c.onResponseHeads(partial.bytes())
+	partial.release()
+}
+
+// onResponseHeads reads heads up to the final one; interim ones are passed on as they come (RFC 9110 section 15.2).
+func (c *conn) onResponseHeads(b []byte) {
+	x, res := c.x, &c.l.res
+	from, pos := 0, 0 // b[from:pos] is read and to be passed on
+	for {
+		err := res.Parse(b[pos:], c.l.relay.headLimits)
+		if err == httpparse.ErrNeedMore {
+			x.partial.append(b[pos:])
+			c.send(b[from:pos])
+			return
+		}
+		if err != nil {
+			c.badResponse("the provider's response is malformed: " + err.(*httpparse.Error).Reason)
+			return
+		}
+		if res.Status >= 200 || res.Status == 101 {
+			break
+		}
+		if x.interim++; x.interim > maxInformational {
+			c.badResponse("the provider sent more than 16 interim responses")
+			return
+		}
+		pos += res.End
+		if x.minor == 0 {
+			from = pos // RFC 9110 section 15.2: an HTTP/1.0 client knows none
+		}
+	}
+	c.onFinalHead(b[from:], pos-from)
+}
+
+// onFinalHead takes the final response, whose head stands at b[pos:] and is described by l.res. What stands before it is
+// to be passed on.
+func (c *conn) onFinalHead(b []byte, pos int) {
+	x, res := c.x, &c.l.res
+	connect := x.method == httpparse.MethodConnect
+	switch {
+	case res.Status == 101 && (connect || !x.upgrade || !x.request.done()):
+		c.badResponse("the provider switched protocols without having been asked to")
+		return
+	case res.Status == 101, connect && res.Status < 300:
+		c.startTunnel(b)
+		return
+	case res.Status == 407 && c.port.slot.Plan().Sets(c.server):
+		c.authRefused()
+		return
+	}
+	body := res.Body(x.method)
+	x.response = frame(body)
+	x.decode = x.minor == 0 && body.Kind == httpparse.BodyChunked
+	x.keepServer = !connect && x.persists && res.Persists() && body.Kind != httpparse.BodyUntilClose
+	x.keepClient = x.keepServer && !x.decode
+	if connect {
+		c.in.release() // held payload is not for whoever answers in the target's place: RFC 9931 section 8
+	}
+	if x.decode {
+		c.sendDecodedHead(b[pos:])
+		x.responding = true
+		c.onContent(b[pos+res.End:], 0)
+		return
+	}
+	c.onContent(b, pos+res.End)
+}
+
+// onContent passes on b, whose first head bytes are heads, and the rest content.
+func (c *conn) onContent(b []byte, head int) {
+	x := c.x
+	if x.decode {
+		c.onChunks(b)
+		return
+	}
+	n, err := x.response.take(b[head:])
+	if err != nil {
+		c.badResponse("the provider's response is malformed: " + err.(*httpparse.Error).Reason)
+		return
+	}
+	x.responding = true
+	c.endOfContent(len(b) - head - n)
+	c.send(b[:head+n])
+}
+
+// endOfContent notes the response's end if it has come. What stands behind it belongs to nobody.
+func (c *conn) endOfContent(rest int) {
+	if x := c.x; x.response.done() {
+		x.ended = true
+		x.keepServer = x.keepServer && rest == 0
+	}
+}
+
+// onChunks passes on the data of chunks.
+func (c *conn) onChunks(b []byte) {
+	x := c.x
+	for len(b) > 0 && !x.response.chunks.Done() {
+		n, data, err := x.response.chunks.Next(b)
+		if err != nil {
+			c.reset() // the head is out, or on its way
+			return
+		}
+		c.toClient.unsent.append(data)
+		b = b[n:]
+	}
+	c.endOfContent(len(b))
+}
+
+// sendDecodedHead passes on the head of a chunked response that goes out without its chunks, so without the fields that
+// speak of them (RFC 9112 section 7.1.3).
+func (c *conn) sendDecodedHead(b []byte) {
+	res, out := &c.l.res, &c.toClient.unsent
+	from := 0
+	for i := range res.Fields {
+		if f := &res.Fields[i]; f.Kind == httpparse.KindTransferEncoding || f.Kind == httpparse.KindTrailer {
+			out.append(b[from:f.Name.Start])
+			from = int(f.End)
+		}
+	}
+	out.append(b[from:res.End])
+}
+
+// send passes b on to the client.
+func (c *conn) send(b []byte) {
+	if err := c.toClient.send(&c.client, b); err != nil {
+		c.abort()
+	}
+}
+
+// badResponse ends both connections; the client is told why if it has nothing of a final response yet.
+func (c *conn) badResponse(why string) {
+	if c.x.responding {
+		c.reset()
+		return
+	}
+	c.refuse(502, classBadResponse, why)
+}
+
+// authRefused answers in place of the provider's 407: the client has no password to try again with.
+func (c *conn) authRefused() {
+	p := c.port
+	last := p.authWarned.Load()
+	if (last == 0 || c.l.wall-last >= int64(authWarnPause)) && p.authWarned.CompareAndSwap(last, c.l.wall) {
+		c.l.relay.log.Warn("the provider refuses the port's credentials; check Username, Password and the parameters in the settings",
+			"port", p.addr.Port(), "upstream", p.mapping.servers[c.server].name())
+	}
+	c.refuse(502, classAuth, "the provider refuses this port's credentials (407); check Username and Password in the settings")
+}

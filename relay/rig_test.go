@@ -1,0 +1,294 @@
+package relay
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"proxymap/session"
+)
+
+// patience is how long a test waits for what must come. It is never waited out in a test that passes.
+const patience = 10 * time.Second
+
+// A rig is a relay between a test's clients and a test's provider, both of which speak byte by byte what the test says.
+type rig struct {
+	t        *testing.T
+	relay    *Relay
+	provider net.Listener
+}
+
+// newRig starts a relay with one port. change may alter what it is made of.
+func newRig(t *testing.T, change ...func(*Config)) *rig {
+	t.Helper()
+	provider, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { provider.Close() })
+	cfg := Config{
+		Mappings: []Mapping{{
+			Address: netip.MustParseAddr("127.0.0.1"),
+			Plan:    newPlan(t, session.PlanConfig{Lifetime: 10 * time.Minute}),
+			Servers: []Server{serverAt(provider.Addr())},
+		}},
+		Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	return &rig{t: t, relay: serve(t, cfg), provider: provider}
+}
+
+// newPlan makes a plan that sets the credentials user-session-<id>:pass.
+func newPlan(t *testing.T, cfg session.PlanConfig) *session.Plan {
+	t.Helper()
+	if cfg.Account == nil {
+		cfg.Account = &session.Account{Username: "user", Password: "pass", Parameters: []session.Parameter{
+			{Name: "session", Value: "^id", SessionID: true},
+		}}
+		cfg.Set = true
+	}
+	if cfg.Servers == nil {
+		cfg.Servers = make([]*session.Account, 8)
+	}
+	var n atomic.Int64
+	n.Store(-1) // NewPlan tries the generator once
+	cfg.Compile = func(string) (func() string, error) {
+		return func() string { return fmt.Sprintf("id%d", n.Add(1)) }, nil
+	}
+	plan, err := session.NewPlan(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+func serverAt(addr net.Addr) Server {
+	a := addr.(*net.TCPAddr).AddrPort()
+	return Server{Host: a.Addr().String(), Port: a.Port()}
+}
+
+// serve runs a relay until the test ends, and checks that it ends well then.
+func serve(t *testing.T, cfg Config) *Relay {
+	t.Helper()
+	r, err := Listen(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.Serve() }()
+	t.Cleanup(func() {
+		r.Shutdown(0)
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+		case <-time.After(patience):
+			t.Error("Serve does not return after Shutdown")
+		}
+		if n := r.Connections(); n != 0 {
+			t.Errorf("%d connections are open after the relay's end", n)
+		}
+	})
+	return r
+}
+
+// testLog passes the relay's log on to the test's.
+type testLog struct{ t *testing.T }
+
+func (w testLog) Write(b []byte) (int, error) {
+	w.t.Logf("relay: %s", bytes.TrimSpace(b))
+	return len(b), nil
+}
+
+// client connects to the relay's i-th port.
+func (g *rig) client(i int) *peer {
+	g.t.Helper()
+	conn, err := net.Dial("tcp", g.relay.Ports()[i].String())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return newPeer(g.t, "client", conn)
+}
+
+// upstream is the relay's next connection to the provider.
+func (g *rig) upstream() *peer {
+	g.t.Helper()
+	return accepted(g.t, g.provider)
+}
+
+func accepted(t *testing.T, l net.Listener) *peer {
+	t.Helper()
+	_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatalf("the relay does not connect: %v", err)
+	}
+	return newPeer(t, "provider", conn)
+}
+
+// A peer is one end of a connection with the relay, in the hands of a test.
+type peer struct {
+	t    *testing.T
+	name string
+	conn *net.TCPConn
+	r    *bufio.Reader
+}
+
+func newPeer(t *testing.T, name string, conn net.Conn) *peer {
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(3 * patience))
+	return &peer{t, name, conn.(*net.TCPConn), bufio.NewReader(conn)}
+}
+
+// send writes the parts one after another.
+func (p *peer) send(parts ...string) {
+	p.t.Helper()
+	for _, s := range parts {
+		if _, err := io.WriteString(p.conn, s); err != nil {
+			p.t.Fatalf("%s: write: %v", p.name, err)
+		}
+	}
+}
+
+// expect reads exactly want.
+func (p *peer) expect(want string) {
+	p.t.Helper()
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(p.r, got)
+	if string(got[:n]) != want {
+		p.t.Fatalf("%s: got %q (%v); want %q", p.name, got[:n], err, want)
+	}
+}
+
+// head reads a message head and returns it.
+func (p *peer) head() string {
+	p.t.Helper()
+	var head strings.Builder
+	for {
+		line, err := p.r.ReadString('\n')
+		head.WriteString(line)
+		if err != nil {
+			p.t.Fatalf("%s: got %q, then %v; want a head", p.name, head.String(), err)
+		}
+		if line == "\r\n" {
+			return head.String()
+		}
+	}
+}
+
+// expectEnd reads the other's FIN, and nothing before it.
+func (p *peer) expectEnd() {
+	p.t.Helper()
+	if b, err := io.ReadAll(p.r); err != nil || len(b) > 0 {
+		p.t.Fatalf("%s: got %q (%v); want the end", p.name, b, err)
+	}
+}
+
+// expectReset reads until the connection ends, which must be by a reset, and returns what came before.
+func (p *peer) expectReset() string {
+	p.t.Helper()
+	b, err := io.ReadAll(p.r)
+	if !errors.Is(err, syscall.ECONNRESET) {
+		p.t.Fatalf("%s: got %q (%v); want a reset", p.name, b, err)
+	}
+	return string(b)
+}
+
+// expectClosed reads until the connection ends, whichever way.
+func (p *peer) expectClosed() {
+	p.t.Helper()
+	if _, err := io.Copy(io.Discard, p.r); errors.Is(err, os.ErrDeadlineExceeded) {
+		p.t.Fatalf("%s: still open", p.name)
+	}
+}
+
+// expectAnswer reads an answer of the relay's own: its status, its class and a text that holds why.
+func (p *peer) expectAnswer(status int, class, why string) {
+	p.t.Helper()
+	head := p.head()
+	if !strings.HasPrefix(head, fmt.Sprintf("HTTP/1.1 %d ", status)) || !strings.Contains(head, "\r\nX-Proxymap-Error: "+class+"\r\n") {
+		p.t.Fatalf("%s: got %q; want status %d, class %s", p.name, head, status, class)
+	}
+	text, err := p.r.ReadString('\n')
+	if err != nil || !strings.Contains(text, why) {
+		p.t.Fatalf("%s: got %q (%v); want a line that holds %q", p.name, text, err, why)
+	}
+}
+
+// fin ends the peer's sending.
+func (p *peer) fin() {
+	p.t.Helper()
+	if err := p.conn.CloseWrite(); err != nil {
+		p.t.Fatalf("%s: %v", p.name, err)
+	}
+}
+
+func (p *peer) close() { p.conn.Close() }
+
+// reset closes with a reset.
+func (p *peer) reset() {
+	_ = p.conn.SetLinger(0)
+	p.conn.Close()
+}
+
+// await waits until cond holds.
+func await(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for: %s", what)
+		}
+	}
+}
+
+// tunnel opens a tunnel and returns both its ends.
+func (g *rig) tunnel() (client, provider *peer) {
+	g.t.Helper()
+	client = g.client(0)
+	client.send("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n")
+	provider = g.upstream()
+	provider.head()
+	provider.send("HTTP/1.1 200 OK\r\n\r\n")
+	client.expect("HTTP/1.1 200 OK\r\n\r\n")
+	return client, provider
+}
+
+// basic is the field line for a user name and a password.
+func basic(user, password string) string {
+	return "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)) + "\r\n"
+}
+
+// withAPI switches the Session API on.
+func withAPI(domain string) func(*Config) {
+	return func(cfg *Config) {
+		for i := range cfg.Mappings {
+			cfg.Mappings[i].API = session.API{Enabled: true, Domain: domain}
+		}
+	}
+}
+
+// deadServer is an address that refuses connections.
+func deadServer(t *testing.T) Server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return serverAt(l.Addr())
+}

@@ -1,0 +1,97 @@
+package relay
+
+import "io"
+
+// A socket is one side of a connection as its loop sees it: the descriptor, and what the poller has said of it since the
+// last call that found otherwise. The watch is edge-triggered: what is forgotten here is not told again.
+type socket struct {
+	fd       int    // -1 if there is none
+	gen      uint32 // of the token it is watched under
+	readable bool   // a read may give something
+	writable bool   // a write may take something
+	hup      bool   // the peer's FIN has come: behind the last byte there is an end to be read
+}
+
+var noSocket = socket{fd: -1}
+
+func (s *socket) note(ev events) {
+	s.readable = s.readable || ev&evRead != 0
+	s.writable = s.writable || ev&evWrite != 0
+	s.hup = s.hup || ev&evHup != 0
+}
+
+// read reads into b. It returns io.EOF at the peer's FIN, errAgain if there is nothing now.
+//
+// A read that comes back short has emptied the socket, so the next one waits for the poller. But no event will tell of
+// an end that was told of already: after a hup reading goes on until the end is read.
+func (s *socket) read(b []byte) (int, error) {
+	n, err := read(s.fd, b)
+	switch {
+	case err != nil:
+		if err == errAgain {
+			s.readable = false
+		}
+		return 0, err
+	case n == 0:
+		s.readable = false
+		return 0, io.EOF
+	case n < len(b) && !s.hup:
+		s.readable = false
+	}
+	return n, nil
+}
+
+// write writes what the socket takes of b now.
+func (s *socket) write(b []byte) (int, error) {
+	n, err := write(s.fd, b)
+	return s.wrote(n, len(b), err)
+}
+
+// wrote judges what a write of size bytes has returned.
+func (s *socket) wrote(n, size int, err error) (int, error) {
+	if err == errAgain {
+		n, err = 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if n < size {
+		s.writable = false
+	}
+	return n, nil
+}
+
+// A direction is the way of bytes to one side of a connection. What the sink did not take is kept here, and while there
+// is any, the source is not read: that is the whole of back-pressure, and its bound.
+type direction struct {
+	unsent buffer
+	ended  bool // of a tunnel: nothing will come any more, and the sink has been told, or is broken
+}
+
+// send writes b to the sink and keeps what it does not take.
+func (d *direction) send(sink *socket, b []byte) error {
+	n := 0
+	if d.unsent.empty() && sink.writable {
+		var err error
+		if n, err = sink.write(b); err != nil {
+			return err
+		}
+	}
+	d.unsent.append(b[n:])
+	return nil
+}
+
+// flush writes what is kept. It reports whether all has been taken.
+func (d *direction) flush(sink *socket) (bool, error) {
+	for !d.unsent.empty() {
+		if !sink.writable {
+			return false, nil
+		}
+		n, err := sink.write(d.unsent.bytes())
+		if err != nil {
+			return false, err
+		}
+		d.unsent.skip(n)
+	}
+	return true, nil
+}

@@ -1,0 +1,107 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+
+	gsocket "github.com/panjf2000/gnet/v2/pkg/socket"
+	"golang.org/x/sys/unix"
+)
+
+// Non-blocking calls on sockets. errAgain is the one error that is not a fault: later, when the poller says so.
+const errAgain = unix.EAGAIN
+
+func read(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, b)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+func write(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Write(fd, b)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+// shutdownWrite sends a FIN. It fails only where the connection is gone, which the next read will tell.
+func shutdownWrite(fd int) { _ = unix.Shutdown(fd, unix.SHUT_WR) }
+
+// resetOnClose makes the coming close a reset, which passes on that an exchange or tunnel broke off, and leaves no
+// TIME_WAIT behind. It cannot fail on a socket of ours.
+func resetOnClose(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}
+
+// socketError is why a connect failed.
+func socketError(fd int) error {
+	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return err
+	}
+	if errno == 0 {
+		return nil
+	}
+	return unix.Errno(errno)
+}
+
+// connectTo begins to connect a new socket to addr. It is the caller's to close. The error is about starting only.
+func (l *loop) connectTo(addr netip.AddrPort) (fd int, err error) {
+	family, sa := l.sockaddr(addr)
+	fd, err = newSocket(family)
+	if err != nil {
+		return -1, err
+	}
+	// Small messages must not wait for the acknowledgement of the last one.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	for {
+		err = unix.Connect(fd, sa)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil && err != unix.EINPROGRESS {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// sockaddr fills the loop's own socket address, for x/sys writes into what it is given.
+func (l *loop) sockaddr(addr netip.AddrPort) (family int, sa unix.Sockaddr) {
+	if addr.Addr().Is4() || addr.Addr().Is4In6() {
+		l.sa4.Port, l.sa4.Addr = int(addr.Port()), addr.Addr().Unmap().As4()
+		return unix.AF_INET, &l.sa4
+	}
+	l.sa6.Port, l.sa6.Addr = int(addr.Port()), addr.Addr().As16()
+	return unix.AF_INET6, &l.sa6
+}
+
+// listenOn opens a listener whose connections inherit TCP_NODELAY.
+func listenOn(addr netip.AddrPort) (fd int, bound netip.AddrPort, err error) {
+	fd, _, err = gsocket.TCPSocket("tcp", addr.String(), true, []gsocket.Option[int]{
+		{SetSockOpt: gsocket.SetReuseAddr, Opt: 1},
+		{SetSockOpt: gsocket.SetNoDelay, Opt: 1},
+	}, nil)
+	if err != nil {
+		return -1, bound, err
+	}
+	bound = addr
+	if addr.Port() == 0 {
+		bound, err = localAddr(fd)
+	}
+	return fd, bound, err
+}
+
+func localAddr(fd int) (netip.AddrPort, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return gsocket.SockaddrToTCPOrUnixAddr(sa).(*net.TCPAddr).AddrPort(), nil
+}

@@ -1,0 +1,94 @@
+package relay
+
+import "io"
+
+// startTunnel turns the exchange into a tunnel. first is the provider's head, and what came behind it; it goes to the
+// client first, as what the client sent behind its own head goes first to the provider.
+func (c *conn) startTunnel(first []byte) {
+	c.enter(stageTunnel)
+	if err := c.toClient.send(&c.client, first); err != nil {
+		c.abort()
+		return
+	}
+	c.dropExchange()
+	if c.toUpstream.unsent.empty() {
+		c.toUpstream.unsent = c.in
+		c.in = buffer{}
+	} else {
+		c.toUpstream.unsent.append(c.in.bytes())
+		c.in.release()
+	}
+	c.toUpstream.ended, c.toClient.ended = false, false
+	c.pumpTunnel()
+}
+
+// pumpTunnel moves what there is to be moved, both ways. Neither direction knows of the other, but that a socket which
+// failed as a sink may still have something to say as a source: a peer that answers, closes, and resets what still comes.
+func (c *conn) pumpTunnel() {
+	more := c.pump(&c.toUpstream, &c.client, &c.upstream)
+	if c.stage != stageClosed && c.pump(&c.toClient, &c.upstream, &c.client) {
+		more = true
+	}
+	if c.stage != stageClosed && more {
+		c.l.schedule(c)
+	}
+}
+
+// pump moves bytes of one direction until the source has no more, the sink takes no more, or its budget is used up. It
+// reports whether the tunnel has to be run again for all there is.
+func (c *conn) pump(d *direction, source, sink *socket) (more bool) {
+	for range turnBudget {
+		if d.ended {
+			return false
+		}
+		done, err := d.flush(sink)
+		if err != nil {
+			return c.sinkFailed(d, sink)
+		}
+		if !done || !source.readable {
+			return false
+		}
+		n, err := source.read(c.l.buf[:])
+		switch err {
+		case nil:
+		case errAgain:
+			return false
+		case io.EOF:
+			c.endDirection(d, sink)
+			return false
+		default:
+			c.reset() // the source was reset: so is the sink
+			return false
+		}
+		c.arm()
+		if err := d.send(sink, c.l.buf[:n]); err != nil {
+			return c.sinkFailed(d, sink)
+		}
+	}
+	return true
+}
+
+// endDirection passes the source's FIN on. The last direction to end closes the connection.
+func (c *conn) endDirection(d *direction, sink *socket) {
+	d.ended = true
+	if c.toUpstream.ended && c.toClient.ended {
+		c.close()
+		return
+	}
+	shutdownWrite(sink.fd)
+	c.enter(stageHalfClosed)
+}
+
+// sinkFailed ends a direction whose sink takes no more. The other direction goes on: its source, the same socket, gives
+// what it still has, and then the reset that is passed on.
+func (c *conn) sinkFailed(d *direction, sink *socket) (more bool) {
+	d.ended = true
+	d.unsent.release()
+	sink.readable = true
+	if c.toUpstream.ended && c.toClient.ended {
+		c.reset()
+		return false
+	}
+	c.enter(stageHalfClosed)
+	return true
+}

@@ -1,0 +1,269 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"proxymap/session"
+)
+
+const (
+	maxServersTried = 8               // of one request
+	lookupAge       = time.Minute     // after which a server's addresses are looked up again
+	lookupRetry     = 5 * time.Second // after which one that failed is tried again
+	lookupTimeout   = 5 * time.Second // of one look-up
+)
+
+// A server is an upstream proxy and what its name stands for.
+type server struct {
+	Server
+	known atomic.Pointer[addresses] // the last look-up's; kept when a later one fails
+
+	mu      sync.Mutex
+	busy    bool     // a look-up is under way
+	waiting []waiter // for its result
+}
+
+// addresses are what a name stands for.
+type addresses struct {
+	list  []netip.AddrPort // not empty
+	until int64            // wall time at which they are to be looked up again
+}
+
+// A waiter is a connection that waits for a server's addresses. Its generation tells whether it still does.
+type waiter struct {
+	l     *loop
+	index uint32
+	gen   uint32
+}
+
+func newServer(s Server) *server {
+	srv := &server{Server: s}
+	if addr, err := netip.ParseAddr(s.Host); err == nil {
+		srv.known.Store(&addresses{[]netip.AddrPort{netip.AddrPortFrom(addr, s.Port)}, never})
+	}
+	return srv
+}
+
+func (s *server) name() string { return net.JoinHostPort(s.Host, strconv.Itoa(int(s.Port))) }
+
+// A lookup resolves a name.
+type lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+
+func systemLookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
+// resolve returns the server's addresses, nil while there are none. Looking them up happens off the loops; w is told of
+// the result if there are none yet. Old addresses are good until new ones have come.
+func (s *server) resolve(w waiter) []netip.AddrPort {
+	known := s.known.Load()
+	if known != nil && w.l.wall < known.until {
+		return known.list
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.busy {
+		s.busy = true
+		go s.find(w.l.relay.lookup)
+	}
+	if known != nil {
+		return known.list
+	}
+	s.waiting = append(s.waiting, w)
+	return nil
+}
+
+// find looks the name up and tells those who wait.
+func (s *server) find(look lookup) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	found, err := look(ctx, s.Host)
+	if err == nil && len(found) == 0 {
+		err = errors.New("the name has no address")
+	}
+	var list []netip.AddrPort
+	for _, a := range found {
+		list = append(list, netip.AddrPortFrom(a.Unmap(), s.Port))
+	}
+	now := time.Now().UnixNano()
+	if err == nil {
+		s.known.Store(&addresses{list, now + int64(lookupAge)})
+	} else if old := s.known.Load(); old != nil {
+		s.known.Store(&addresses{old.list, now + int64(lookupRetry)})
+	}
+	s.mu.Lock()
+	waiting := s.waiting
+	s.waiting, s.busy = nil, false
+	s.mu.Unlock()
+	for _, w := range waiting {
+		w.l.do(func(any) error {
+			if c := w.l.conns[w.index]; c.client.fd >= 0 && c.client.gen == w.gen {
+				c.onLookup(s, list, err)
+			}
+			return nil
+		}, nil)
+	}
+}
+
+// errLookup wraps why a name could not be looked up.
+type errLookup struct{ err error }
+
+func (e errLookup) Error() string { return e.err.Error() }
+
+var errDialTimeout = errors.New("no answer in time")
+
+// beginDial connects to the session's server, or to the next one that takes us.
+func (c *conn) beginDial(s *session.Session) {
+	x, m := c.x, c.port.mapping
+	switch {
+	case s != nil:
+		c.server = c.port.slot.Server()
+	case c.server < 0:
+		c.server = m.nextServer() // without a lifetime, each client connection is a session
+	}
+	x.dial = dialing{session: s, first: c.server, until: never}
+	if d := c.l.relay.limits.Dial; d > 0 {
+		x.dial.until = c.l.now + int64(d)
+	}
+	c.tryServer()
+}
+
+// dialTime is how long the current server may take: an even share of what is left, so that one that drops our packets
+// does not use up the time of those behind it.
+func (c *conn) dialTime() time.Duration {
+	d := &c.x.dial
+	if d.until == never {
+		return -1
+	}
+	left := min(len(c.port.mapping.servers), maxServersTried) - d.tried
+	return time.Duration(max(d.until-c.l.now, 0) / int64(max(left, 1)))
+}
+
+// tryServer begins with c.server.
+func (c *conn) tryServer() {
+	d := &c.x.dial
+	c.enter(stageDial)
+	addrs := c.port.mapping.servers[c.server].resolve(waiter{c.l, c.index, c.client.gen})
+	if addrs == nil {
+		d.lookup = true
+		return
+	}
+	d.addrs = addrs
+	c.connectNext()
+}
+
+// onLookup is called with the addresses that tryServer waits for.
+func (c *conn) onLookup(s *server, addrs []netip.AddrPort, err error) {
+	if c.stage != stageDial || !c.x.dial.lookup || c.port.mapping.servers[c.server] != s {
+		return // it has gone on meanwhile
+	}
+	d := &c.x.dial
+	d.lookup = false
+	if err != nil {
+		d.err = errLookup{err}
+	}
+	d.addrs = addrs
+	c.connectNext()
+}
+
+// connectNext tries the server's next address, and when there is none the next server.
+func (c *conn) connectNext() {
+	d := &c.x.dial
+	for len(d.addrs) > 0 {
+		addr := d.addrs[0]
+		d.addrs = d.addrs[1:]
+		fd, err := c.l.connectTo(addr)
+		if err == nil {
+			c.upstream = socket{fd: fd}
+			err = c.l.watch(c, &c.upstream, tokenUpstream)
+			if err == nil {
+				return
+			}
+			c.closeUpstream()
+		}
+		d.err = err
+		if exhausted(err) {
+			c.dialFailed()
+			return
+		}
+	}
+	c.nextServer()
+}
+
+// nextServer gives the current server up.
+func (c *conn) nextServer() {
+	d, n := &c.x.dial, len(c.port.mapping.servers)
+	d.tried++
+	if d.tried >= min(n, maxServersTried) || c.l.now >= d.until {
+		c.dialFailed()
+		return
+	}
+	c.server = (c.server + 1) % n
+	c.tryServer()
+}
+
+// onDialEvent is called when connecting has ended.
+func (c *conn) onDialEvent(ev events) {
+	d := &c.x.dial
+	if ev&evError != 0 {
+		err := socketError(c.upstream.fd)
+		if err == nil {
+			err = unix.ECONNRESET
+		}
+		d.err = err
+		c.closeUpstream()
+		c.connectNext()
+		return
+	}
+	if ev&evWrite == 0 {
+		return
+	}
+	if d.session != nil && c.server != d.first {
+		c.port.slot.Repin(d.first, c.server)
+	}
+	c.sendRequest()
+}
+
+// onDialTimeout is called when the current server's share of the time has passed.
+func (c *conn) onDialTimeout() {
+	d := &c.x.dial
+	d.err = errDialTimeout
+	d.lookup = false
+	c.closeUpstream()
+	c.nextServer()
+}
+
+// dialFailed answers when no server could be reached.
+func (c *conn) dialFailed() {
+	err, name := c.x.dial.err, c.port.mapping.servers[c.server].name()
+	c.server = -1
+	var notFound errLookup
+	switch {
+	case errors.As(err, &notFound):
+		c.refuse(502, classDNS, fmt.Sprintf("look up upstream %s: %v; check Host in ProxyServers", name, err))
+	case err == errDialTimeout || err == unix.ETIMEDOUT:
+		c.refuse(504, classTimeout, fmt.Sprintf("dial upstream %s: no answer in time", name))
+	case err == unix.EADDRNOTAVAIL:
+		c.refuse(503, classNoSourcePort, "no local port is free to dial from; close connections or try again later")
+	case exhausted(err):
+		c.refuse(503, classNoDescriptors, "out of descriptors or memory; raise the limit of open files, or try again later")
+	default:
+		c.refuse(502, classRefused, fmt.Sprintf("dial upstream %s: %v; check Host and Port in ProxyServers", name, err))
+	}
+}
+
+// exhausted reports whether the fault is ours, so that another server would not help.
+func exhausted(err error) bool {
+	return slices.Contains([]error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL, unix.ENOSPC}, err)
+}
