@@ -3,17 +3,18 @@ module proxymap
 go 1.26.8
 
 require (
-	github.com/AnatolyRugalev/goregen v0.1.0 // indirect
-	github.com/alecthomas/kong v1.13.0 // indirect
-	github.com/goccy/go-json v0.10.5 // indirect
-	github.com/google/go-cmp v0.7.0 // indirect
-	github.com/panjf2000/ants/v2 v2.12.1 // indirect
-	github.com/panjf2000/gnet/v2 v2.9.8 // indirect
-	github.com/tailscale/hujson v0.0.0-20260727124030-b80ff77dac4f // indirect
-	github.com/valyala/bytebufferpool v1.0.0 // indirect
+	github.com/AnatolyRugalev/goregen v0.1.0
+	github.com/alecthomas/kong v1.13.0
+	github.com/goccy/go-json v0.10.5
+	github.com/google/go-cmp v0.7.0
+	github.com/panjf2000/gnet/v2 v2.9.8
+	github.com/tailscale/hujson v0.0.0-20260727124030-b80ff77dac4f
+	github.com/valyala/bytebufferpool v1.0.0
+	golang.org/x/sys v0.43.0
+)
+
+require (
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.28.0 // indirect
-	golang.org/x/sync v0.11.0 // indirect
-	golang.org/x/sys v0.43.0 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 )
