@@ -262,9 +262,6 @@ func (t *template) appendUser(dst []byte, id, minutes string, params []Pair) []b
 
 // appendLine appends the field line (RFC 7617 section 2).
 func (t *template) appendLine(dst []byte, id, minutes string, params []Pair) []byte {
-	if !t.sets {
-		return dst
-	}
 	var scratch [256]byte
 	user := t.appendUser(scratch[:0], id, minutes, params)
 	user = append(user, ':')
@@ -296,19 +293,26 @@ func (p *Plan) AppendCredentials(dst []byte, s *Session, server int) []byte {
 	if !p.Sets(server) {
 		return dst
 	}
-	if s != nil {
-		return p.templates[server].appendLine(dst, s.id, s.minutes, s.params)
-	}
-	minutes, _, _ := p.lifetimeOf(nil)
-	return p.templates[server].appendLine(dst, p.newID(nil), minutes, nil)
+	id, minutes, params := p.partsOf(s)
+	return p.templates[server].appendLine(dst, id, minutes, params)
 }
 
-// AppendUser appends the user name for that server, as AppendCredentials would send it; for showing how it is composed.
+// AppendUser appends the user name alone that AppendCredentials would send, for showing how it is composed.
 func (p *Plan) AppendUser(dst []byte, s *Session, server int) []byte {
-	if !p.Sets(server) || s == nil {
+	if !p.Sets(server) {
 		return dst
 	}
-	return p.templates[server].appendUser(dst, s.id, s.minutes, s.params)
+	id, minutes, params := p.partsOf(s)
+	return p.templates[server].appendUser(dst, id, minutes, params)
+}
+
+// partsOf returns what a session brings into a user name; for nil it is drawn.
+func (p *Plan) partsOf(s *Session) (id, minutes string, params []Pair) {
+	if s != nil {
+		return s.id, s.minutes, s.params
+	}
+	minutes, _, _ = p.lifetimeOf(nil)
+	return p.newID(nil), minutes, nil
 }
 
 // New makes a session at that moment, with the parameters that a client gave. It is nil without an error where the

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tailscale/hujson"
+)
+
+// A node is a value of the settings file, and where it stands.
+type node struct {
+	path  string
+	value *hujson.Value
+}
+
+// A reader reads a settings file as .NET binds one: keys and names of enumerations in any case, numbers and booleans
+// also as strings, null like a key that is not there. It notes every fault and goes on.
+type reader struct {
+	text   []byte
+	faults faults
+}
+
+// fault notes what is wrong at n.
+func (r *reader) fault(n node, format string, args ...any) {
+	line := 1
+	if n.value != nil {
+		line += bytes.Count(r.text[:min(n.value.StartOffset, len(r.text))], []byte("\n"))
+	}
+	r.faults.list = append(r.faults.list, fault{line, n.path, fmt.Sprintf(format, args...)})
+}
+
+// An object is a JSON object whose keys have been checked.
+type object struct {
+	r       *reader
+	self    node
+	members map[string]node // by key in lower case
+}
+
+// object reads n as an object. known are its keys in this version, later those that a later one will know.
+func (r *reader) object(n node, known, later []string) *object {
+	o := &object{r: r, self: n, members: map[string]node{}}
+	if n.value == nil || n.null() {
+		return o
+	}
+	obj, ok := n.value.Value.(*hujson.Object)
+	if !ok {
+		r.fault(n, "%s: must be an object: {…}", n.show())
+		return o
+	}
+	seen := map[string]bool{}
+	for i := range obj.Members {
+		m := &obj.Members[i]
+		key := m.Name.Value.(hujson.Literal).String()
+		at := node{path: join(n.path, key), value: &m.Name}
+		lower := strings.ToLower(key)
+		switch {
+		case seen[lower]:
+			r.fault(at, "the key is there more than once (keys are the same in any case)")
+		case has(known, lower):
+			if member := (node{at.path, &m.Value}); !member.null() {
+				o.members[lower] = member
+			}
+		case has(later, lower):
+			r.fault(at, "not supported yet; remove it")
+		default:
+			r.unknown(at, key, append(append([]string(nil), known...), later...))
+		}
+		seen[lower] = true
+	}
+	return o
+}
+
+func (r *reader) unknown(at node, key string, known []string) {
+	if near := nearest(key, known); near != "" {
+		r.fault(at, "unknown key; did you mean %q?", near)
+		return
+	}
+	r.fault(at, "unknown key; allowed here: %s", strings.Join(known, ", "))
+}
+
+func has(names []string, lower string) bool {
+	for _, n := range names {
+		if strings.ToLower(n) == lower {
+			return true
+		}
+	}
+	return false
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// get returns a member; its value is nil if it is not there.
+func (o *object) get(key string) node {
+	if n, ok := o.members[strings.ToLower(key)]; ok {
+		return n
+	}
+	return node{path: join(o.self.path, key)}
+}
+
+func (n node) there() bool { return n.value != nil }
+
+func (n node) null() bool { return n.value.Value.Kind() == 'n' }
+
+// show renders a value for a message.
+func (n node) show() string {
+	switch v := n.value.Value.(type) {
+	case hujson.Literal:
+		text := v.String()
+		if len(text) > 80 {
+			text = text[:80] + "…"
+		}
+		return fmt.Sprintf("value %q", text)
+	case *hujson.Array:
+		return "value […]"
+	}
+	return "value {…}"
+}
+
+// literal returns a string, number or boolean as text.
+func (o *object) literal(key, allowed string) (text string, n node, ok bool) {
+	n = o.get(key)
+	if !n.there() {
+		return "", n, false
+	}
+	v, isLiteral := n.value.Value.(hujson.Literal)
+	if !isLiteral {
+		o.r.fault(n, "%s: must be %s", n.show(), allowed)
+		return "", n, false
+	}
+	return v.String(), n, true
+}
+
+// text reads a string.
+func (o *object) text(key string) string {
+	s, _, _ := o.literal(key, "a string")
+	return s
+}
+
+// flag reads a boolean.
+func (o *object) flag(key string) bool {
+	s, n, ok := o.literal(key, "true or false")
+	switch {
+	case !ok || strings.EqualFold(s, "false"):
+		return false
+	case strings.EqualFold(s, "true"):
+		return true
+	}
+	o.r.fault(n, "%s: must be true or false", n.show())
+	return false
+}
+
+// number reads a whole number; 0 if it is not there or not right.
+func (o *object) number(key string, least, most int) int {
+	allowed := fmt.Sprintf("a whole number from %d to %d", least, most)
+	s, n, ok := o.literal(key, allowed)
+	if !ok {
+		return 0
+	}
+	v, err := strconv.Atoi(strings.TrimSpace(s))
+	if err != nil || v < least || v > most {
+		o.r.fault(n, "%s: must be %s", n.show(), allowed)
+		return 0
+	}
+	return v
+}
+
+// list reads an array.
+func (o *object) list(key string) []node {
+	n := o.get(key)
+	if !n.there() {
+		return nil
+	}
+	a, ok := n.value.Value.(*hujson.Array)
+	if !ok {
+		o.r.fault(n, "%s: must be a list: […]", n.show())
+		return nil
+	}
+	nodes := make([]node, len(a.Elements))
+	for i := range a.Elements {
+		nodes[i] = node{fmt.Sprintf("%s[%d]", n.path, i), &a.Elements[i]}
+	}
+	return nodes
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A fault is one thing that is wrong with a settings file.
+type fault struct {
+	line int    // from 1
+	path string // of the key: ProxyMappings[0].Listen.Port; empty for the file as a whole
+	text string // what is wrong, with the value unless it is a secret, and what is allowed
+}
+
+// faults are all that is wrong with a file. It is an error with a line for each.
+type faults struct {
+	file string
+	list []fault
+}
+
+func (f *faults) Error() string {
+	slices.SortStableFunc(f.list, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s: %d faults; nothing is started", f.file, len(f.list))
+	if len(f.list) == 1 {
+		out.Reset()
+		fmt.Fprintf(&out, "%s: 1 fault; nothing is started", f.file)
+	}
+	for _, one := range f.list {
+		fmt.Fprintf(&out, "\n%s:%d: ", f.file, one.line)
+		if one.path != "" {
+			out.WriteString(one.path + ": ")
+		}
+		out.WriteString(one.text)
+	}
+	return out.String()
+}
+
+// nearest returns the known name that is most like name, or nothing if none is much like it.
+func nearest(name string, known []string) string {
+	best, least := "", len(name)/2+1
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// editDistance is the number of bytes to insert, drop or change to make b of a (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

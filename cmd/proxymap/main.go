@@ -1,0 +1,98 @@
+// Command proxymap listens on local ports, each of which is one sticky session of an upstream proxy provider.
+//
+// Exit status: 0 when all went well, a stop by signal included; 1 for a failure, such as faulty settings or a port that
+// is taken, and for a stop that a second signal hastened; 2 for a faulty command line.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// commands is the command line.
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Listen on the ports of a settings file and relay."`
+	Check   checkCommand   `cmd:"" help:"Validate a settings file and print how it was understood; nothing is started."`
+	Demo    demoCommand    `cmd:"" help:"Start a stub provider and a relay to it on ports 10201-10300, to try things out."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+type serveCommand struct {
+	Config   string        `help:"Settings file." default:"appsettings.json" placeholder:"FILE"`
+	Grace    time.Duration `help:"On SIGINT or SIGTERM, time that exchanges and tunnels get to end." default:"10s"`
+	LogLevel string        `help:"Least level that is logged: ${enum}." enum:"debug,info,warn,error" default:"info"`
+}
+
+type checkCommand struct {
+	Config string `help:"Settings file." default:"appsettings.json" placeholder:"FILE"`
+}
+
+type demoCommand struct {
+	Grace time.Duration `help:"On SIGINT or SIGTERM, time that exchanges and tunnels get to end." default:"1s"`
+}
+
+type versionCommand struct{}
+
+// streams are where a command writes.
+type streams struct{ out, err io.Writer }
+
+// exitStatus leaves kong's parser, which ends the process where it prints its help.
+type exitStatus int
+
+// run carries out a command line and returns the exit status.
+func run(args []string, stdout, stderr io.Writer) (status int) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case exitStatus:
+			status = int(r)
+		default:
+			panic(r)
+		}
+	}()
+	var cli commands
+	parser, err := kong.New(&cli, kong.Name("proxymap"), kong.UsageOnError(), kong.Writers(stdout, stderr),
+		kong.Description("A TCP relay whose local ports are sticky sessions of an upstream proxy provider."),
+		kong.Exit(func(code int) { panic(exitStatus(code)) }))
+	if err != nil {
+		panic(err) // commands is not what kong takes
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "proxymap: %v; see proxymap --help\n", err)
+		return exitUsage
+	}
+	if err := ctx.Run(streams{stdout, stderr}); err != nil {
+		fmt.Fprintf(stderr, "proxymap: %v\n", err)
+		return exitFailure
+	}
+	return exitOK
+}
+
+// Run prints the version that the build knows of itself.
+func (versionCommand) Run(s streams) error {
+	version, revision, goVersion := "unknown", "", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version, goVersion = info.Main.Version, info.GoVersion
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				revision = " " + setting.Value
+			}
+		}
+	}
+	_, err := fmt.Fprintf(s.out, "proxymap %s%s %s\n", version, revision, goVersion)
+	return err
+}

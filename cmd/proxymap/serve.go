@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"proxymap/relay"
+)
+
+// logFlushTime is how long the end of the process waits for a log that is not taken.
+const logFlushTime = time.Second
+
+// Run serves until a signal says otherwise.
+func (c serveCommand) Run(s streams) error {
+	set, err := loadSettings(c.Config)
+	if err != nil {
+		return err
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return err
+	}
+	log, flush := newLog(s.err, level)
+	defer flush()
+	for _, w := range set.warnings {
+		log.Warn(w, "file", c.Config)
+	}
+	cfg := set.config
+	cfg.Log = log
+	return serve(cfg, c.Grace, log, nil)
+}
+
+// newLog makes a logger that never blocks, for the event loops use it.
+func newLog(w io.Writer, level slog.Level) (log *slog.Logger, flush func()) {
+	out := newAsyncWriter(w)
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})), func() { out.close(logFlushTime) }
+}
+
+// errHastened says that a second signal has cut the grace time short.
+var errHastened = errors.New("stopped at once by a second signal")
+
+// serve runs a relay until it is told to stop: SIGINT and SIGTERM let what is running end within grace, a second one
+// leaves at once. started, if not nil, is called when the ports are open.
+func serve(cfg relay.Config, grace time.Duration, log *slog.Logger, started func(*relay.Relay)) error {
+	// A reader of our output that leaves must not end us.
+	signal.Ignore(syscall.SIGPIPE)
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	r, err := relay.Listen(cfg)
+	if err != nil {
+		return err
+	}
+	log.Info("listening", "ports", len(r.Ports()), "first", r.Ports()[0], "last", r.Ports()[len(r.Ports())-1])
+	if started != nil {
+		started(r)
+	}
+	served := make(chan error, 1)
+	go func() { served <- r.Serve() }()
+	for stopping := false; ; {
+		select {
+		case err := <-served:
+			log.Info("stopped")
+			return err
+		case sig := <-signals:
+			switch {
+			case sig == syscall.SIGHUP:
+				log.Info("SIGHUP is ignored; restart to have changed settings read")
+			case stopping:
+				return errHastened
+			default:
+				stopping = true
+				log.Info("stopping", "signal", sig.String(), "grace", grace, "connections", r.Connections())
+				r.Shutdown(grace)
+			}
+		}
+	}
+}

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	regen "github.com/AnatolyRugalev/goregen"
+	"github.com/tailscale/hujson"
+
+	"proxymap/httpparse"
+	"proxymap/relay"
+	"proxymap/session"
+)
+
+// Keys of the settings file. What a later version will know is told apart from what nobody knows.
+var (
+	rootKeys  = []string{"ProxyMappings", "Listen", "Authentication", "ProxyServers", "SessionAPI", "HTTP"}
+	rootLater = []string{
+		"HostRules", "HostStats", "Admin", "State", "Logging", "AllowedHosts", "CorsSettings", "Security", "Dashboard", "Routing",
+		"DetailedLogging", "WebSocketMonitoring", "SslClientOptions", "SslServerOptions", "Cache", "CacheRules",
+	}
+	mappingKeys  = []string{"Listen", "Authentication", "ProxyServers"}
+	mappingLater = []string{"HostRules"}
+	listenKeys   = []string{"Port", "PortRange", "Address", "StickyProxyLifetime", "RejectHttpProxy"}
+	listenLater  = []string{
+		"Action", "IgnoreHostRules", "AllowLocalTargets", "OnRotate", "DrainTime", "LifetimeJitter", "IdleLifetime", "MaxRequests",
+		"RotateOn", "RotateMinInterval", "DecryptSSL", "SslMode", "UpstreamSslMode", "CertificatePath", "CertificatePassword", "RootDir",
+	}
+	authKeys  = []string{"SetAuthentication", "Username", "Password", "UsernameParameters"}
+	authLater = []string{
+		"Required", "Verify", "RemoveAuthentication", "ParseUsernameParameters", "Provider", "Template", "SessionAlphabet",
+		"SessionLength", "TTLUnit", "TTLMin", "TTLMax", "Jwt", "DevToken",
+	}
+	parameterKeys = []string{"Name", "Value", "Default", "SessionId", "SessionTime"}
+	serverKeys    = []string{"Host", "Port", "ProxyType", "Username", "Password", "UsernameParameters"}
+	serverLater   = []string{"ResolveIP", "SourceAddresses"}
+	apiKeys       = []string{"Enabled", "Domain", "RequireHeader"}
+)
+
+// maxLifetime is the longest StickyProxyLifetime in minutes: a year.
+const maxLifetime = 525600
+
+// settings is a settings file as it was understood.
+type settings struct {
+	config    relay.Config
+	mappings  []mappingSettings // beside config.Mappings: what check shows
+	userAgent string            // of CONNECTs that the relay itself will make
+	warnings  []string
+}
+
+type mappingSettings struct {
+	at       node
+	listen   listenSettings
+	set      bool
+	account  session.Account
+	servers  []serverSettings
+	lifetime int
+}
+
+type listenSettings struct {
+	address     netip.Addr
+	first, last int
+	reject      bool
+}
+
+type serverSettings struct {
+	relay.Server
+	account session.Account
+}
+
+// loadSettings reads a settings file.
+func loadSettings(file string) (*settings, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	return parseSettings(file, text)
+}
+
+// parseSettings reads the text of a settings file; name is for messages. The error is a *faults that names every fault.
+func parseSettings(name string, text []byte) (*settings, error) {
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	r := &reader{text: text, faults: faults{file: name}}
+	s := &settings{}
+	root, err := hujson.Parse(text)
+	if err != nil {
+		line := 1
+		if _, e := fmt.Sscanf(err.Error(), "hujson: line %d", &line); e != nil {
+			line = 1
+		}
+		r.faults.list = append(r.faults.list, fault{line, "", "not JSON: " + strings.TrimPrefix(err.Error(), "hujson: ")})
+		return nil, &r.faults
+	}
+	r.root(s, node{"", &root})
+	if len(r.faults.list) > 0 {
+		return nil, &r.faults
+	}
+	return s, nil
+}
+
+func (r *reader) root(s *settings, n node) {
+	o := r.object(n, rootKeys, rootLater)
+	api := r.object(o.get("SessionAPI"), apiKeys, nil)
+	a := session.API{
+		Enabled: api.flag("Enabled"), Domain: strings.ToLower(api.text("Domain")), RequireHeader: api.flag("RequireHeader"),
+	}
+	if host, port, err := httpparse.SplitHost([]byte(a.Domain)); a.Domain != "" && (err != nil || port != 0 || string(host) != a.Domain) {
+		r.fault(api.get("Domain"), "value %q: must be a host name without a port, or empty for the ports themselves", a.Domain)
+	}
+	s.userAgent = cmp.Or(r.object(o.get("HTTP"), []string{"UserAgent"}, nil).text("UserAgent"), "proxymapper")
+
+	mappings := o.list("ProxyMappings")
+	short := o.get("Listen").there() || o.get("Authentication").there() || o.get("ProxyServers").there()
+	switch {
+	case short && o.get("ProxyMappings").there():
+		r.fault(o.get("ProxyMappings"), "stands beside a top-level Listen, Authentication or ProxyServers: use one of the two forms")
+	case short:
+		m := r.mapping(o)
+		m.at = n
+		s.mappings = append(s.mappings, m)
+	case len(mappings) == 0:
+		r.fault(n, "no port to listen on: ProxyMappings must be a list of at least one mapping, or Listen be there")
+	}
+	for _, at := range mappings {
+		m := r.mapping(r.object(at, mappingKeys, mappingLater))
+		m.at = at
+		s.mappings = append(s.mappings, m)
+	}
+	r.overlaps(s.mappings)
+	for i := range s.mappings {
+		s.add(r, &s.mappings[i], a)
+	}
+}
+
+// mapping reads a mapping's three parts.
+func (r *reader) mapping(o *object) mappingSettings {
+	var m mappingSettings
+	listen := o.get("Listen")
+	if !listen.there() {
+		r.fault(node{listen.path, o.self.value}, "is missing: it says on which Port or PortRange to listen")
+	}
+	l := r.object(listen, listenKeys, listenLater)
+	if listen.there() {
+		m.listen = r.listen(l)
+	}
+	m.lifetime = l.number("StickyProxyLifetime", 0, maxLifetime)
+	a := r.object(o.get("Authentication"), authKeys, authLater)
+	m.set = a.flag("SetAuthentication")
+	m.account = r.account(a)
+	if m.set && m.account.Username == "" {
+		r.fault(a.get("SetAuthentication"), "is true, but Username is empty")
+	}
+	servers := r.object(o.get("ProxyServers"), []string{"Items"}, []string{"Files"})
+	for _, item := range servers.list("Items") {
+		m.servers = append(m.servers, r.server(r.object(item, serverKeys, serverLater)))
+	}
+	return m
+}
+
+func (r *reader) listen(o *object) (l listenSettings) {
+	port, span := o.get("Port"), o.get("PortRange")
+	switch {
+	case port.there() && span.there():
+		r.fault(span, "stands beside Port: use one of the two")
+	case port.there():
+		l.first = o.number("Port", 1, math.MaxUint16)
+		l.last = l.first
+	case span.there():
+		s := r.object(span, []string{"Start", "End"}, nil)
+		for _, key := range []string{"Start", "End"} {
+			if !s.get(key).there() {
+				r.fault(node{s.get(key).path, span.value}, "is missing: the first and the last port, both included")
+			}
+		}
+		l.first, l.last = s.number("Start", 1, math.MaxUint16), s.number("End", 1, math.MaxUint16)
+		if l.first > l.last && l.last > 0 {
+			r.fault(span, "Start %d is behind End %d: Start must be the lower one", l.first, l.last)
+		}
+	default:
+		r.fault(o.self, "neither Port nor PortRange is there: one of them must be")
+	}
+	l.reject = o.flag("RejectHttpProxy")
+	l.address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if text := o.text("Address"); text != "" {
+		addr, err := netip.ParseAddr(text)
+		switch {
+		case err != nil:
+			r.fault(o.get("Address"), "value %q: must be an IP address, such as 127.0.0.1 or ::1", text)
+		case !addr.IsLoopback():
+			r.fault(o.get("Address"), "value %q: anything but a loopback address needs Authentication.Required and Verify, which are not supported yet", text)
+		default:
+			l.address = addr
+		}
+	}
+	return l
+}
+
+func (r *reader) account(o *object) session.Account {
+	a := session.Account{Username: o.text("Username"), Password: o.text("Password")}
+	for _, item := range o.list("UsernameParameters") {
+		p := r.object(item, parameterKeys, nil)
+		if !p.get("Name").there() {
+			r.fault(node{p.get("Name").path, item.value}, "is missing: the parameter's name")
+			continue
+		}
+		a.Parameters = append(a.Parameters, session.Parameter{
+			Name: p.text("Name"), Value: p.text("Value"), Default: p.text("Default"),
+			SessionID: p.flag("SessionId"), SessionTime: p.flag("SessionTime"),
+		})
+	}
+	return a
+}
+
+func (r *reader) server(o *object) (s serverSettings) {
+	s.Host = o.text("Host")
+	host := s.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if _, port, err := httpparse.SplitHost([]byte(host)); err != nil || port != 0 {
+		at := o.get("Host")
+		if !at.there() {
+			at.value = o.self.value
+		}
+		r.fault(at, "value %q: must be a host name or an IP address, without a port", s.Host)
+	}
+	if !o.get("Port").there() {
+		r.fault(node{o.get("Port").path, o.self.value}, "is missing: the upstream proxy's port")
+	}
+	s.Port = uint16(o.number("Port", 1, math.MaxUint16))
+	switch text := o.text("ProxyType"); strings.ToLower(text) {
+	case "", "http":
+	case "socks4", "socks5":
+		r.fault(o.get("ProxyType"), "value %q: not supported yet; use Http", text)
+	default:
+		r.fault(o.get("ProxyType"), "value %q: must be Http, Socks4 or Socks5", text)
+	}
+	s.account = r.account(o)
+	return s
+}
+
+// overlaps finds ports that two mappings claim.
+func (r *reader) overlaps(mappings []mappingSettings) {
+	sorted := slices.Clone(mappings)
+	slices.SortStableFunc(sorted, func(a, b mappingSettings) int {
+		return cmp.Or(a.listen.address.Compare(b.listen.address), cmp.Compare(a.listen.first, b.listen.first))
+	})
+	for i := 1; i < len(sorted); i++ {
+		a, b := sorted[i-1], sorted[i]
+		if a.listen.address == b.listen.address && b.listen.first > 0 && b.listen.first <= a.listen.last {
+			r.fault(b.at, "port %d belongs to %s already: ports must not overlap", b.listen.first, a.at.path)
+		}
+		if a.listen.last > b.listen.last {
+			sorted[i].listen.last = a.listen.last // it may reach over the next one too
+		}
+	}
+}
+
+// add makes the relay's mapping of m.
+func (s *settings) add(r *reader, m *mappingSettings, api session.API) {
+	cfg := session.PlanConfig{
+		Lifetime: time.Duration(m.lifetime) * time.Minute, Account: &m.account, Set: m.set, Compile: compilePattern,
+	}
+	out := relay.Mapping{
+		Address: m.listen.address, First: uint16(m.listen.first), Last: uint16(m.listen.last),
+		RejectPlain: m.listen.reject, API: api,
+	}
+	for i := range m.servers {
+		cfg.Servers = append(cfg.Servers, &m.servers[i].account)
+		out.Servers = append(out.Servers, m.servers[i].Server)
+	}
+	plan, err := session.NewPlan(cfg)
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		for _, e := range joined.Unwrap() {
+			r.fault(m.at, "%v", e)
+		}
+	}
+	out.Plan = plan
+	if len(m.servers) == 0 {
+		s.warnings = append(s.warnings, fmt.Sprintf("ports %s have no ProxyServers: their requests are answered 502 no-upstream", portsOf(&out)))
+	}
+	s.config.Mappings = append(s.config.Mappings, out)
+}
+
+// compilePattern makes a generator of strings that match a regular expression. Repeats without an end go up to 32. The
+// library's generators share a source of randomness that is not for several goroutines.
+func compilePattern(pattern string) (func() string, error) {
+	g, err := regen.NewGenerator(pattern, &regen.GeneratorArgs{Flags: syntax.Perl, MaxUnboundedRepeatCount: 32})
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return g.Generate()
+	}, nil
+}
+
+// portsOf names a mapping's ports.
+func portsOf(m *relay.Mapping) string {
+	first := netip.AddrPortFrom(m.Address, m.First).String()
+	if m.First == m.Last {
+		return first
+	}
+	return fmt.Sprintf("%s-%d", first, m.Last)
+}
