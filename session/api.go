@@ -156,15 +156,15 @@ func object(pairs []Pair) json.RawMessage {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		name, _ := json.MarshalNoEscape(p.Name) // a string always can be
-		value, _ := json.MarshalNoEscape(p.Value)
+		name, _ := json.Marshal(p.Name) // a string always can be
+		value, _ := json.Marshal(p.Value)
 		out = append(append(append(out, name...), ':'), value...)
 	}
 	return append(out, '}')
 }
 
 func success(body any) Answer {
-	text, err := json.MarshalIndentWithOption(body, "", "  ", json.DisableHTMLEscape())
+	text, err := json.MarshalIndent(body, "", "  ")
 	if err != nil {
 		panic(err) // strings, numbers and booleans of ours
 	}

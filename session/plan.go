@@ -96,7 +96,7 @@ func (b *planBuilder) account(where string, a, fallback *Account) template {
 	if strings.Contains(a.Username, ":") {
 		b.fault("%s: Username: a user name cannot hold a colon (RFC 7617 section 2)", where)
 	}
-	if !clean(a.Username) || !cleanPassword(a.Password) {
+	if !printable(a.Username) || !printable(a.Password) {
 		b.fault("%s: Username, Password: control characters are not allowed", where)
 	}
 	parameters := a.Parameters
@@ -367,9 +367,9 @@ func (p *Plan) newID(params []Pair) string {
 }
 
 // clean reports whether s can be part of a user-id: no colon, which would end it, and no control characters.
-func clean(s string) bool { return cleanPassword(s) && !strings.Contains(s, ":") }
+func clean(s string) bool { return printable(s) && !strings.Contains(s, ":") }
 
-func cleanPassword(s string) bool {
+func printable(s string) bool {
 	for _, r := range s {
 		if r < ' ' || r == 0x7f || r == utf8.RuneError {
 			return false
