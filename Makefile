@@ -1,0 +1,46 @@
+# Targets of proxymap. `make` alone lists them.
+
+GO          ?= go
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+FUZZTIME    ?= 60s
+FUZZERS      = ./httpparse ./session ./cmd/proxymap
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test race lint fuzz bench smoke verify
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/proxymap
+	$(GO) build -o bin/proxymap ./cmd/proxymap
+
+run: build ## start a stub provider and the relay on ports 10201-10300, and print what to try
+	@./bin/proxymap demo
+
+test: ## run all tests
+	$(GO) test ./...
+
+race: ## run all tests under the race detector
+	$(GO) test -race ./...
+
+lint: ## gofmt, go vet, staticcheck; for other systems too
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./relay ./cmd/proxymap
+	GOOS=freebsd $(GO) vet ./relay ./cmd/proxymap
+	$(GO) run $(STATICCHECK) ./...
+
+fuzz: ## run each fuzzer for FUZZTIME (60s)
+	@set -e; for p in $(FUZZERS); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+bench: ## run the micro-benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+smoke: build ## start the binary, ask it with curl, stop it
+	./.ci/smoke bin/proxymap
+
+verify: lint test smoke ## everything, the long way: run before calling something done
+	$(GO) test -race ./...
+	$(GO) test -race -count=20 ./relay
+	$(MAKE) fuzz
