@@ -1,0 +1,386 @@
+package httpparse
+
+import (
+	"bytes"
+	"testing"
+)
+
+var testLimits = Limits{Head: 32 << 10, Target: 16 << 10}
+
+func newRequest() *Request { return &Request{head: head{Fields: make([]Field, 0, MaxFields)}} }
+
+func newResponse() *Response { return &Response{head: head{Fields: make([]Field, 0, MaxFields)}} }
+
+// progress feeds b to a Progress in pieces of n bytes and returns the last verdict.
+func progress(b []byte, n int) error {
+	var p Progress
+	for end := n; ; end += n {
+		end = min(end, len(b))
+		err := p.Next(b[:end:end], testLimits)
+		if err != ErrNeedMore || end == len(b) {
+			return err
+		}
+	}
+}
+
+// badHeads are request heads that are refused, each for the vector that it is named for.
+var badHeads = []struct {
+	name, head string
+	want       error
+}{
+	// RFC 9112 section 2.2: lines end with CRLF.
+	{"bare LF behind the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n", errBareLF},
+	{"bare LF behind a field line", "GET / HTTP/1.1\r\nHost: a\n\r\n", errBareLF},
+	{"bare LF as the empty line", "GET / HTTP/1.1\r\nHost: a\r\n\n", errBareLF},
+	{"bare CR in the request line", "GET /\ra HTTP/1.1\r\nHost: a\r\n\r\n", errBareCR},
+	{"bare CR in a value", "GET / HTTP/1.1\r\nHost: a\r\nA: b\rc: d\r\n\r\n", errBareCR},
+	{"bare CR in a name", "GET / HTTP/1.1\r\nHost: a\r\nA\rb: c\r\n\r\n", errBareCR},
+	{"two CRs", "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", errBareCR},
+	{"nine empty lines", "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", errEmptyLines},
+	{"NUL in a value", "GET / HTTP/1.1\r\nHost: a\r\nA: b\x00c\r\n\r\n", errControl},
+	{"NUL in a name", "GET / HTTP/1.1\r\nHost: a\r\nA\x00: c\r\n\r\n", errControl},
+	{"NUL in the target", "GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n", errControl},
+	{"DEL in a value", "GET / HTTP/1.1\r\nHost: a\r\nA: \x7f\r\n\r\n", errControl},
+	// RFC 9112 section 3: method SP request-target SP HTTP-version.
+	{"two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", errTarget},
+	{"space in the target", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", errTarget},
+	{"tab for a space", "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"space at the end", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n", errRequestLine},
+	{"space at the beginning", " GET / HTTP/1.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"no target", "GET HTTP/1.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"delimiter in the method", "G(T / HTTP/1.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"obs-text in the method", "G\x80T / HTTP/1.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"method of 65 bytes", string(bytes.Repeat([]byte("A"), 65)) + " / HTTP/1.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"fragment", "GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", errTarget},
+	// RFC 9112 section 2.3, RFC 9110 section 2.5.
+	{"HTTP/0.9", "GET /\r\n\r\n", errRequestLine},
+	{"HTTP/0.9 by name", "GET / HTTP/0.9\r\n\r\n", errVersion},
+	{"HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", errVersion},
+	{"HTTP/2.0", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", errVersion},
+	{"HTTP/3.0", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", errVersion},
+	{"lower-case version", "GET / http/1.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"version of one digit", "GET / HTTP/1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"version of many digits", "GET / HTTP/1.10\r\nHost: a\r\n\r\n", errRequestLine},
+	{"version with a comma", "GET / HTTP/1,1\r\nHost: a\r\n\r\n", errRequestLine},
+	// RFC 9112 section 5.
+	{"space before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", errSpaceColon},
+	{"tab before the colon", "GET / HTTP/1.1\r\nHost\t: a\r\n\r\n", errSpaceColon},
+	{"no colon", "GET / HTTP/1.1\r\nHost\r\n\r\n", errNoColon},
+	{"empty name", "GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", errFieldName},
+	{"delimiter in a name", "GET / HTTP/1.1\r\nHost: a\r\nA(b): c\r\n\r\n", errFieldName},
+	{"space in a name", "GET / HTTP/1.1\r\nHost: a\r\nA b: c\r\n\r\n", errSpaceColon},
+	{"folded line", "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n", errFold},
+	{"folded with a tab", "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n\tc\r\n\r\n", errFold},
+	{"folded first line", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", errFold},
+	// RFC 9112 section 3.2, RFC 9110 section 7.2.
+	{"no Host", "GET / HTTP/1.1\r\n\r\n", errHostMissing},
+	{"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", errHostRepeated},
+	{"two empty Hosts", "GET / HTTP/1.1\r\nHost:\r\nHost:\r\n\r\n", errHostRepeated},
+	{"list of Hosts", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", errHostValue},
+	{"Host with user information", "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", errHostValue},
+	{"Host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", errHostValue},
+	{"Host with a bad port", "GET / HTTP/1.1\r\nHost: a:b\r\n\r\n", errHostValue},
+	// RFC 9112 sections 6.1 to 6.3.
+	{"length and chunked", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", errLengthChunked},
+	{"chunked and length", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n", errLengthChunked},
+	{"two equal lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", errLengthRepeated},
+	{"two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\ncontent-length: 2\r\n\r\n", errLengthRepeated},
+	{"list of lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\n", errLengthValue},
+	{"length with a plus", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", errLengthValue},
+	{"length with a minus", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", errLengthValue},
+	{"length with a space", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1 1\r\n\r\n", errLengthValue},
+	{"hexadecimal length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\n", errLengthValue},
+	{"length with a dot", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1.0\r\n\r\n", errLengthValue},
+	{"empty length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n", errLengthValue},
+	{"length of 19 digits", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775808\r\n\r\n", errLengthValue},
+	{"gzip, chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", errEncoding},
+	{"chunked, gzip", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", errEncoding},
+	{"identity", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", errEncoding},
+	{"chunked twice", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", errEncoding},
+	{"chunked in a list twice", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", errEncoding},
+	{"chunked with a parameter", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked;a=b\r\n\r\n", errEncoding},
+	{"quoted chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n", errEncoding},
+	{"empty encoding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", errEncoding},
+	{"chunked with vertical tab", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \vchunked\r\n\r\n", errControl},
+	{"chunked in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", errEncoding10},
+	{"CONNECT with a length", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 0\r\n\r\n", errConnectBody},
+	{"CONNECT chunked", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nTransfer-Encoding: chunked\r\n\r\n", errConnectBody},
+	// RFC 9110 section 7.6.1: these are end-to-end.
+	{"Connection: content-length", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Content-Length\r\n\r\n", errOptionFraming},
+	{"Connection: transfer-encoding", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, transfer-encoding\r\n\r\n", errOptionFraming},
+	{"Connection: host", "GET / HTTP/1.1\r\nHost: a\r\nConnection: host\r\n\r\n", errOptionFraming},
+}
+
+func TestBadHeads(t *testing.T) {
+	for _, row := range badHeads {
+		t.Run(row.name, func(t *testing.T) {
+			if err := newRequest().Parse([]byte(row.head), testLimits); err != row.want {
+				t.Errorf("got %v; want %v", err, row.want)
+			}
+			// Byte by byte, what is wrong within one line is found there; the rest when the head is complete.
+			if err := progress([]byte(row.head), 1); err != nil && err != row.want {
+				t.Errorf("byte by byte: got %v; want %v, or nothing yet", err, row.want)
+			}
+		})
+	}
+}
+
+// Other protocols are refused at the first bytes that HTTP cannot begin with.
+func TestOtherProtocols(t *testing.T) {
+	for _, row := range []struct {
+		name, bytes string
+		want        error
+	}{
+		{"TLS", "\x16", errControl},
+		{"SOCKS5", "\x05", errControl},
+		{"SSH", "SSH-2.0-OpenSSH_9.2\r\n", errRequestLine},
+		{"SMTP", "EHLO a\r\n", errRequestLine},
+		{"PROXY", "PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n", errRequestLine},
+		{"Redis", "*1\r\n", errRequestLine},
+		{"line without CR", "QUIT\n", errBareLF},
+	} {
+		for i := 1; i < len(row.bytes); i++ {
+			if err := newRequest().Parse([]byte(row.bytes[:i]), testLimits); err != ErrNeedMore {
+				t.Errorf("%s: %q: got %v; want more bytes needed", row.name, row.bytes[:i], err)
+			}
+		}
+		if err := newRequest().Parse([]byte(row.bytes), testLimits); err != row.want {
+			t.Errorf("%s: got %v; want %v", row.name, err, row.want)
+		}
+		if err := progress([]byte(row.bytes), 1); err != row.want {
+			t.Errorf("%s, byte by byte: got %v; want %v", row.name, err, row.want)
+		}
+	}
+}
+
+// goodHeads are request heads that are accepted.
+var goodHeads = []struct{ name, head string }{
+	{"curl", "GET http://example.com/a?b=c HTTP/1.1\r\nHost: example.com\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\nProxy-Connection: Keep-Alive\r\n\r\n"},
+	{"CONNECT", "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"},
+	{"HTTP/1.0 without Host", "GET http://a/ HTTP/1.0\r\n\r\n"},
+	{"no fields but Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n"},
+	{"eight empty lines", "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+	{"any token as a method", "x!#$%&'*+-.^_`|~9 / HTTP/1.1\r\nHost: a\r\n\r\n"},
+	{"length with leading zeros", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 000000000000000042\r\n\r\n"},
+	{"length of 18 digits", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999999999\r\n\r\n"},
+	{"chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n"},
+	{"obs-text in a value", "GET / HTTP/1.1\r\nHost: a\r\nA: \x80\xff\r\n\r\n"},
+	{"obs-text in the path", "GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\n\r\n"},
+	{"empty value", "GET / HTTP/1.1\r\nHost: a\r\nA:\r\n\r\n"},
+	{"white space around a value", "GET / HTTP/1.1\r\nHost:\t a \t\r\nA:  b  c  \r\n\r\n"},
+	{"asterisk", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"},
+	{"IPv6", "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n"},
+}
+
+func TestGoodHeads(t *testing.T) {
+	for _, row := range goodHeads {
+		t.Run(row.name, func(t *testing.T) {
+			whole := []byte(row.head)
+			want := newRequest()
+			if err := want.Parse(whole, testLimits); err != nil {
+				t.Fatal(err)
+			}
+			if want.End != len(whole) {
+				t.Errorf("it ends at %d; want %d", want.End, len(whole))
+			}
+			// What follows is not of the head.
+			if got := newRequest(); got.Parse(append(whole, "\x00\r\n"...), testLimits) != nil || got.End != want.End {
+				t.Error("what stands behind the head matters")
+			}
+			for i := range len(whole) {
+				if err := newRequest().Parse(whole[:i], testLimits); err != ErrNeedMore {
+					t.Fatalf("%q: got %v; want more bytes needed", whole[:i], err)
+				}
+			}
+			for n := 1; n <= len(whole); n++ {
+				if err := progress(whole, n); err != nil {
+					t.Fatalf("in pieces of %d: got %v; want it complete", n, err)
+				}
+				if n < len(whole) && progress(whole[:len(whole)-1], n) != ErrNeedMore {
+					t.Fatalf("in pieces of %d: complete before its end", n)
+				}
+			}
+		})
+	}
+}
+
+func TestParts(t *testing.T) {
+	const text = "\r\nGET http://h:81/p?q HTTP/1.1\r\nHost: h:81\r\nProxy-Authorization: x \r\nA:\r\n\r\nrest"
+	r, buf := newRequest(), []byte(text)
+	if err := r.Parse(buf, testLimits); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []struct {
+		name, want string
+		got        Span
+	}{
+		{"method", "GET", r.MethodName}, {"target", "http://h:81/p?q", r.Target.All}, {"authority", "h:81", r.Target.Authority},
+		{"host", "h", r.Target.Host}, {"path", "/p", r.Target.Path}, {"query", "q", r.Target.Query}, {"Host", "h:81", r.Host},
+		{"name", "Proxy-Authorization", r.Fields[1].Name}, {"value", "x", r.Fields[1].Value}, {"empty value", "", r.Fields[2].Value},
+		{"line", "Proxy-Authorization: x \r\n", Span{r.Fields[1].Name.Start, r.Fields[1].End}},
+		{"head", text[2 : len(text)-4], Span{int32(r.Start), int32(r.End)}},
+	} {
+		if got := string(part.got.In(buf)); got != part.want {
+			t.Errorf("%s is %q; want %q", part.name, got, part.want)
+		}
+	}
+	if r.Method != MethodGet || r.Target.Port != 81 || r.Target.Form != AbsoluteForm || r.Fields[1].Kind != KindProxyAuthorization {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	lim := Limits{Head: 100, Target: 20}
+	pad := func(n int) string { return string(bytes.Repeat([]byte("x"), n)) }
+	const line = "GET / HTTP/1.1\r\nHost: a\r\nA: "
+	for _, row := range []struct {
+		name, head string
+		want       error
+	}{
+		{"head at the limit", line + pad(100-len(line)-4) + "\r\n\r\n", nil},
+		{"head over the limit", line + pad(101-len(line)-4) + "\r\n\r\n", errHeadTooLarge},
+		{"incomplete head below the limit", line + pad(99-len(line)), ErrNeedMore},
+		{"incomplete head at the limit", line + pad(100-len(line)), errHeadTooLarge},
+		{"target at the limit", "GET /" + pad(19) + " HTTP/1.1\r\nHost: a\r\n\r\n", nil},
+		{"target over the limit", "GET /" + pad(20) + " HTTP/1.1\r\nHost: a\r\n\r\n", errTargetTooLong},
+		{"endless request line", "GET /" + pad(90), errTargetTooLong},
+	} {
+		if err := newRequest().Parse([]byte(row.head), lim); err != row.want {
+			t.Errorf("%s: got %v; want %v", row.name, err, row.want)
+		}
+	}
+	many := "GET / HTTP/1.1\r\nHost: a\r\n"
+	for range MaxFields - 1 {
+		many += "A: b\r\n"
+	}
+	if err := newRequest().Parse([]byte(many+"\r\n"), testLimits); err != nil {
+		t.Errorf("256 field lines: got %v", err)
+	}
+	if err := newRequest().Parse([]byte(many+"A: b\r\n\r\n"), testLimits); err != errTooManyFields {
+		t.Errorf("257 field lines: got %v", err)
+	}
+	if err := progress([]byte(many+"A: b\r\nA: b\r\n"), 1); err != errTooManyFields {
+		t.Errorf("257 field lines byte by byte: got %v", err)
+	}
+}
+
+// All 256 byte values in each position.
+func TestEveryByte(t *testing.T) {
+	token := func(c byte) bool { return classes[c]&classToken != 0 }
+	text := func(c byte) bool { return c == '\t' || c >= ' ' && c != 0x7f }
+	for _, position := range []struct {
+		name, before, after string
+		accepted            func(c byte) bool
+	}{
+		{"method", "G", "T / HTTP/1.1\r\nHost: a\r\n\r\n", token},
+		{"name", "GET / HTTP/1.1\r\nHost: a\r\nX", "y: z\r\n\r\n", func(c byte) bool { return token(c) || c == ':' }},
+		{"value", "GET / HTTP/1.1\r\nHost: a\r\nX: y", "z\r\n\r\n", text},
+		{"path", "GET /", " HTTP/1.1\r\nHost: a\r\n\r\n", func(c byte) bool { return c > ' ' && c != 0x7f && c != '#' }},
+		{"major version", "GET / HTTP/", ".1\r\nHost: a\r\n\r\n", func(c byte) bool { return c == '1' }},
+		{"minor version", "GET / HTTP/1.", "\r\nHost: a\r\n\r\n", func(c byte) bool { return c == '0' || c == '1' }},
+		{"name of a host", "GET http://a", "b/ HTTP/1.1\r\nHost: a\r\n\r\n", func(c byte) bool {
+			return bytes.IndexByte([]byte("-._~/?"), c) >= 0 || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+		}},
+	} {
+		for c := range 256 {
+			in := position.before + string([]byte{byte(c)}) + position.after
+			err := newRequest().Parse([]byte(in), testLimits)
+			if (err == nil) != position.accepted(byte(c)) {
+				t.Errorf("%s with byte %#02x: got %v", position.name, c, err)
+			}
+		}
+	}
+}
+
+func TestTokenTable(t *testing.T) {
+	const want = "!#$%&'*+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcdefghijklmnopqrstuvwxyz|~" // RFC 9110 section 5.6.2
+	var got []byte
+	for c := range 256 {
+		if IsToken([]byte{byte(c)}) {
+			got = append(got, byte(c))
+		}
+	}
+	if string(got) != want {
+		t.Errorf("tchars are %q; want %q", got, want)
+	}
+}
+
+func TestTargets(t *testing.T) {
+	for _, row := range []struct {
+		line string // method and target
+		host string
+		port uint16
+		form Form
+		err  error
+	}{
+		{"CONNECT a.example:443", "a.example", 443, AuthorityForm, nil},
+		{"CONNECT 127.0.0.1:1", "127.0.0.1", 1, AuthorityForm, nil},
+		{"CONNECT [2001:db8::1]:65535", "2001:db8::1", 65535, AuthorityForm, nil},
+		{"CONNECT a_b.example:443", "a_b.example", 443, AuthorityForm, nil},
+		{"CONNECT a", "", 0, 0, errConnectForm},
+		{"CONNECT a:", "", 0, 0, errConnectForm},
+		{"CONNECT a:0", "", 0, 0, errPort},
+		{"CONNECT a:65536", "", 0, 0, errPort},
+		{"CONNECT a:99999", "", 0, 0, errPort},
+		{"CONNECT a:http", "", 0, 0, errPort},
+		{"CONNECT a:+1", "", 0, 0, errPort},
+		{"CONNECT a:080", "", 0, 0, errPort},
+		{"CONNECT a:1:2", "", 0, 0, errPort},
+		{"CONNECT :443", "", 0, 0, errHost},
+		{"CONNECT ::1:443", "", 0, 0, errHost},
+		{"CONNECT [::1]", "", 0, 0, errConnectForm},
+		{"CONNECT [::1:443", "", 0, 0, errHost},
+		{"CONNECT [::1]443", "", 0, 0, errHost},
+		{"CONNECT [127.0.0.1]:443", "", 0, 0, errHost},
+		{"CONNECT [fe80::1%25eth0]:443", "", 0, 0, errHost},
+		{"CONNECT [fe80::1%eth0]:443", "", 0, 0, errHost},
+		{"CONNECT []:443", "", 0, 0, errHost},
+		{"CONNECT [v1.a]:443", "", 0, 0, errHost},
+		{"CONNECT u@a:443", "", 0, 0, errHost},
+		{"CONNECT a%2e:443", "", 0, 0, errHost},
+		{"CONNECT http://a:443/", "", 0, 0, errPort},
+		{"CONNECT /", "", 0, 0, errHost},
+		{"CONNECT *", "", 0, 0, errHost},
+		{"GET http://a/", "a", 80, AbsoluteForm, nil},
+		{"GET HTTP://A/", "A", 80, AbsoluteForm, nil},
+		{"GET http://a", "a", 80, AbsoluteForm, nil},
+		{"GET http://a?q", "a", 80, AbsoluteForm, nil},
+		{"GET http://a:/", "a", 80, AbsoluteForm, nil},
+		{"GET http://a:8080/x", "a", 8080, AbsoluteForm, nil},
+		{"GET http://[::1]:8080/x", "::1", 8080, AbsoluteForm, nil},
+		{"OPTIONS http://a", "a", 80, AbsoluteForm, nil},
+		{"GET http://a/http://b/", "a", 80, AbsoluteForm, nil},
+		{"GET http://u:p@a/", "", 0, 0, errUserinfo},
+		{"GET http://a@b:80/", "", 0, 0, errUserinfo},
+		{"GET http:///", "", 0, 0, errHost},
+		{"GET http://", "", 0, 0, errHost},
+		{"GET http://:80/", "", 0, 0, errHost},
+		{"GET http://a:0/", "", 0, 0, errPort},
+		{"GET http://a\\b/", "", 0, 0, errHost},
+		{"GET http://a,b/", "", 0, 0, errHost},
+		{"GET https://a/", "", 0, 0, errScheme},
+		{"GET ftp://a/", "", 0, 0, errScheme},
+		{"GET ws://a/", "", 0, 0, errScheme},
+		{"GET a", "", 0, 0, errTargetForm},
+		{"GET a:80", "", 0, 0, errTargetForm},
+		{"GET http:/a", "", 0, 0, errTargetForm},
+		{"GET ://a", "", 0, 0, errTargetForm},
+		{"GET *", "", 0, 0, errTargetForm},
+		{"GET /", "", 0, OriginForm, nil},
+		{"GET //a/b", "", 0, OriginForm, nil},
+		{"OPTIONS *", "", 0, AsteriskForm, nil},
+		{"OPTIONS *a", "", 0, 0, errTargetForm},
+	} {
+		r, buf := newRequest(), []byte(row.line+" HTTP/1.0\r\n\r\n")
+		err := r.Parse(buf, testLimits)
+		if row.err == nil && err == nil {
+			if got := string(r.Target.Host.In(buf)); got != row.host || r.Target.Port != row.port || r.Target.Form != row.form {
+				t.Errorf("%s: got host %q, port %d, form %d; want %q, %d, %d", row.line, got, r.Target.Port, r.Target.Form, row.host, row.port, row.form)
+			}
+			continue
+		}
+		if row.err == nil && err != nil || row.err != nil && err != row.err {
+			t.Errorf("%s: got %v; want %v", row.line, err, row.err)
+		}
+	}
+}
