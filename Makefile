@@ -32,7 +32,7 @@ lint: ## gofmt, go vet, staticcheck; for other systems too
 
 fuzz: ## run each fuzzer for FUZZTIME (60s)
 	@set -e; for p in $(FUZZERS); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
+		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; done; done
 
 bench: ## run the micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -24,11 +24,12 @@ type reader struct {
 
 // fault notes what is wrong at n.
 func (r *reader) fault(n node, format string, args ...any) {
-	line := 1
+	at := 0
 	if n.value != nil {
-		line += bytes.Count(r.text[:min(n.value.StartOffset, len(r.text))], []byte("\n"))
+		at = min(n.value.StartOffset, len(r.text))
 	}
-	r.faults.list = append(r.faults.list, fault{line, n.path, fmt.Sprintf(format, args...)})
+	line := 1 + bytes.Count(r.text[:at], []byte("\n"))
+	r.faults.list = append(r.faults.list, fault{at, line, n.path, fmt.Sprintf(format, args...)})
 }
 
 // An object is a JSON object whose keys have been checked.

@@ -9,6 +9,7 @@ import (
 
 // A fault is one thing that is wrong with a settings file.
 type fault struct {
+	at   int    // offset in the file, to tell faults in its order
 	line int    // from 1
 	path string // of the key: ProxyMappings[0].Listen.Port; empty for the file as a whole
 	text string // what is wrong, with the value unless it is a secret, and what is allowed
@@ -21,7 +22,7 @@ type faults struct {
 }
 
 func (f *faults) Error() string {
-	slices.SortStableFunc(f.list, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
+	slices.SortStableFunc(f.list, func(a, b fault) int { return cmp.Compare(a.at, b.at) })
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s: %d faults; nothing is started", f.file, len(f.list))
 	if len(f.list) == 1 {

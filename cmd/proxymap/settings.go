@@ -8,13 +8,10 @@ import (
 	"math"
 	"net/netip"
 	"os"
-	"regexp/syntax"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	regen "github.com/AnatolyRugalev/goregen"
 	"github.com/tailscale/hujson"
 
 	"proxymap/httpparse"
@@ -98,7 +95,7 @@ func parseSettings(name string, text []byte) (*settings, error) {
 		if _, e := fmt.Sscanf(err.Error(), "hujson: line %d", &line); e != nil {
 			line = 1
 		}
-		r.faults.list = append(r.faults.list, fault{line, "", "not JSON: " + strings.TrimPrefix(err.Error(), "hujson: ")})
+		r.faults.list = append(r.faults.list, fault{0, line, "", "not JSON: " + strings.TrimPrefix(err.Error(), "hujson: ")})
 		return nil, &r.faults
 	}
 	r.root(s, node{"", &root})
@@ -291,21 +288,6 @@ func (s *settings) add(r *reader, m *mappingSettings, api session.API) {
 		s.warnings = append(s.warnings, fmt.Sprintf("ports %s have no ProxyServers: their requests are answered 502 no-upstream", portsOf(&out)))
 	}
 	s.config.Mappings = append(s.config.Mappings, out)
-}
-
-// compilePattern makes a generator of strings that match a regular expression. Repeats without an end go up to 32. The
-// library's generators share a source of randomness that is not for several goroutines.
-func compilePattern(pattern string) (func() string, error) {
-	g, err := regen.NewGenerator(pattern, &regen.GeneratorArgs{Flags: syntax.Perl, MaxUnboundedRepeatCount: 32})
-	if err != nil {
-		return nil, err
-	}
-	var mu sync.Mutex
-	return func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		return g.Generate()
-	}, nil
 }
 
 // portsOf names a mapping's ports.

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The two fragments of the article that introduced the Session API, joined.
+const articleSettings = `{
+"Listen": {
+"PortRange": {
+"Start": 10201,
+"End": 10300
+},
+"StickyProxyLifetime": 10
+},
+"SessionAPI": {
+"Enabled": true,
+"Domain": "portmapper"
+}
+}`
+
+const fullSettings = "\xef\xbb\xbf" + `{
+  // comments, trailing commas, keys in any case, numbers and booleans as strings
+  "proxyMappings": [
+    {
+      "LISTEN": {"Port": "10201", "StickyProxyLifetime": "5", "RejectHttpProxy": "True"},
+      "Authentication": {
+        "SetAuthentication": true, "Username": "customer-name", "Password": "secret",
+        "UsernameParameters": [
+          {"Name": "country", "Value": "$cc", "Default": "us"},
+          {"Name": "session", "Value": "^[A-Z]{3}", "SessionId": true},
+          {"Name": "sessTime", "Value": "10", "SessionTime": "true"},
+        ],
+      },
+      "ProxyServers": {"Items": [
+        {"Host": "gate.example.com", "Port": 7000, "ProxyType": "http"},
+        {"Host": "::1", "Port": 7001, "Username": "other-user", "Password": "p", "UsernameParameters": null},
+      ]},
+    },
+    {"Listen": {"PortRange": {"Start": 10300, "End": 10301}, "Address": "::1"}, /* no upstream */ "ProxyServers": {"Items": []}},
+  ],
+  "SessionAPI": {"Enabled": true, "Domain": "", "RequireHeader": true},
+  "HTTP": {"UserAgent": "me"},
+}`
+
+func TestGoodSettings(t *testing.T) {
+	for _, row := range []struct{ name, text, want string }{
+		{"article", articleSettings, `mapping 1: 127.0.0.1:10201-10300 (100 ports)
+  sessions     10 min from their creation
+  upstream     none: requests are answered 502 no-upstream
+  Session API  curl -x http://127.0.0.1:10201 http://portmapper/session/
+warning: ports 127.0.0.1:10201-10300 have no ProxyServers: their requests are answered 502 no-upstream
+ok: 1 mapping, 100 ports
+`},
+		{"full", fullSettings, `mapping 1: 127.0.0.1:10201 (1 port)
+  sessions     10 min from their creation
+  plain HTTP   rejected with 405; CONNECT only
+  upstream 1   http gate.example.com:7000, user name like c***e-country-us-session-XXX-sessTime-10, password ***
+  upstream 2   http [::1]:7001, user name like o***r-country-us-session-XXX-sessTime-10, password ***
+  Session API  curl http://127.0.0.1:10201/session/ (new and reset need -H 'X-Proxymap: 1')
+mapping 2: [::1]:10300-10301 (2 ports)
+  sessions     one for each client connection (lifetime 0)
+  upstream     none: requests are answered 502 no-upstream
+  Session API  curl http://[::1]:10300/session/ (new and reset need -H 'X-Proxymap: 1')
+warning: ports [::1]:10300-10301 have no ProxyServers: their requests are answered 502 no-upstream
+ok: 2 mappings, 3 ports
+`},
+		{"no credentials, no API", `{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"1.2.3.4","Port":5}]}}`, `mapping 1: 127.0.0.1:1 (1 port)
+  sessions     one for each client connection (lifetime 0)
+  upstream 1   http 1.2.3.4:5, no credentials
+  Session API  off
+ok: 1 mapping, 1 port
+`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s, err := parseSettings("f", []byte(row.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			if err := s.print(&out); err != nil {
+				t.Fatal(err)
+			}
+			got := maskIDs(out.String())
+			if diff := cmp.Diff(row.want, got); diff != "" {
+				t.Errorf("check prints (-want +got):\n%s", diff)
+			}
+			if strings.Contains(got, "secret") || strings.Contains(got, "customer-name") {
+				t.Error("a secret is printed")
+			}
+		})
+	}
+}
+
+// maskIDs replaces the random ids of the example user names.
+func maskIDs(s string) string {
+	lines := strings.SplitAfter(s, "\n")
+	for i, line := range lines {
+		if before, after, ok := strings.Cut(line, "-session-"); ok && len(after) > 3 && strings.Trim(after[:3], "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "" {
+			lines[i] = before + "-session-XXX" + after[3:]
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// Each fault is told with its line, the key's path, the value, and what is allowed.
+func TestFaults(t *testing.T) {
+	listen := func(s string) string { return `{"Listen":{` + s + `}}` }
+	with := func(s string) string { return `{"Listen":{"Port":10201},` + s + `}` }
+	auth := func(s string) string { return with(`"Authentication":{` + s + `}`) }
+	param := func(s string) string { return auth(`"UsernameParameters":[{` + s + `}]`) }
+	item := func(s string) string { return with(`"ProxyServers":{"Items":[{` + s + `}]}`) }
+	const later = "not supported yet; remove it"
+	for _, row := range []struct{ name, text, want string }{
+		{"empty file", ``, `f:1: not JSON: `},
+		{"not JSON", "{\n\"Listen\": [}\n}", `f:2: not JSON: `},
+		{"cut off", `{"Listen":`, `f:1: not JSON: `},
+		{"a list", `[]`, `f:1: value […]: must be an object: {…}`},
+		{"nothing in it", `{}`, `f:1: no port to listen on: ProxyMappings must be a list of at least one mapping, or Listen be there`},
+		{"no mapping", `{"ProxyMappings":[]}`, `f:1: no port to listen on`},
+		{"mappings that are no list", `{"ProxyMappings":{}}`, `f:1: ProxyMappings: value {…}: must be a list: […]`},
+		{"mapping that is no object", `{"ProxyMappings":[1]}`, `f:1: ProxyMappings[0]: value "1": must be an object: {…}`},
+		{"mapping without Listen", `{"ProxyMappings":[{}]}`, `f:1: ProxyMappings[0].Listen: is missing`},
+		{"both forms", `{"ProxyMappings":[],"Listen":{"Port":1}}`, `f:1: ProxyMappings: stands beside a top-level Listen`},
+		{"unknown key", `{"Listn":{"Port":1},"Listen":{"Port":1}}`, `f:1: Listn: unknown key; did you mean "Listen"?`},
+		{"unknown key unlike any", with(`"Zebra":1`), `f:1: Zebra: unknown key; allowed here: `},
+		{"key twice", `{"Listen":{"Port":1},"listen":{"Port":2}}`, `f:1: listen: the key is there more than once`},
+		{"line of a key", "{\"Listen\":{\n\"Port\":1,\n\"Prt\":2}}", `f:3: Listen.Prt: unknown key; did you mean "Port"?`},
+		{"neither port nor range", listen(``), `f:1: Listen: neither Port nor PortRange is there: one of them must be`},
+		{"port and range", listen(`"Port":1,"PortRange":{"Start":1,"End":2}`), `f:1: Listen.PortRange: stands beside Port: use one of the two`},
+		{"port 0", listen(`"Port":0`), `f:1: Listen.Port: value "0": must be a whole number from 1 to 65535`},
+		{"port 65536", listen(`"Port":65536`), `value "65536": must be a whole number from 1 to 65535`},
+		{"port -1", listen(`"Port":-1`), `value "-1": must be a whole number from 1 to 65535`},
+		{"port in letters", listen(`"Port":"http"`), `value "http": must be a whole number from 1 to 65535`},
+		{"port with a fraction", listen(`"Port":1.5`), `value "1.5": must be a whole number from 1 to 65535`},
+		{"port that is a list", listen(`"Port":[1]`), `Listen.Port: value […]: must be a whole number from 1 to 65535`},
+		{"port null", listen(`"Port":null`), `neither Port nor PortRange is there`},
+		{"reversed range", listen(`"PortRange":{"Start":2,"End":1}`), `f:1: Listen.PortRange: Start 2 is behind End 1: Start must be the lower one`},
+		{"range without end", listen(`"PortRange":{"Start":2}`), `f:1: Listen.PortRange.End: is missing`},
+		{"range with a typo", listen(`"PortRange":{"Start":2,"End":3,"Stop":3}`), `f:1: Listen.PortRange.Stop: unknown key`},
+		{"name as address", listen(`"Port":1,"Address":"localhost"`), `f:1: Listen.Address: value "localhost": must be an IP address, such as 127.0.0.1 or ::1`},
+		{"open address", listen(`"Port":1,"Address":"0.0.0.0"`), `Listen.Address: value "0.0.0.0": anything but a loopback address needs Authentication.Required and Verify`},
+		{"negative lifetime", listen(`"Port":1,"StickyProxyLifetime":-1`), `f:1: Listen.StickyProxyLifetime: value "-1": must be a whole number from 0 to 525600`},
+		{"flag", listen(`"Port":1,"RejectHttpProxy":"yes"`), `f:1: Listen.RejectHttpProxy: value "yes": must be true or false`},
+		{"Action", listen(`"Port":1,"Action":"Allow"`), `f:1: Listen.Action: ` + later},
+		{"IgnoreHostRules", listen(`"Port":1,"IgnoreHostRules":true`), `f:1: Listen.IgnoreHostRules: ` + later},
+		{"OnRotate", listen(`"Port":1,"OnRotate":"Keep"`), `f:1: Listen.OnRotate: ` + later},
+		{"HostRules", with(`"HostRules":{}`), `f:1: HostRules: ` + later},
+		{"Admin", with(`"Admin":{}`), `f:1: Admin: ` + later},
+		{"Logging", with(`"Logging":{}`), `f:1: Logging: ` + later},
+		{"Required", auth(`"Required":true`), `f:1: Authentication.Required: ` + later},
+		{"Verify", auth(`"verify":true`), `f:1: Authentication.verify: ` + later},
+		{"set without a user name", auth(`"SetAuthentication":true`), `f:1: Authentication.SetAuthentication: is true, but Username is empty`},
+		{"user name with a colon", auth(`"Username":"hidden:x"`), `user name cannot hold a colon`},
+		{"parameter without a name", param(`"Value":"x"`), `f:1: Authentication.UsernameParameters[0].Name: is missing`},
+		{"parameter with a bad name", param(`"Name":"a b"`), `parameter "a b": Name: must be a token`},
+		{"parameter with a bad pattern", param(`"Name":"a","Value":"^["`), `parameter "a": Value "^[": not a regular expression`},
+		{"parameter with an endless pattern", param(`"Name":"a","Value":"^((a*)*)*"`), `strings could be longer than 256 bytes`},
+		{"parameter with a bad time", param(`"Name":"a","Value":"x","SessionTime":true`), `value "x": must be whole minutes from 0 to 525600`},
+		{"parameter with a typo", param(`"Name":"a","SessionID2":true`), `UsernameParameters[0].SessionID2: unknown key; did you mean "SessionId"?`},
+		{"Files", with(`"ProxyServers":{"Files":[]}`), `f:1: ProxyServers.Files: ` + later},
+		{"no host", item(`"Port":1`), `f:1: ProxyServers.Items[0].Host: value "": must be a host name or an IP address, without a port`},
+		{"host with a port", item(`"Host":"a:1","Port":1`), `ProxyServers.Items[0].Host: value "a:1": must be a host name`},
+		{"host with a scheme", item(`"Host":"http://a","Port":1`), `value "http://a": must be a host name`},
+		{"no port of a server", item(`"Host":"a"`), `f:1: ProxyServers.Items[0].Port: is missing`},
+		{"SOCKS", item(`"Host":"a","Port":1,"ProxyType":"Socks5"`), `ProxyType: value "Socks5": not supported yet; use Http`},
+		{"no proxy type", item(`"Host":"a","Port":1,"ProxyType":"ftp"`), `ProxyType: value "ftp": must be Http, Socks4 or Socks5`},
+		{"ResolveIP", item(`"Host":"a","Port":1,"ResolveIP":true`), `ProxyServers.Items[0].ResolveIP: ` + later},
+		{"domain with a port", with(`"SessionAPI":{"Domain":"a:80"}`), `f:1: SessionAPI.Domain: value "a:80": must be a host name without a port`},
+		{"overlap", `{"ProxyMappings":[{"Listen":{"PortRange":{"Start":1,"End":9}}},{"Listen":{"Port":20}},{"Listen":{"Port":9}}]}`,
+			`f:1: ProxyMappings[2]: port 9 belongs to ProxyMappings[0] already`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := parseSettings("f", []byte(row.text))
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("got %v; want an error that says %q", err, row.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "hidden") {
+				t.Errorf("the error tells a secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestNoOverlap(t *testing.T) {
+	const text = `{"ProxyMappings":[{"Listen":{"PortRange":{"Start":1,"End":9}}},{"Listen":{"Port":10}},{"Listen":{"Port":5,"Address":"127.0.0.2"}}]}`
+	if _, err := parseSettings("f", []byte(text)); err != nil {
+		t.Error(err)
+	}
+}
+
+// All faults of a file are told at once, in the file's order.
+func TestFaultsTogether(t *testing.T) {
+	_, err := parseSettings("my.json", []byte(`{
+  "Listen": {"Port": 0, "Adress": "::1"},
+  "Authentication": {"SetAuthentication": 1, "Password": "geheim"},
+  "ProxyServers": {"Items": [{"Host": "a b", "Port": 1}]},
+  "SessionAPI": {"Enabled": "on"}
+}`))
+	const want = `my.json: 5 faults; nothing is started
+my.json:2: Listen.Port: value "0": must be a whole number from 1 to 65535
+my.json:2: Listen.Adress: unknown key; did you mean "Address"?
+my.json:3: Authentication.SetAuthentication: value "1": must be true or false
+my.json:4: ProxyServers.Items[0].Host: value "a b": must be a host name or an IP address, without a port
+my.json:5: SessionAPI.Enabled: value "on": must be true or false`
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for name, want := range map[string]string{"listen": "Listen", "lsten": "Listen", "SessionApi": "SessionAPI", "qqqq": "", "": ""} {
+		if got := nearest(name, rootKeys); got != want {
+			t.Errorf("%q: got %q; want %q", name, got, want)
+		}
+	}
+}
+
+// A file is either accepted or has a fault with a line; nothing panics.
+func FuzzSettings(f *testing.F) {
+	f.Add(articleSettings)
+	f.Add(fullSettings)
+	f.Add(demoSettings)
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := parseSettings("f", []byte(text))
+		if err == nil {
+			if len(s.config.Mappings) == 0 {
+				t.Fatal("accepted without a mapping")
+			}
+			if err := s.print(&strings.Builder{}); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		list := err.(*faults).list
+		for _, one := range list {
+			if one.line < 1 || one.line > 1+strings.Count(text, "\n") || one.text == "" {
+				t.Fatalf("fault %+v", one)
+			}
+		}
+		if len(list) == 0 {
+			t.Fatal("refused without a fault")
+		}
+	})
+}
