@@ -1,0 +1,198 @@
+package relay
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"proxymap/session"
+)
+
+// apiAnswer reads an answer of the Session API and decodes its JSON.
+func (p *peer) apiAnswer() (res *http.Response, body map[string]any) {
+	p.t.Helper()
+	res, err := http.ReadResponse(p.r, nil)
+	if err != nil {
+		p.t.Fatalf("client: %v", err)
+	}
+	if res.StatusCode != 200 {
+		p.t.Fatalf("client: got %s; want 200", res.Status)
+	}
+	if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
+		p.t.Fatalf("client: %v", err)
+	}
+	res.Body.Close()
+	return res, body
+}
+
+// All the ways to the API, each twice over one connection.
+func TestWaysToTheAPI(t *testing.T) {
+	const absolute = "GET http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n"
+	for _, row := range []struct{ name, domain, before, request string }{
+		{"absolute-form", "portmapper", "", absolute},
+		{"absolute-form in another case", "portmapper", "", "GET http://PortMapper:80/session/ HTTP/1.1\r\nHost: PortMapper\r\n\r\n"},
+		{"absolute-form decides against Host", "portmapper", "", "GET http://portmapper/session/ HTTP/1.1\r\nHost: example.com\r\n\r\n"},
+		{"origin-form with the domain as Host", "portmapper", "", "GET /session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n"},
+		{"origin-form with the port's own number", "portmapper", "", "GET /session/ HTTP/1.1\r\nHost: portmapper:PORT\r\n\r\n"},
+		{"inside a CONNECT", "portmapper", "CONNECT portmapper:80 HTTP/1.1\r\nHost: portmapper:80\r\n\r\n", "GET /session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n"},
+		{"absolute-form inside a CONNECT", "portmapper", "CONNECT portmapper:80 HTTP/1.1\r\nHost: portmapper:80\r\n\r\n", absolute},
+		{"the port itself", "", "", "GET /session/ HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\n\r\n"},
+		{"HTTP/1.0 keep-alive", "portmapper", "", "GET http://portmapper/session/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			g := newRig(t, withAPI(row.domain))
+			c := g.client(0)
+			if row.before != "" {
+				c.send(row.before)
+				c.expect("HTTP/1.1 200 OK\r\n\r\n")
+			}
+			request := strings.ReplaceAll(row.request, "PORT", fmt.Sprint(g.relay.Ports()[0].Port()))
+			for range 2 {
+				c.send(request)
+				res, body := c.apiAnswer()
+				if body["session_id"] != "id1" || body["expired"] != false || body["session_time"] != 10.0 {
+					t.Errorf("got %v", body)
+				}
+				expires, err := time.Parse(http.TimeFormat, body["expires_at"].(string))
+				if left := time.Until(expires); err != nil || left < 9*time.Minute || left > 10*time.Minute {
+					t.Errorf("expires_at %v is %v away (%v)", body["expires_at"], left, err)
+				}
+				for name, want := range map[string]string{
+					"X-Session-Id": "id1", "X-Session-Time": "10", "X-Expires-At": body["expires_at"].(string),
+					"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store",
+				} {
+					if got := res.Header.Get(name); got != want {
+						t.Errorf("%s is %q; want %q", name, got, want)
+					}
+				}
+				if _, err := time.Parse(http.TimeFormat, res.Header.Get("Date")); err != nil {
+					t.Errorf("Date: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestAPIRefusals(t *testing.T) {
+	const through = "CONNECT portmapper:80 HTTP/1.1\r\nHost: portmapper:80\r\n\r\n"
+	for _, row := range []struct {
+		name, domain, before, request string
+		status                        int
+		class                         string
+	}{
+		{"another port", "portmapper", "", "GET http://portmapper:8080/session/ HTTP/1.1\r\nHost: portmapper:8080\r\n\r\n", 404, "not-found"},
+		{"port 443", "portmapper", "", "CONNECT portmapper:443 HTTP/1.1\r\nHost: portmapper:443\r\n\r\n", 404, "not-found"},
+		{"another port in Host", "portmapper", "", "GET /session/ HTTP/1.1\r\nHost: portmapper:1\r\n\r\n", 404, "not-found"},
+		{"origin-form for another host", "portmapper", "", "GET /session/ HTTP/1.1\r\nHost: example.com\r\n\r\n", 400, "bad-request"},
+		{"another host inside", "portmapper", through, "GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\n\r\n", 404, "not-found"},
+		{"another origin-form inside", "portmapper", through, "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n", 400, "bad-request"},
+		{"CONNECT inside", "portmapper", through, "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n", 404, "not-found"},
+		{"other path", "portmapper", "", "GET http://portmapper/ HTTP/1.1\r\nHost: portmapper\r\n\r\n", 404, "not-found"},
+		{"other method", "portmapper", "", "DELETE http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n", 405, "method-not-allowed"},
+		{"bad JSON", "portmapper", "", "POST http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nContent-Length: 1\r\n\r\n{", 400, "bad-request"},
+		{"too much", "portmapper", "", "POST http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nContent-Length: 70000\r\n\r\n" + strings.Repeat(" ", 70000), 413, "content-too-large"},
+		{"a page of another site", "portmapper", "", "GET http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nSec-Fetch-Site: cross-site\r\n\r\n", 403, "forbidden"},
+		{"rebound name", "", "", "GET /session/ HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403, "forbidden"},
+		{"other path of the port", "", "", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "not-found"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			g := newRig(t, withAPI(row.domain))
+			c := g.client(0)
+			if row.before != "" {
+				c.send(row.before)
+				c.expect("HTTP/1.1 200 OK\r\n\r\n")
+			}
+			c.send(row.request)
+			c.expectAnswer(row.status, row.class, "")
+		})
+	}
+}
+
+// Switched off, the domain is a host like any other.
+func TestAPISwitchedOff(t *testing.T) {
+	g := newRig(t)
+	c := g.client(0)
+	c.send("GET http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n")
+	if head := g.upstream().head(); !strings.HasPrefix(head, "GET http://portmapper/session/ ") {
+		t.Errorf("the provider got %q", head)
+	}
+}
+
+// The API's answers leave the connection as good as it was: requests of both kinds take turns on it, pipelined ones too.
+func TestAPIBetweenRequests(t *testing.T) {
+	const show = "GET http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n"
+	const bad = "GET http://portmapper/nothing HTTP/1.1\r\nHost: portmapper\r\n\r\n"
+	g := newRig(t, withAPI("portmapper"))
+	c := g.client(0)
+	c.send(get + show + bad + get)
+	u := g.upstream()
+	u.head()
+	u.send(ok)
+	c.expect(ok)
+	c.apiAnswer()
+	c.expectAnswer(404, "not-found", "")
+	u.head() // over the same upstream connection
+	u.send(ok)
+	c.expect(ok)
+}
+
+func TestAPIPost(t *testing.T) {
+	for _, row := range []struct{ name, head, body string }{
+		{"content-length", "Content-Length: 43\r\n", `{"UsernameParameters":{"cc":"de","n":1.50}}`},
+		{"chunked", "Transfer-Encoding: chunked\r\n", "21\r\n{\"UsernameParameters\":{\"cc\":\"de\",\r\nb;x\r\n" + "\"n\": 1.50 }\r\n3\r\n}  \r\n0\r\nA: b\r\n\r\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
+				cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{
+					Lifetime: time.Minute, Set: true, Account: &session.Account{Username: "user", Password: "pass", Parameters: []session.Parameter{
+						{Name: "cc", Value: "$cc", Default: "us"}, {Name: "session", Value: "^id", SessionID: true},
+					}},
+				})
+			})
+			c := g.client(0)
+			c.send(get)
+			u := g.upstream()
+			u.expect(strings.TrimSuffix(get, "\r\n") + basic("user-cc-us-session-id1", "pass") + "\r\n")
+			u.send(ok)
+			c.expect(ok)
+
+			c.send("POST http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nExpect: 100-continue\r\n" + row.head + "\r\n")
+			c.expect("HTTP/1.1 100 Continue\r\n\r\n")
+			c.send(strings.Split(row.body, "")...)
+			_, body := c.apiAnswer()
+			if got := fmt.Sprint(body["username_parameters"]); got != "map[cc:de n:1.50]" {
+				t.Errorf("got parameters %s", got)
+			}
+			c.send(get)
+			u = g.upstream()
+			u.expect(strings.TrimSuffix(get, "\r\n") + basic("user-cc-de-session-id2", "pass") + "\r\n")
+		})
+	}
+}
+
+func TestAPIReset(t *testing.T) {
+	g := newRig(t, withAPI("portmapper"))
+	c := g.client(0)
+	c.send("GET http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n")
+	c.apiAnswer()
+	c.send("GET http://portmapper/session/reset HTTP/1.1\r\nHost: portmapper\r\n\r\n")
+	if _, body := c.apiAnswer(); body["success"] != true || len(body) != 1 {
+		t.Errorf("got %v", body)
+	}
+	c.send(get)
+	g.upstream().expect(strings.TrimSuffix(get, "\r\n") + credentialsOf(2) + "\r\n")
+}
+
+// A client that asks for the end of its connection gets it, with the answer.
+func TestAPIConnectionClose(t *testing.T) {
+	g := newRig(t, withAPI("portmapper"))
+	c := g.client(0)
+	c.send("GET http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\nConnection: close\r\n\r\n")
+	if res, _ := c.apiAnswer(); !res.Close {
+		t.Error("the answer does not say Connection: close")
+	}
+	c.expectEnd()
+}

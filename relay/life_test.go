@@ -1,0 +1,404 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"proxymap/session"
+)
+
+// openDescriptors counts this process's descriptors.
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// A client that resets in whatever stage leaves nothing behind.
+func TestResetInEveryStage(t *testing.T) {
+	silent := silentServer(t)
+	for _, row := range []struct {
+		name string
+		do   func(g *rig) (client, provider *peer)
+	}{
+		{"before a byte", func(g *rig) (*peer, *peer) { return g.client(0), nil }},
+		{"in the head", func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send("GET http://exam")
+			return c, nil
+		}},
+		{"in the content of an API call", func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send("POST http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nContent-Length: 5\r\n\r\n{")
+			return c, nil
+		}},
+		{"while dialling", func(g *rig) (*peer, *peer) {
+			c := g.client(1)
+			c.send(get)
+			return c, nil
+		}},
+		{"before the reply to CONNECT", func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send(connect)
+			u := g.upstream()
+			u.head()
+			return c, u
+		}},
+		{"before the response", func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send(get)
+			u := g.upstream()
+			u.head()
+			return c, u
+		}},
+		{"in the request's content", func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send(post4 + "bo")
+			u := g.upstream()
+			u.head()
+			return c, u
+		}},
+		{"in the response's head", func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send(get)
+			u := g.upstream()
+			u.head()
+			u.send("HTTP/1.1 200 ")
+			return c, u
+		}},
+		{"in the response's content", func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send(get)
+			u := g.upstream()
+			u.head()
+			u.send(reply4 + "ab")
+			c.expect(reply4 + "ab")
+			return c, u
+		}},
+		{"between requests", func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send(get)
+			u := g.upstream()
+			u.head()
+			u.send(ok)
+			c.expect(ok)
+			return c, u
+		}},
+		{"in a tunnel", func(g *rig) (*peer, *peer) { return g.tunnel() }},
+		{"in a half-closed tunnel", func(g *rig) (*peer, *peer) {
+			c, u := g.tunnel()
+			u.fin()
+			c.expectEnd()
+			return c, u
+		}},
+		{"while lingering", func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send("x\r\n")
+			c.expectAnswer(400, "bad-request", "")
+			return c, nil
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
+				hanging := cfg.Mappings[0]
+				hanging.Servers = []Server{silent}
+				cfg.Mappings = append(cfg.Mappings, hanging)
+				cfg.Mappings[0].API = session.API{Enabled: true, Domain: "portmapper"}
+			})
+			before := openDescriptors(t)
+			client, provider := row.do(g)
+			client.reset()
+			if provider != nil {
+				provider.expectClosed()
+				provider.close()
+			}
+			await(t, "the relay has closed all", func() bool { return g.relay.Connections() == 0 && openDescriptors(t) == before })
+		})
+	}
+}
+
+// Clients and a provider that do what they like, at random: afterwards everything is back where it was.
+func TestChaos(t *testing.T) {
+	const rounds, clients = 20, 50
+	provider, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer provider.Close()
+	go func() {
+		for seed := uint64(0); ; seed++ {
+			conn, err := provider.Accept()
+			if err != nil {
+				return
+			}
+			go misbehave(conn.(*net.TCPConn), rand.New(rand.NewPCG(seed, 1)), "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 101 X\r\n\r\n",
+				"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "x\r\n", "HTTP/1.1 100 C\r\n\r\n")
+		}
+	}()
+	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
+		cfg.Mappings[0].Servers = []Server{serverAt(provider.Addr())}
+		cfg.Mappings[0].API = session.API{Enabled: true, Domain: "portmapper"}
+		soon := 50 * time.Millisecond
+		cfg.Limits = Limits{Head: soon, Idle: soon, Reply: soon, TunnelIdle: soon, HalfClosed: soon, Linger: soon}
+	})
+	before := openDescriptors(t)
+	for round := range rounds {
+		done := make(chan struct{})
+		for i := range clients {
+			go func() {
+				defer func() { done <- struct{}{} }()
+				conn, err := net.Dial("tcp", g.relay.Ports()[0].String())
+				if err != nil {
+					return
+				}
+				misbehave(conn.(*net.TCPConn), rand.New(rand.NewPCG(uint64(round*clients+i), 2)), get, connect, post4+"body", post4, "x\r\n", "GET http://portmapper/session/new HTTP/1.1\r\nHost: a\r\n\r\n",
+					"POST http://a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "GET http://a/ HTTP/1.0\r\n\r\n",
+					"GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+			}()
+		}
+		for range clients {
+			<-done
+		}
+	}
+	await(t, "the relay has closed all", func() bool { return g.relay.Connections() == 0 && openDescriptors(t) <= before })
+	for _, l := range g.relay.loops {
+		checked := make(chan string, 1)
+		l.do(func(any) error { checked <- leftovers(l); return nil }, nil)
+		if left := <-checked; left != "" {
+			t.Error(left)
+		}
+	}
+}
+
+// leftovers says what a loop without connections still holds.
+func leftovers(l *loop) string {
+	switch {
+	case len(l.timers.heap) > 0:
+		return fmt.Sprintf("%d timers are set", len(l.timers.heap))
+	case len(l.free) != len(l.conns):
+		return fmt.Sprintf("%d connections of %d are free", len(l.free), len(l.conns))
+	}
+	for _, c := range l.conns {
+		if !c.in.empty() || !c.toClient.unsent.empty() || !c.toUpstream.unsent.empty() || !c.creds.empty() || c.x != nil {
+			return fmt.Sprintf("connection %d holds memory", c.index)
+		}
+	}
+	return ""
+}
+
+// misbehave sends, reads, waits, ends and resets at random.
+func misbehave(conn *net.TCPConn, rnd *rand.Rand, lines ...string) {
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+	buf := make([]byte, 4096)
+	for range 2 + rnd.IntN(6) {
+		line := lines[rnd.IntN(len(lines))]
+		switch rnd.IntN(10) {
+		case 0:
+			_ = conn.SetLinger(0)
+			return
+		case 1:
+			_ = conn.CloseWrite()
+		case 2:
+			_, _ = io.WriteString(conn, line[:rnd.IntN(len(line))])
+		case 3, 4:
+			_ = conn.SetReadDeadline(time.Now().Add(time.Duration(rnd.IntN(20)) * time.Millisecond))
+			if _, err := conn.Read(buf); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				return
+			}
+		case 5:
+			_, _ = conn.Write(buf[:rnd.IntN(len(buf))])
+		default:
+			_, _ = io.WriteString(conn, line)
+		}
+	}
+}
+
+// Shutdown lets what runs end, and cuts off what does not.
+func TestShutdown(t *testing.T) {
+	g := newRig(t)
+	idle := g.client(0)
+	idle.send(get)
+	u := g.upstream()
+	u.head()
+	u.send(ok)
+	idle.expect(ok)
+
+	running := g.client(0)
+	running.send(get)
+	late := g.upstream()
+	late.head()
+	c, tu := g.tunnel()
+
+	g.relay.Shutdown(time.Minute)
+	idle.expectEnd() // at once
+	u.expectEnd()
+	await(t, "no more connections are accepted", func() bool {
+		conn, err := net.Dial("tcp", g.relay.Ports()[0].String())
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	late.send(ok) // in its grace
+	running.expect(ok)
+	running.expectEnd()
+	c.send("still")
+	tu.expect("still")
+
+	g.relay.Shutdown(0)
+	c.expectClosed()
+	tu.expectClosed()
+	await(t, "all is closed", func() bool { return g.relay.Connections() == 0 })
+}
+
+func TestBusyPort(t *testing.T) {
+	g := newRig(t)
+	port := g.relay.Ports()[0]
+	_, err := Listen(Config{Mappings: []Mapping{{
+		Address: port.Addr(), First: port.Port(), Last: port.Port(), Plan: newPlan(t, session.PlanConfig{}),
+	}}})
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprint(port.Port())) || !strings.Contains(err.Error(), "127.0.0.1") || !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("got %v; want an error that names the port and the address", err)
+	}
+}
+
+// Many connections over many ports reach all loops, and each keeps what it has begun.
+func TestManyConnections(t *testing.T) {
+	const ports, each = 20, 20
+	g := newRig(t, func(cfg *Config) {
+		cfg.Loops = 3
+		for range ports - 1 {
+			cfg.Mappings = append(cfg.Mappings, cfg.Mappings[0])
+		}
+	})
+	go func() {
+		for {
+			conn, err := g.provider.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				buf := make([]byte, 4096)
+				for {
+					if _, err := conn.Read(buf); err != nil {
+						return
+					}
+					_, _ = io.WriteString(conn, ok)
+				}
+			}()
+		}
+	}()
+	done := make(chan error)
+	for i := range ports * each {
+		go func() {
+			conn, err := net.Dial("tcp", g.relay.Ports()[i%ports].String())
+			if err != nil {
+				done <- err
+				return
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			got := make([]byte, len(ok))
+			for range 5 {
+				if _, err := io.WriteString(conn, get); err != nil {
+					done <- err
+					return
+				}
+				if _, err := io.ReadFull(conn, got); err != nil || string(got) != ok {
+					done <- fmt.Errorf("got %q, %v", got, err)
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range ports * each {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// IPv6 on both sides.
+func TestIPv6(t *testing.T) {
+	provider, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("SKIPPED: this machine has no IPv6 loopback: %v", err)
+	}
+	defer provider.Close()
+	g := newRig(t, func(cfg *Config) {
+		cfg.Mappings[0].Address = netip.MustParseAddr("::1")
+		cfg.Mappings[0].Servers = []Server{serverAt(provider.Addr())}
+	})
+	c := g.client(0)
+	c.send(get)
+	u := accepted(t, provider)
+	u.head()
+	u.send(ok)
+	c.expect(ok)
+}
+
+// Connections come up in the order of their deadlines, however often these have moved.
+func TestTimers(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var timers timers
+	conns := make([]*conn, 200)
+	for i := range conns {
+		conns[i] = &conn{timer: -1}
+	}
+	for range 2000 {
+		c := conns[rnd.IntN(len(conns))]
+		if rnd.IntN(4) == 0 {
+			timers.remove(c)
+			continue
+		}
+		c.deadline = 1 + rnd.Int64N(1000)
+		timers.set(c)
+	}
+	want := 0
+	for _, c := range conns {
+		if c.timer >= 0 {
+			want++
+		}
+	}
+	var got []int64
+	for now := int64(0); now <= 1000; now++ {
+		for c := timers.due(now); c != nil; c = timers.due(now) {
+			if c.deadline != now {
+				t.Fatalf("a deadline of %d comes up at %d", c.deadline, now)
+			}
+			got = append(got, c.deadline)
+			timers.remove(c)
+		}
+	}
+	if len(got) != want || !slices.IsSorted(got) || timers.next() != 0 {
+		t.Errorf("%d of %d came up; sorted %v", len(got), want, slices.IsSorted(got))
+	}
+}
+
+// An idle relay has no goroutines but its loops, and a closed one none.
+func TestGoroutines(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Run("serve", func(t *testing.T) {
+		g := newRig(t)
+		g.tunnel()
+	})
+	await(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
+}
