@@ -86,15 +86,15 @@ func (h *head) take(k Kind, value []byte) error {
 	case KindExpect:
 		h.expect = EqualFold(value, "100-continue")
 	case KindConnection:
-		return h.options(value, OptionClose, OptionKeepAlive)
+		return h.options(value, OptionClose, OptionKeepAlive, OptionUpgrade)
 	case KindProxyConnection:
-		return h.options(value, OptionProxyClose, OptionProxyKeepAlive)
+		return h.options(value, OptionProxyClose, OptionProxyKeepAlive, 0)
 	}
 	return nil
 }
 
-// options reads a list of connection options.
-func (h *head) options(list []byte, closing, keepAlive Options) error {
+// options reads a list of connection options, and notes the three by the bits given for them.
+func (h *head) options(list []byte, closing, keepAlive, upgrade Options) error {
 	for len(list) > 0 {
 		option := list
 		if i := bytes.IndexByte(list, ','); i >= 0 {
@@ -114,7 +114,7 @@ func (h *head) options(list []byte, closing, keepAlive Options) error {
 			}
 		case 7:
 			if EqualFold(option, "upgrade") {
-				h.Options |= OptionUpgrade
+				h.Options |= upgrade
 			}
 		case 10:
 			if EqualFold(option, "keep-alive") {

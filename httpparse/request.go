@@ -68,10 +68,10 @@ func (r *Request) parse(buf []byte, lim Limits) error {
 		return err
 	}
 	end, err := line(buf, pos)
+	if err == ErrNeedMore {
+		return partialRequestLine(buf[pos:], lim)
+	}
 	if err != nil {
-		if err == ErrNeedMore && len(buf)-pos > lim.Target+maxMethod {
-			return errTargetTooLong
-		}
 		return err
 	}
 	if err := r.requestLine(buf, pos, end, lim); err != nil {
@@ -102,6 +102,25 @@ func emptyLines(buf []byte) (pos int, err error) {
 		}
 		pos += 2
 	}
+}
+
+// partialRequestLine looks at the beginning of a request line, text whose end has not come: what no end could make good
+// is refused. It looks at the method alone, so that doing it again for each piece costs little.
+func partialRequestLine(b []byte, lim Limits) error {
+	method := b[:min(len(b), maxMethod+1)]
+	end := bytes.IndexByte(method, ' ')
+	if end >= 0 {
+		method = method[:end]
+	} else if n := len(method); n > 0 && method[n-1] == '\r' {
+		method = method[:n-1] // the line's end, or what will be found to be a bare CR
+	}
+	if end == 0 || len(method) > maxMethod || !all(method, classToken) {
+		return errRequestLine
+	}
+	if end > 0 && len(b)-end > lim.Target+len("  HTTP/1.1\r") {
+		return errTargetTooLong
+	}
+	return ErrNeedMore
 }
 
 // requestLine parses buf[pos:end].
@@ -183,6 +202,7 @@ func (r *Request) ExpectsContinue() bool { return r.expect && r.Minor == 1 }
 // Progress is how far an incomplete request head has been looked at, so that a client that sends it byte by byte costs
 // linear work. The zero value is at the beginning.
 type Progress struct {
+	start int32 // offset of the request line: empty lines may stand before it
 	line  int32 // offset of the first line that is not complete
 	seen  int32 // bytes looked at
 	lines int32 // complete lines but empty ones before the request line
@@ -207,7 +227,10 @@ func (p *Progress) Next(buf []byte, lim Limits) error {
 			if p.lines > 0 {
 				return nil
 			}
-			continue // Parse counts them
+			if p.start = p.line; p.start > 2*maxEmptyLines {
+				return errEmptyLines
+			}
+			continue
 		}
 		if err := p.check(buf, start, end, lim); err != nil {
 			return err
@@ -220,12 +243,10 @@ func (p *Progress) incomplete(buf []byte, lim Limits) error {
 	// The byte before is looked at again: a CR is known to be bare only with its successor.
 	err := partialLine(buf[max(p.line, p.seen-1):])
 	p.seen = int32(len(buf))
-	switch {
-	case err != ErrNeedMore:
-		return err
-	case p.lines == 0 && len(buf)-int(p.line) > lim.Target+maxMethod:
-		return errTargetTooLong
-	case len(buf) >= lim.Head:
+	if err == ErrNeedMore && p.lines == 0 {
+		err = partialRequestLine(buf[p.line:], lim)
+	}
+	if err == ErrNeedMore && len(buf)-int(p.start) >= lim.Head {
 		return errHeadTooLarge
 	}
 	return err
