@@ -1,0 +1,50 @@
+// Package relay carries bytes between clients of local ports and an upstream proxy provider.
+//
+// # The way of a byte
+//
+// A Relay binds its ports (listener.go) and runs event loops, one for each processor (loop.go), each of which waits for
+// its descriptors with a poller (poller.go). The wait tells of a connection; it is accepted and given to a loop, which
+// makes a conn of it (conn.go). From there on a connection belongs to that loop, and nothing of it is shared.
+//
+//	accepted → idle → head ─┬─ Session API → content → waiting for its conditions → answer → idle
+//	                        ├─ refused → lingering → closed
+//	                        ├─ CONNECT → dialling → reply ─┬─ 2xx → tunnel → half-closed → closed
+//	                        │                              └─ else → answer → lingering → closed
+//	                        └─ plain HTTP → dialling → exchange ─┬─ idle
+//	                                                             ├─ early → lingering → closed
+//	                                                             └─ 101 → tunnel
+//
+// A request head is parsed where it was read, in the loop's one buffer (conn.go: readHead, onHead). It is for the
+// Session API (api.go), refused (answer.go), or goes upstream: upstream.go finds a server and connects, exchange.go
+// writes the head with the port's credentials and moves the content, response.go moves the response. A CONNECT that is
+// granted, and an upgrade, become a tunnel (tunnel.go): two directions that know nothing of each other. What a sink does
+// not take is kept in its direction (socket.go), and while there is any, the source is not read. So at most one buffer of
+// unsent bytes exists for each direction, whoever stalls.
+//
+// # Who owns what
+//
+//	thing                owner                 ended by
+//	listener             loop                  closeListeners
+//	client's socket      conn                  conn.close
+//	upstream socket      conn                  conn.closeUpstream
+//	pooled buffer        a buffer of conn      buffer.skip of its last byte, buffer.release
+//	exchange             conn                  dropExchange, which gives it back to the loop
+//	session              nobody                the garbage collector; it never changes
+//
+// Descriptors are closed at the loop's turn, behind the batch of events in which that was decided, so that no event of
+// the batch can meet a descriptor that has taken its number. Every watch has a generation, which tells a stale event.
+//
+// # Where it departs from the letter of RFC 9110 and RFC 9112
+//
+// It is an intermediary that speaks to a proxy on behalf of clients that mean to speak to that proxy. So that the
+// provider sees what the client sent, requests and responses pass as they came, to the byte, but for what is listed here:
+//
+//   - There is no Via (RFC 9110 section 7.6.3), and the HTTP version passes unchanged (RFC 9110 section 6.2: an
+//     intermediary sends its own).
+//   - Connection, Proxy-Connection and other hop-by-hop fields pass (RFC 9110 section 7.6.1). They are also obeyed: both
+//     connections persist only if request and response let them.
+//   - The client's Proxy-Authorization is dropped, and the port's is put at the end of the field section.
+//   - A Host that names another authority than the target is replaced (RFC 9112 section 3.2.2).
+//   - A chunked response to an HTTP/1.0 request goes out decoded (RFC 9112 section 7.1.3).
+//   - What two readers could understand differently is refused: see package httpparse.
+package relay
