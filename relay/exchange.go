@@ -460,7 +460,8 @@ func (c *conn) endExchange() {
 	}
 }
 
-// endConnection closes behind a last response. A client that asked for it sends no more, so lingering is for the others.
+// endConnection closes behind a last response. A client that asked for it sends no more, so lingering is for the others:
+// among them those whose CONNECT has failed, and whose payload is discarded unread (RFC 9931 section 8).
 func (c *conn) endConnection() {
 	if c.x.method != httpparse.MethodConnect && !c.x.persists && c.in.empty() && !c.client.readable {
 		c.close()

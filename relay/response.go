@@ -83,9 +83,6 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 	x.decode = x.minor == 0 && body.Kind == httpparse.BodyChunked
 	x.keepServer = !connect && x.persists && res.Persists() && body.Kind != httpparse.BodyUntilClose
 	x.keepClient = x.keepServer && !x.decode
-	if connect {
-		c.in.release() // held payload is not for whoever answers in the target's place: RFC 9931 section 8
-	}
 	if x.decode {
 		c.sendDecodedHead(b[pos:])
 		x.responding = true
