@@ -133,6 +133,36 @@ func TestUpstreamByName(t *testing.T) {
 	}
 }
 
+// A client that is still sending when it is refused gets the answer, and not a reset in its place.
+func TestLingering(t *testing.T) {
+	g := newRig(t)
+	c := g.client(0)
+	c.send("x\r\n")
+	for range 200 {
+		c.send(strings.Repeat("y", 1000))
+	}
+	c.expectAnswer(400, "bad-request", "")
+	c.expectEnd()
+	c.close()
+	await(t, "the connection is closed", func() bool { return g.relay.Connections() == 0 })
+}
+
+// But not one that never stops: it is discarded for so long and no longer.
+func TestLingeringIsBounded(t *testing.T) {
+	g := newRig(t)
+	c := g.client(0)
+	c.send("x\r\n")
+	for sent := 0; ; sent += 64 << 10 {
+		if _, err := c.conn.Write(make([]byte, 64<<10)); err != nil {
+			break
+		}
+		if sent > 64<<20 {
+			t.Fatal("64 MiB have been taken of a client that was refused")
+		}
+	}
+	await(t, "the connection is closed", func() bool { return g.relay.Connections() == 0 })
+}
+
 // Each wait has a deadline, and each deadline its answer.
 func TestDeadlines(t *testing.T) {
 	const soon = 50 * time.Millisecond

@@ -69,7 +69,8 @@ func (l *loop) pauseListening(p *port, err error) {
 		l.relay.log.Error("cannot pause a port", "port", p.addr, "err", e)
 		return
 	}
-	if len(l.paused) == 0 {
+	if l.pauseWarned == 0 || l.now-l.pauseWarned > int64(time.Minute) {
+		l.pauseWarned = l.now
 		l.relay.log.Warn("accepting pauses; raise the limit of open files if this recurs", "port", p.addr, "err", err)
 	}
 	l.paused = append(l.paused, p)

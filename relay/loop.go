@@ -47,6 +47,8 @@ type loop struct {
 	paused    []*port // out of descriptors: to be listened on again at resumeAt
 	resumeAt  int64
 
+	pauseWarned int64 // when the log was last told of a pause
+
 	draining bool
 	drainAt  int64 // when what is left is cut off
 

@@ -216,15 +216,19 @@ func (c *conn) nextServer() {
 // onDialEvent is called when connecting has ended.
 func (c *conn) onDialEvent(ev events) {
 	d := &c.x.dial
-	if ev&evError != 0 {
+	// A connect that worked makes the socket writable and nothing else, mostly. How one that failed looks differs from
+	// system to system, so whatever else there is, the socket is asked.
+	if ev != evWrite {
 		err := socketError(c.upstream.fd)
-		if err == nil {
+		if err == nil && ev&evError != 0 {
 			err = unix.ECONNRESET
 		}
-		d.err = err
-		c.closeUpstream()
-		c.connectNext()
-		return
+		if err != nil {
+			d.err = err
+			c.closeUpstream()
+			c.connectNext()
+			return
+		}
 	}
 	if ev&evWrite == 0 {
 		return

@@ -49,10 +49,9 @@ const maxLifetime = 525600
 
 // settings is a settings file as it was understood.
 type settings struct {
-	config    relay.Config
-	mappings  []mappingSettings // beside config.Mappings: what check shows
-	userAgent string            // of CONNECTs that the relay itself will make
-	warnings  []string
+	config   relay.Config
+	mappings []mappingSettings // beside config.Mappings: what check shows
+	warnings []string
 }
 
 type mappingSettings struct {
@@ -114,7 +113,7 @@ func (r *reader) root(s *settings, n node) {
 	if host, port, err := httpparse.SplitHost([]byte(a.Domain)); a.Domain != "" && (err != nil || port != 0 || string(host) != a.Domain) {
 		r.fault(api.get("Domain"), "value %q: must be a host name without a port, or empty for the ports themselves", a.Domain)
 	}
-	s.userAgent = cmp.Or(r.object(o.get("HTTP"), []string{"UserAgent"}, nil).text("UserAgent"), "proxymapper")
+	r.object(o.get("HTTP"), []string{"UserAgent"}, nil).text("UserAgent") // of CONNECTs that the relay itself makes: none yet
 
 	mappings := o.list("ProxyMappings")
 	short := o.get("Listen").there() || o.get("Authentication").there() || o.get("ProxyServers").there()
