@@ -33,7 +33,7 @@ type Limits struct {
 const (
 	MaxFields     = 256 // field lines of a head
 	maxEmptyLines = 8   // before a request line (RFC 9112 section 2.2 says at least one)
-	maxMethod     = 64        // bytes of a method: the longest registered one has 17
+	maxMethod     = 64  // bytes of a method: the longest registered one has 17
 )
 
 var (

@@ -212,6 +212,51 @@ func TestExpectsContinue(t *testing.T) {
 	}
 }
 
+// Vectors of request smuggling beside those of badHeads: what one reader skips or repairs, another obeys (RFC 9112
+// section 6.3, section 11.2).
+func TestFramingVectors(t *testing.T) {
+	for _, row := range []struct {
+		name, fields string
+		want         error
+	}{
+		{"length 0 before another", "Content-Length: 0\r\nContent-Length: 5\r\n", errLengthRepeated},
+		{"length 0 behind another", "Content-Length: 5\r\nContent-Length: 0\r\n", errLengthRepeated},
+		{"length 0 twice", "Content-Length: 0\r\nContent-Length: 0\r\n", errLengthRepeated},
+		{"length far from its twin", "Content-Length: 5\r\nA: b\r\nC: d\r\ncONTENT-lENGTH: 5\r\n", errLengthRepeated},
+		{"length with a comma behind it", "Content-Length: 5,\r\n", errLengthValue},
+		{"length with NUL", "Content-Length: 5\x00\r\n", errControl},
+		{"length behind a no-break space", "Content-Length: \xa05\r\n", errLengthValue},
+		{"length in quotes", "Content-Length: \"5\"\r\n", errLengthValue},
+		{"length with an underscore", "Content-Length: 1_0\r\n", errLengthValue},
+		{"length as an exponent", "Content-Length: 1e1\r\n", errLengthValue},
+		{"length of 19 digits, zeros first", "Content-Length: 0000000000000000005\r\n", errLengthValue},
+		{"length of 2^64+5", "Content-Length: 18446744073709551621\r\n", errLengthValue},
+		{"length with a space before the colon", "Content-Length : 5\r\n", errSpaceColon},
+		{"length folded", "Content-Length:\r\n 5\r\n", errLengthValue},
+		{"encoding with a space before the colon", "Transfer-Encoding : chunked\r\n", errSpaceColon},
+		{"encoding folded", "Transfer-Encoding:\r\n chunked\r\n", errEncoding},
+		{"encoding behind a no-break space", "Transfer-Encoding: \xa0chunked\r\n", errEncoding},
+		{"encoding with a comma behind it", "Transfer-Encoding: chunked,\r\n", errEncoding},
+		{"encoding with a comma before it", "Transfer-Encoding: ,chunked\r\n", errEncoding},
+		{"encoding x before chunked", "Transfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n", errEncoding},
+		{"identity behind chunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", errEncoding},
+		{"encoding that begins like chunked", "Transfer-Encoding: chunkedx\r\n", errEncoding},
+		{"encoding with a Kelvin sign", "Transfer-Encoding: chun\u212aed\r\n", errEncoding},
+		{"encoding behind a bare CR", "A: b\rTransfer-Encoding: chunked\r\n", errBareCR},
+		{"encoding behind a bare LF", "A: b\nTransfer-Encoding: chunked\r\n", errBareLF},
+		{"encoding behind NUL", "A: b\x00Transfer-Encoding: chunked\r\n", errControl},
+		{"chunked and length 0", "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", errLengthChunked},
+		{"field name that only looks like length", "Content_Length: 5\r\nContent-Lengths: 6\r\nX-Content-Length: 7\r\n", nil},
+		{"tab before chunked", "Transfer-Encoding:\tchunked\t\r\n", nil},
+	} {
+		b := []byte("POST / HTTP/1.1\r\nHost: a\r\n" + row.fields + "\r\n")
+		if err := parseWhole(b, testLimits); err != row.want {
+			t.Errorf("%s: got %v; want %v", row.name, err, row.want)
+		}
+		agree(t, b, testLimits, everyCut(b))
+	}
+}
+
 func TestRequestBody(t *testing.T) {
 	for _, row := range []struct {
 		name, fields string
