@@ -20,7 +20,8 @@ type Body struct {
 // What bounds the framing of a chunked body, so that a sender cannot keep a reader busy with nothing.
 const (
 	maxChunkLine   = 1 << 10  // bytes of a chunk-size line; a signed AWS chunk has 90
-	maxChunkExcess = 16 << 10 // bytes of chunk extensions in excess of the bytes of data they came with
+	maxChunkExcess = 16 << 10 // bytes of chunk extensions and leading zeros in excess of the bytes of data they came with
+	plainChunkSize = 16       // hexadecimal digits of a size that are not excess
 	maxTrailers    = 8 << 10  // bytes of a trailer section
 )
 
@@ -131,6 +132,9 @@ func (c *Chunks) size(b byte) error {
 			return errChunkSize
 		}
 		c.left = c.left<<4 | int64(digit)
+		if c.line >= plainChunkSize {
+			c.excess++
+		}
 		return c.count()
 	}
 	switch {
@@ -149,7 +153,7 @@ func (c *Chunks) size(b byte) error {
 
 // count counts a byte of the chunk-size line.
 func (c *Chunks) count() error {
-	if c.line++; c.line > maxChunkLine {
+	if c.line++; c.line > maxChunkLine || c.excess > maxChunkExcess {
 		return errChunkLine
 	}
 	return nil
@@ -173,9 +177,7 @@ func (c *Chunks) extension(b byte) error {
 	case b == '"':
 		c.state = chunkQuoted
 	}
-	if c.excess++; c.excess > maxChunkExcess {
-		return errChunkLine
-	}
+	c.excess++
 	return c.count()
 }
 

@@ -214,6 +214,7 @@ func TestBadChunks(t *testing.T) {
 		{"endless zeros", strings.Repeat("0", 2000), errChunkLine},
 		{"endless extension", "3;" + strings.Repeat("a", 2000), errChunkLine},
 		{"extensions that outweigh the data", strings.Repeat("1;"+strings.Repeat("a", 1000)+"\r\nx\r\n", 20), errChunkLine},
+		{"leading zeros that outweigh the data", strings.Repeat(strings.Repeat("0", 1000)+"1\r\nx\r\n", 20), errChunkLine},
 		{"trailer without a colon", "0\r\nA\r\n\r\n", errTrailer},
 		{"trailer with space before the colon", "0\r\nA : b\r\n\r\n", errTrailer},
 		{"folded trailer", "0\r\nA: b\r\n c\r\n\r\n", errTrailer},
