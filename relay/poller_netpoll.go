@@ -1,3 +1,5 @@
+//go:build netpoll || !linux
+
 package relay
 
 import (
@@ -37,6 +39,9 @@ func newPoller() (poller, error) {
 	p.timer = time.AfterFunc(time.Hour, p.wake)
 	return p, nil
 }
+
+// reserveProcs has nothing to do here: netpoll's waits give up their P.
+func reserveProcs(int) (release func()) { return func() {} }
 
 func (p *netpollPoller) add(fd int, token uint64) error {
 	p.note(fd, token)

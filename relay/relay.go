@@ -29,6 +29,9 @@ type Relay struct {
 	lookup lookup
 }
 
+// processors is how many processors Go may use, as found at the start: running a relay raises GOMAXPROCS.
+var processors = runtime.GOMAXPROCS(0)
+
 // A mapping is a Mapping with its servers' state.
 type mapping struct {
 	Mapping
@@ -59,7 +62,7 @@ func Listen(cfg Config) (*Relay, error) {
 	}
 	loops := cfg.Loops
 	if loops <= 0 {
-		loops = runtime.GOMAXPROCS(0)
+		loops = processors
 	}
 	if err := r.openLoops(loops); err != nil {
 		r.abandon()
@@ -118,6 +121,7 @@ func (r *Relay) abandon() {
 
 // Serve runs the loops. It returns nil when Shutdown has done its work, or what made a loop end before.
 func (r *Relay) Serve() error {
+	defer reserveProcs(len(r.loops))()
 	errs := make([]error, len(r.loops))
 	var wg sync.WaitGroup
 	for i, l := range r.loops {

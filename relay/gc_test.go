@@ -1,0 +1,105 @@
+package relay
+
+import (
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/pprof"
+	"testing"
+	"time"
+)
+
+// collectionGuard is far more than any collection takes, on a machine with other things to do too, and far less than for
+// ever. A quiet one takes 2 ms for each, with busy loops and the race detector.
+const collectionGuard = 10 * time.Second
+
+// Loops keep their P while they wait. That must never keep the collector waiting for good.
+func TestCollectorIsNotHeldUp(t *testing.T) {
+	t.Run("idle", func(t *testing.T) {
+		newRig(t)
+		collect(t)
+	})
+	t.Run("busy", func(t *testing.T) {
+		g := newRig(t)
+		g.echo()
+		for range 16 {
+			go hammer(t, g.relay.Ports()[0].String())
+		}
+		collect(t)
+	})
+	t.Run("profiled", func(t *testing.T) {
+		newRig(t)
+		if err := pprof.StartCPUProfile(io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		defer pprof.StopCPUProfile()
+		collect(t)
+	})
+}
+
+// The same in a process that has one processor.
+func TestCollectorIsNotHeldUpOnOneProcessor(t *testing.T) {
+	if os.Getenv("GOMAXPROCS") == "1" {
+		t.Skip("SKIPPED: this is the process that the test starts")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestCollectorIsNotHeldUp$")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
+func collect(t *testing.T) {
+	t.Helper()
+	for range 1000 {
+		begin := time.Now()
+		runtime.GC()
+		if took := time.Since(begin); took > collectionGuard {
+			t.Fatalf("a collection took %v", took)
+		}
+	}
+}
+
+// echo has the provider answer every read with a response.
+func (g *rig) echo() {
+	go func() {
+		for {
+			conn, err := g.provider.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				buf := make([]byte, 4096)
+				for {
+					if _, err := conn.Read(buf); err != nil {
+						return
+					}
+					if _, err := io.WriteString(conn, ok); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+}
+
+// hammer sends requests one after another until the relay closes.
+func hammer(t *testing.T, addr string) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return
+	}
+	t.Cleanup(func() { conn.Close() })
+	buf := make([]byte, len(ok))
+	for {
+		if _, err := io.WriteString(conn, get); err != nil {
+			return
+		}
+		if _, err := io.ReadFull(conn, buf); err != nil {
+			return
+		}
+	}
+}

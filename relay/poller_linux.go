@@ -1,0 +1,198 @@
+//go:build linux && !netpoll
+
+package relay
+
+import (
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// rawWait is how long a wait keeps its P. A wait by the ordinary way gives it up, and getting it back costs more than
+	// the work of a request; a busy loop waits less than this. But whoever stops the world has to wait for it at worst, so
+	// it is short, and a loop with nothing to do waits on by the ordinary way.
+	rawWait = 4 * time.Millisecond
+
+	// waitEvents is how many events one wait takes at most.
+	waitEvents = 256
+
+	// tokenWake is the token of the poller's own eventfd. Generations begin with 1.
+	tokenWake = 0
+)
+
+// epollPoller is the poller of Linux: epoll with the token in the event, a time-out, and a wait that keeps its P.
+type epollPoller struct {
+	fd     int
+	wakeFD int
+	woken  atomic.Bool // wakeFD has been written to and not read yet
+	mu     sync.Mutex  // guards wakeFD against being written to when it has been closed
+	closed bool
+	events [waitEvents]unix.EpollEvent
+}
+
+func newPoller() (poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	wakeFD, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	p := &epollPoller{fd: fd, wakeFD: wakeFD}
+	if err := p.control(wakeFD, unix.EPOLLIN, tokenWake); err != nil {
+		_ = p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *epollPoller) add(fd int, token uint64) error {
+	return p.control(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET, token)
+}
+
+func (p *epollPoller) listen(fd int, token uint64) error { return p.control(fd, unix.EPOLLIN, token) }
+
+func (p *epollPoller) unlisten(fd int) error {
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil))
+}
+
+func (p *epollPoller) control(fd int, events uint32, token uint64) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(token), Pad: int32(token >> 32)}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &ev))
+}
+
+func (p *epollPoller) run(l *loop) error {
+	l.tick()
+	for {
+		n, err := p.wait(l)
+		if err != nil {
+			return os.NewSyscallError("epoll_wait", err)
+		}
+		l.tick()
+		for i := range p.events[:n] {
+			ev := &p.events[i]
+			token := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
+			if token == tokenWake {
+				p.clearWake()
+				continue
+			}
+			l.event(token, eventsOf(ev.Events))
+		}
+		if l.turn() {
+			return nil
+		}
+	}
+}
+
+// wait waits for events, for a wake, or for the loop's next deadline: first raw, then the ordinary way.
+func (p *epollPoller) wait(l *loop) (int, error) {
+	most := time.Duration(-1)
+	if l.wantsTurn() {
+		most = 0
+	} else if next := l.nextDeadline(); next != 0 {
+		most = time.Duration(max(next-l.now, 0))
+	}
+	n, errno := p.waitRaw(min(uint64(rawWait), uint64(most))) // -1, for ever, is the largest
+	switch {
+	case errno == unix.EINTR:
+		runtime.Gosched() // the runtime wants this thread: for stopping the world, most likely
+		return 0, nil
+	case errno != 0:
+		return 0, errno
+	case n > 0, most >= 0 && most <= rawWait:
+		return n, nil
+	}
+	if most > 0 {
+		most -= rawWait
+	}
+	n, err := unix.EpollWait(p.fd, p.events[:], milliseconds(most))
+	if err == unix.EINTR {
+		return 0, nil
+	}
+	return max(n, 0), err
+}
+
+// waitRaw is epoll_pwait without telling the scheduler.
+func (p *epollPoller) waitRaw(most uint64) (int, unix.Errno) {
+	ms := milliseconds(time.Duration(most))
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), waitEvents, uintptr(ms), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// rawLoops is how many loops of this process wait raw.
+var rawLoops atomic.Int32
+
+// reserveProcs sees to it that the runtime has a P beside those that the loops keep while they wait: with none left,
+// stopping the world takes a loop's whole raw wait, each time. Setting the number by hand also keeps the runtime from
+// lowering it. It returns what is to be called when the loops have ended.
+func reserveProcs(loops int) (release func()) {
+	total := int(rawLoops.Add(int32(loops)))
+	runtime.GOMAXPROCS(max(total+1, runtime.GOMAXPROCS(0)))
+	return func() { rawLoops.Add(int32(-loops)) }
+}
+
+// milliseconds rounds up, so that a deadline is due when the wait for it ends; negative is for ever.
+func milliseconds(d time.Duration) int {
+	if d < 0 {
+		return -1
+	}
+	return int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30))
+}
+
+func eventsOf(ev uint32) (e events) {
+	if ev&unix.EPOLLIN != 0 {
+		e |= evRead
+	}
+	if ev&unix.EPOLLOUT != 0 {
+		e |= evWrite
+	}
+	if ev&unix.EPOLLRDHUP != 0 {
+		e |= evHup | evRead
+	}
+	// EPOLLHUP alone: both directions have been shut down, ours by us. There is an end to be read.
+	if ev&unix.EPOLLHUP != 0 {
+		e |= evHup | evRead | evWrite
+	}
+	if ev&unix.EPOLLERR != 0 {
+		e |= evError | evRead | evWrite
+	}
+	return e
+}
+
+func (p *epollPoller) wake() {
+	if !p.woken.CompareAndSwap(false, true) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		one := [8]byte{1}
+		_, _ = unix.Write(p.wakeFD, one[:]) // a counter of 64 bits is never full
+	}
+}
+
+func (p *epollPoller) clearWake() {
+	var b [8]byte
+	_, _ = unix.Read(p.wakeFD, b[:])
+	// Only now: work that is enqueued from here on wakes again, and what was enqueued before is found in this turn.
+	p.woken.Store(false)
+}
+
+func (p *epollPoller) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	_ = unix.Close(p.wakeFD)
+	return os.NewSyscallError("close", unix.Close(p.fd))
+}
