@@ -6,7 +6,7 @@ FUZZTIME    ?= 60s
 FUZZERS      = ./httpparse ./session ./cmd/proxymap
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint fuzz bench smoke verify
+.PHONY: help build run test race portable lint fuzz bench smoke verify
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,9 +23,13 @@ test: ## run all tests
 race: ## run all tests under the race detector
 	$(GO) test -race ./...
 
+portable: ## run the relay's tests on the portable poller, under the race detector
+	$(GO) test -race -tags netpoll ./relay
+
 lint: ## gofmt, go vet, staticcheck; for other systems too
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags netpoll ./relay
 	GOOS=darwin $(GO) vet ./relay ./cmd/proxymap
 	GOOS=freebsd $(GO) vet ./relay ./cmd/proxymap
 	$(GO) run $(STATICCHECK) ./...
@@ -42,5 +46,6 @@ smoke: build ## start the binary, ask it with curl, stop it
 
 verify: lint test smoke ## everything, the long way: run before calling something done
 	$(GO) test -race ./...
-	$(GO) test -race -count=20 ./relay
+	$(GO) test -race -timeout 40m -count=20 ./relay
+	$(GO) test -race -timeout 40m -count=20 -tags netpoll ./relay
 	$(MAKE) fuzz
