@@ -179,12 +179,7 @@ func TestDeadlines(t *testing.T) {
 			c.expectEnd()
 		}},
 		{"idle between requests", Limits{Idle: soon}, func(g *rig) {
-			c := g.client(0)
-			c.send(get)
-			u := g.upstream()
-			u.head()
-			u.send(ok)
-			c.expect(ok)
+			c, u := g.served()
 			c.expectEnd()
 			u.expectEnd()
 		}},
@@ -206,10 +201,7 @@ func TestDeadlines(t *testing.T) {
 			g.upstream().expectReset()
 		}},
 		{"content of a response", Limits{TunnelIdle: soon}, func(g *rig) {
-			c := g.client(0)
-			c.send(get)
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(get)
 			u.send(reply4 + "ab")
 			c.expectReset()
 			u.expectClosed()

@@ -126,10 +126,7 @@ func TestAPIBetweenRequests(t *testing.T) {
 	const show = "GET http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n"
 	const bad = "GET http://portmapper/nothing HTTP/1.1\r\nHost: portmapper\r\n\r\n"
 	g := newRig(t, withAPI("portmapper"))
-	c := g.client(0)
-	c.send(get + show + bad + get)
-	u := g.upstream()
-	u.head()
+	c, u := g.asked(get + show + bad + get)
 	u.send(ok)
 	c.expect(ok)
 	c.apiAnswer()

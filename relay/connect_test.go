@@ -21,10 +21,7 @@ func TestConnectHead(t *testing.T) {
 func TestConnectAnsweredWithFraming(t *testing.T) {
 	for _, field := range []string{"Content-Length: 5", "Transfer-Encoding: chunked"} {
 		g := newRig(t)
-		c := g.client(0)
-		c.send(connect)
-		u := g.upstream()
-		u.head()
+		c, u := g.asked(connect)
 		u.send("HTTP/1.1 200 OK\r\n" + field + "\r\n\r\nhello and more")
 		c.expect("HTTP/1.1 200 OK\r\n" + field + "\r\n\r\nhello and more")
 		c.send("x")
@@ -51,10 +48,7 @@ func TestPayloadBehindConnect(t *testing.T) {
 // While the payload is held, the relay reads no more: a client that sends without end fills its own buffers.
 func TestPayloadBehindConnectIsBounded(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send(connect)
-	u := g.upstream()
-	u.head()
+	c, u := g.asked(connect)
 	payload := strings.Repeat("0123456789abcdef", 1<<20)
 	sent := make(chan struct{})
 	go func() { defer close(sent); c.send(payload) }()
@@ -74,10 +68,7 @@ func TestConnectRejected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t)
-			c := g.client(0)
-			c.send(connect + get + get)
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(connect + get + get)
 			u.send(response)
 			if name == "close-delimited" {
 				u.fin()
@@ -94,10 +85,7 @@ func TestConnectRejected(t *testing.T) {
 
 func TestConnectInterimResponses(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send(connect)
-	u := g.upstream()
-	u.head()
+	c, u := g.asked(connect)
 	u.send("HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n")
 	c.expect("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")
 	c.send("x")
@@ -113,10 +101,7 @@ func TestConnectBadAnswers(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			g := newRig(t)
-			c := g.client(0)
-			c.send(connect)
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(connect)
 			u.send(row.response)
 			c.expectAnswer(502, "upstream-bad-response", row.why)
 			c.expectEnd()
@@ -137,10 +122,7 @@ func TestConnectWithContent(t *testing.T) {
 func TestProviderRefusesCredentials(t *testing.T) {
 	for _, request := range []string{connect, get} {
 		g := newRig(t)
-		c := g.client(0)
-		c.send(request)
-		u := g.upstream()
-		u.head()
+		c, u := g.asked(request)
 		u.send("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno")
 		c.expectAnswer(502, "upstream-auth", "Username and Password")
 		c.expectEnd()
@@ -150,12 +132,7 @@ func TestProviderRefusesCredentials(t *testing.T) {
 // A CONNECT never uses an upstream connection that has served requests.
 func TestConnectBehindRequest(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send(get)
-	u := g.upstream()
-	u.head()
-	u.send(ok)
-	c.expect(ok)
+	c, u := g.served()
 	c.send(connect)
 	u.expectEnd()
 	u = g.upstream()

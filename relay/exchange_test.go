@@ -98,10 +98,7 @@ func TestResponseFraming(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			g := newRig(t)
-			c := g.client(0)
-			c.send(row.request)
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(row.request)
 			u.send(row.response)
 			c.expect(row.response)
 			c.send(get)
@@ -140,10 +137,7 @@ func TestRequestFraming(t *testing.T) {
 // The 100 comes from the provider, and the content waits for it.
 func TestExpectContinue(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
-	u := g.upstream()
-	u.head()
+	c, u := g.asked("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
 	u.send("HTTP/1.1 100 Continue\r\n\r\n")
 	c.expect("HTTP/1.1 100 Continue\r\n\r\n")
 	c.send("body")
@@ -239,10 +233,7 @@ func TestPersistence(t *testing.T) {
 	} {
 		t.Run(row.request[len("GET http://example.com/ "):]+"|"+row.response, func(t *testing.T) {
 			g := newRig(t)
-			c := g.client(0)
-			c.send(row.request + "\r\n")
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(row.request + "\r\n")
 			u.send(row.response + "\r\nok")
 			c.expect(row.response + "\r\nok")
 			if !row.persists {
@@ -258,10 +249,7 @@ func TestPersistence(t *testing.T) {
 // Point 2: an HTTP/1.0 client does not know chunks.
 func TestChunkedResponseToHTTP10(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send("GET http://example.com/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-	u := g.upstream()
-	u.head()
+	c, u := g.asked("GET http://example.com/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
 	u.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\nTrailer: T\r\n\r\n3;x\r\nabc\r\n", "2\r\nde\r\n0\r\nT: u\r\n\r\n")
 	c.expect("HTTP/1.1 200 OK\r\nA: b\r\n\r\nabcde")
 	c.expectEnd()
@@ -269,10 +257,7 @@ func TestChunkedResponseToHTTP10(t *testing.T) {
 
 func TestTruncatedChunkedResponseToHTTP10(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send("GET http://example.com/ HTTP/1.0\r\n\r\n")
-	u := g.upstream()
-	u.head()
+	c, u := g.asked("GET http://example.com/ HTTP/1.0\r\n\r\n")
 	u.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
 	c.expect("HTTP/1.1 200 OK\r\n\r\nabc")
 	u.close()
@@ -309,10 +294,7 @@ func TestClientEndsAfterItsRequest(t *testing.T) {
 // Point 4, second half: the provider must not take half a request for a whole one.
 func TestClientEndsWithinItsRequest(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send(post4 + "bo")
-	u := g.upstream()
-	u.head()
+	c, u := g.asked(post4 + "bo")
 	u.expect("bo")
 	c.fin()
 	u.expectReset()
@@ -322,10 +304,7 @@ func TestClientEndsWithinItsRequest(t *testing.T) {
 // Point 5.
 func TestUpgrade(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send("GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly")
-	u := g.upstream()
-	u.head()
+	c, u := g.asked("GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly")
 	u.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
 	c.expect("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
 	u.expect("early")
@@ -348,10 +327,7 @@ func TestUpgradeNobodyAskedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t)
-			c := g.client(0)
-			c.send(request)
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(request)
 			u.send("HTTP/1.1 101 Switching Protocols\r\n" + upgrade + "\r\n")
 			c.expectAnswer(502, "upstream-bad-response", "switched protocols")
 		})
@@ -361,10 +337,7 @@ func TestUpgradeNobodyAskedFor(t *testing.T) {
 // Point 6: the answer to an upload arrives, and the upload goes on as long as the provider takes it.
 func TestEarlyResponse(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nContent-Length: 8\r\n\r\n1234")
-	u := g.upstream()
-	u.head()
+	c, u := g.asked("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nContent-Length: 8\r\n\r\n1234")
 	u.expect("1234")
 	u.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
 	c.expect("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
@@ -378,10 +351,7 @@ func TestEarlyResponse(t *testing.T) {
 func TestEarlyResponseReachesBusyClient(t *testing.T) {
 	const size = 8 << 20
 	g := newRig(t)
-	c := g.client(0)
-	c.send(fmt.Sprintf("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nContent-Length: %d\r\n\r\n", size))
-	u := g.upstream()
-	u.head()
+	c, u := g.asked(fmt.Sprintf("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nContent-Length: %d\r\n\r\n", size))
 	u.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
 	go func() {
 		_, _ = u.r.Discard(size) // it drains what comes, as servers do
@@ -398,10 +368,7 @@ func TestEarlyResponseReachesBusyClient(t *testing.T) {
 // A provider that answers early and closes with our bytes unread resets the connection behind its answer.
 func TestEarlyResponseBeforeReset(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nContent-Length: 200000\r\n\r\n")
-	u := g.upstream()
-	u.head()
+	c, u := g.asked("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nContent-Length: 200000\r\n\r\n")
 	c.send(strings.Repeat("x", 100000))
 	u.expect("x")
 	u.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
@@ -414,12 +381,7 @@ func TestRetryOnReusedConnection(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD", "OPTIONS", "TRACE"} {
 		t.Run(method, func(t *testing.T) {
 			g := newRig(t)
-			c := g.client(0)
-			c.send(get)
-			u := g.upstream()
-			u.head()
-			u.send(ok)
-			c.expect(ok)
+			c, u := g.served()
 			c.send(method + " http://example.com/2 HTTP/1.1\r\nHost: example.com\r\n\r\n")
 			u.head()
 			u.close() // just as the request came
@@ -447,12 +409,7 @@ func TestNoRetry(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			g := newRig(t)
-			c := g.client(0)
-			c.send(get)
-			u := g.upstream()
-			u.head()
-			u.send(ok)
-			c.expect(ok)
+			c, u := g.served()
 			c.send(row.request)
 			u.head()
 			u.send(row.partial)
@@ -466,10 +423,7 @@ func TestNoRetry(t *testing.T) {
 
 func TestNoRetryOnFreshConnection(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send(get)
-	u := g.upstream()
-	u.head()
+	c, u := g.asked(get)
 	u.close()
 	c.expectAnswer(502, "upstream-closed", "without a response")
 	c.expectEnd()
@@ -483,12 +437,7 @@ func TestFailover(t *testing.T) {
 		m.Servers = append([]Server{dead, dead}, m.Servers...)
 	})
 	for range 2 {
-		c := g.client(0)
-		c.send(get)
-		u := g.upstream()
-		u.head()
-		u.send(ok)
-		c.expect(ok)
+		g.served()
 	}
 	if got := g.relay.ports[0].slot.Server(); got != 2 {
 		t.Errorf("the session is pinned to server %d; want the one that works, 2", got)
@@ -504,12 +453,7 @@ func TestIdleUpstreamNeverAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t)
-			c := g.client(0)
-			c.send(get)
-			u := g.upstream()
-			u.head()
-			u.send(ok)
-			c.expect(ok)
+			c, u := g.served()
 			disturb(u)
 			if name != "reset" {
 				u.expectClosed()
@@ -526,10 +470,7 @@ func TestIdleUpstreamNeverAnswers(t *testing.T) {
 // What stands behind a response belongs to no request.
 func TestBytesBehindResponse(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send(get)
-	u := g.upstream()
-	u.head()
+	c, u := g.asked(get)
 	u.send(ok + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
 	c.expect(ok)
 	u.expectClosed()
@@ -542,10 +483,7 @@ func TestBytesBehindResponse(t *testing.T) {
 
 func TestCloseDelimitedResponse(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send(get)
-	u := g.upstream()
-	u.head()
+	c, u := g.asked(get)
 	u.send("HTTP/1.1 200 OK\r\n\r\nabc")
 	c.expect("HTTP/1.1 200 OK\r\n\r\nabc")
 	u.send("def")
@@ -558,10 +496,7 @@ func TestCloseDelimitedResponse(t *testing.T) {
 func TestTruncatedResponse(t *testing.T) {
 	t.Run("content-length", func(t *testing.T) {
 		g := newRig(t)
-		c := g.client(0)
-		c.send(get)
-		u := g.upstream()
-		u.head()
+		c, u := g.asked(get)
 		u.send(reply4 + "ab")
 		u.close()
 		c.expect(reply4 + "ab")
@@ -569,10 +504,7 @@ func TestTruncatedResponse(t *testing.T) {
 	})
 	t.Run("close-delimited", func(t *testing.T) {
 		g := newRig(t)
-		c := g.client(0)
-		c.send(get)
-		u := g.upstream()
-		u.head()
+		c, u := g.asked(get)
 		u.send("HTTP/1.1 200 OK\r\n\r\nabc")
 		c.expect("HTTP/1.1 200 OK\r\n\r\nabc")
 		u.reset()
@@ -590,10 +522,7 @@ func TestMalformedResponse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t)
-			c := g.client(0)
-			c.send(get)
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(get)
 			u.send(response)
 			c.expectAnswer(502, "upstream-bad-response", "")
 			u.expectClosed()
@@ -603,10 +532,7 @@ func TestMalformedResponse(t *testing.T) {
 
 func TestMalformedRequestContent(t *testing.T) {
 	g := newRig(t)
-	c := g.client(0)
-	c.send("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n")
-	u := g.upstream()
-	u.head()
+	c, u := g.asked("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n")
 	u.expect("4\r\nbody\r\n")
 	c.send("-1\r\n")
 	c.expectAnswer(400, "bad-request", "chunk size")

@@ -62,30 +62,6 @@ func collect(t *testing.T) {
 	}
 }
 
-// echo has the provider answer every read with a response.
-func (g *rig) echo() {
-	go func() {
-		for {
-			conn, err := g.provider.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				buf := make([]byte, 4096)
-				for {
-					if _, err := conn.Read(buf); err != nil {
-						return
-					}
-					if _, err := io.WriteString(conn, ok); err != nil {
-						return
-					}
-				}
-			}()
-		}
-	}()
-}
-
 // hammer sends requests one after another until the relay closes.
 func hammer(t *testing.T, addr string) {
 	conn, err := net.Dial("tcp", addr)

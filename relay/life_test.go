@@ -53,50 +53,30 @@ func TestResetInEveryStage(t *testing.T) {
 			return c, nil
 		}},
 		{"before the reply to CONNECT", func(g *rig) (*peer, *peer) {
-			c := g.client(0)
-			c.send(connect)
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(connect)
 			return c, u
 		}},
 		{"before the response", func(g *rig) (*peer, *peer) {
-			c := g.client(0)
-			c.send(get)
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(get)
 			return c, u
 		}},
 		{"in the request's content", func(g *rig) (*peer, *peer) {
-			c := g.client(0)
-			c.send(post4 + "bo")
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(post4 + "bo")
 			return c, u
 		}},
 		{"in the response's head", func(g *rig) (*peer, *peer) {
-			c := g.client(0)
-			c.send(get)
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(get)
 			u.send("HTTP/1.1 200 ")
 			return c, u
 		}},
 		{"in the response's content", func(g *rig) (*peer, *peer) {
-			c := g.client(0)
-			c.send(get)
-			u := g.upstream()
-			u.head()
+			c, u := g.asked(get)
 			u.send(reply4 + "ab")
 			c.expect(reply4 + "ab")
 			return c, u
 		}},
 		{"between requests", func(g *rig) (*peer, *peer) {
-			c := g.client(0)
-			c.send(get)
-			u := g.upstream()
-			u.head()
-			u.send(ok)
-			c.expect(ok)
+			c, u := g.served()
 			return c, u
 		}},
 		{"in a tunnel", func(g *rig) (*peer, *peer) { return g.tunnel() }},
@@ -287,24 +267,7 @@ func TestManyConnections(t *testing.T) {
 			cfg.Mappings = append(cfg.Mappings, cfg.Mappings[0])
 		}
 	})
-	go func() {
-		for {
-			conn, err := g.provider.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				buf := make([]byte, 4096)
-				for {
-					if _, err := conn.Read(buf); err != nil {
-						return
-					}
-					_, _ = io.WriteString(conn, ok)
-				}
-			}()
-		}
-	}()
+	g.echo()
 	done := make(chan error)
 	for i := range ports * each {
 		go func() {

@@ -84,7 +84,7 @@ func (p *epollPoller) run(l *loop) error {
 				p.clearWake()
 				continue
 			}
-			l.event(token, eventsOf(ev.Events))
+			l.event(token, epollEvents(ev.Events))
 		}
 		if l.turn() {
 			return nil
@@ -148,26 +148,6 @@ func milliseconds(d time.Duration) int {
 		return -1
 	}
 	return int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30))
-}
-
-func eventsOf(ev uint32) (e events) {
-	if ev&unix.EPOLLIN != 0 {
-		e |= evRead
-	}
-	if ev&unix.EPOLLOUT != 0 {
-		e |= evWrite
-	}
-	if ev&unix.EPOLLRDHUP != 0 {
-		e |= evHup | evRead
-	}
-	// EPOLLHUP alone: both directions have been shut down, ours by us. There is an end to be read.
-	if ev&unix.EPOLLHUP != 0 {
-		e |= evHup | evRead | evWrite
-	}
-	if ev&unix.EPOLLERR != 0 {
-		e |= evError | evRead | evWrite
-	}
-	return e
 }
 
 func (p *epollPoller) wake() {

@@ -256,6 +256,49 @@ func await(t *testing.T, what string, cond func() bool) {
 	}
 }
 
+// asked has a new client send a request, and the provider take its head.
+func (g *rig) asked(request ...string) (client, provider *peer) {
+	g.t.Helper()
+	client = g.client(0)
+	client.send(request...)
+	provider = g.upstream()
+	provider.head()
+	return client, provider
+}
+
+// served has a new client send a request and get its response: both connections are idle then.
+func (g *rig) served() (client, provider *peer) {
+	g.t.Helper()
+	client, provider = g.asked(get)
+	provider.send(ok)
+	client.expect(ok)
+	return client, provider
+}
+
+// echo has the provider answer every read of every connection with a response.
+func (g *rig) echo() {
+	go func() {
+		for {
+			conn, err := g.provider.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				buf := make([]byte, 4096)
+				for {
+					if _, err := conn.Read(buf); err != nil {
+						return
+					}
+					if _, err := io.WriteString(conn, ok); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+}
+
 // tunnel opens a tunnel and returns both its ends.
 func (g *rig) tunnel() (client, provider *peer) {
 	g.t.Helper()

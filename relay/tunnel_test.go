@@ -98,10 +98,7 @@ func TestBigBodies(t *testing.T) {
 	})
 	t.Run("content-length", func(t *testing.T) {
 		g := newRig(t)
-		c := g.client(0)
-		c.send(fmt.Sprintf("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nContent-Length: %d\r\n\r\n", size))
-		u := g.upstream()
-		u.head()
+		c, u := g.asked(fmt.Sprintf("POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nContent-Length: %d\r\n\r\n", size))
 		head := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size)
 		u.send(head)
 		c.expect(head)
