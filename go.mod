@@ -1,6 +1,6 @@
 module proxymap
 
-go 1.26.8
+go 1.26
 
 require (
 	github.com/AnatolyRugalev/goregen v0.1.0

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"time"
 
 	"proxymap/httpparse"
@@ -24,8 +25,11 @@ func (c *conn) onResponseBytes(b []byte) {
 		c.onResponseHeads(b)
 		return
 	}
-	// The heads' bytes leave the exchange for the time of the call: it may end the exchange.
 	x.partial.append(b)
+	if bytes.IndexByte(b, '\n') < 0 && len(x.partial.bytes()) < c.l.relay.limits.HeadBytes {
+		return // no line has ended, so there is nothing new to be found: a slow provider costs one look a line
+	}
+	// The heads' bytes leave the exchange for the time of the call: it may end the exchange.
 	partial := x.partial
 	x.partial = buffer{}
 	c.onResponseHeads(partial.bytes())
