@@ -3,10 +3,8 @@ package relay
 import (
 	"bytes"
 	"io"
-	"net/netip"
 
 	"proxymap/httpparse"
-	"proxymap/session"
 )
 
 const (
@@ -507,15 +505,4 @@ func (c *conn) pumpContentOfEarly() {
 		}
 	}
 	c.l.schedule(c)
-}
-
-// dialing is where an exchange is in finding a server that takes it.
-type dialing struct {
-	session *session.Session
-	addrs   []netip.AddrPort // of the server being tried, those not tried yet
-	first   int              // the server that was to be tried first
-	tried   int              // servers given up
-	until   int64            // the loop's time when all trying ends
-	lookup  bool             // the server's name is being looked up
-	err     error            // why the last try failed
 }

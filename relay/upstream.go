@@ -116,6 +116,17 @@ func (s *server) find(look lookup) {
 	}
 }
 
+// dialing is where an exchange is in finding a server that takes it.
+type dialing struct {
+	session *session.Session
+	addrs   []netip.AddrPort // of the server being tried, those not tried yet
+	first   int              // the server that was to be tried first
+	tried   int              // servers given up
+	until   int64            // the loop's time when all trying ends
+	lookup  bool             // the server's name is being looked up
+	err     error            // why the last try failed
+}
+
 // errLookup wraps why a name could not be looked up.
 type errLookup struct{ err error }
 
