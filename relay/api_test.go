@@ -3,6 +3,7 @@ package relay
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -108,6 +109,36 @@ func TestAPIRefusals(t *testing.T) {
 			c.send(row.request)
 			c.expectAnswer(row.status, row.class, "")
 		})
+	}
+}
+
+// A client that sends call upon call has them answered one by one, and no more of it is read than is being answered.
+func TestAPICallsWithoutEnd(t *testing.T) {
+	const calls = 20000
+	const one = "GET http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n"
+	g := newRig(t, withAPI("portmapper"), func(cfg *Config) { cfg.Loops = 1 })
+	c := g.client(0)
+	go func() { _, _ = io.WriteString(c.conn, strings.Repeat(one, calls)) }()
+	l := g.relay.loops[0]
+	most := 0
+	for answered := range calls {
+		if head := c.head(); !strings.HasPrefix(head, "HTTP/1.1 200 ") {
+			t.Fatalf("got %q", head)
+		}
+		for line := ""; line != "}\n"; {
+			var err error
+			if line, err = c.r.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if answered%500 == 0 {
+			held := make(chan int)
+			l.do(func(any) error { held <- len(l.conns[0].in.bytes()); return nil }, nil)
+			most = max(most, <-held)
+		}
+	}
+	if most > 2*readSize {
+		t.Errorf("%d bytes were held; want no more than one read brings", most)
 	}
 }
 

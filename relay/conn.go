@@ -179,7 +179,8 @@ func (c *conn) readHead() {
 	if c.stage == stageIdle && !c.in.empty() {
 		c.onHeadBytes(nil) // a pipelined request
 	}
-	for c.client.readable && (c.stage == stageIdle || c.stage == stageHead) {
+	// What has been read is taken before more is read: a client that sends request upon request waits its turn.
+	for c.client.readable && (c.stage == stageHead || c.stage == stageIdle && c.in.empty()) {
 		n, err := c.client.read(c.l.buf[:])
 		switch err {
 		case nil:

@@ -14,6 +14,10 @@ const (
 
 	// maxInformational is how many 1xx responses may come before a final one. Servers send one or two.
 	maxInformational = 16
+
+	// maxSpare is how many ended exchanges a loop keeps for the next requests. More than that many at once, and the
+	// collector has something to do.
+	maxSpare = 256
 )
 
 // An exchange is one request and its response: plain HTTP, a CONNECT until its tunnel stands, or a call of the Session
@@ -129,7 +133,9 @@ func (c *conn) dropExchange() {
 	x.partial.release()
 	x.api.content.release()
 	*x = exchange{}
-	c.l.spare = append(c.l.spare, x)
+	if len(c.l.spare) < maxSpare {
+		c.l.spare = append(c.l.spare, x)
+	}
 }
 
 // beginExchange has the provider answer the request: over the upstream connection there is, if the session is still
