@@ -119,10 +119,12 @@ func (c *conn) beginAPI() {
 			x.api.request.Header = value
 		}
 	}
-	if r.ExpectsContinue() && c.in.empty() && !x.request.done() {
-		c.send([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
-	}
 	c.enter(stageAPIContent)
+	if r.ExpectsContinue() && c.in.empty() && !x.request.done() {
+		if c.send([]byte("HTTP/1.1 100 Continue\r\n\r\n")); c.stage == stageClosed {
+			return
+		}
+	}
 	c.readAPIContent()
 }
 

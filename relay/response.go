@@ -150,7 +150,7 @@ func (c *conn) sendDecodedHead(b []byte) {
 	out.append(b[from:res.End])
 }
 
-// send passes b on to the client.
+// send passes b on to the client. If that fails the connection is closed, which the caller has to look at.
 func (c *conn) send(b []byte) {
 	if err := c.toClient.send(&c.client, b); err != nil {
 		c.abort()
