@@ -81,11 +81,16 @@ func (c *conn) open(fd int, p *port) {
 		c.close()
 		return
 	}
-	c.enter(stageIdle)
+	c.stage = stageIdle
+	c.arm()
 }
 
-// enter is the only place that changes the stage, but for open and close.
+// enter is the only place that changes the stage, but for open and close. A closed connection's struct may be another
+// one's by now: to go on with it would mix up two clients.
 func (c *conn) enter(s stage) {
+	if c.stage == stageClosed {
+		panic("relay: a closed connection goes on")
+	}
 	c.stage = s
 	c.arm()
 }
