@@ -206,6 +206,14 @@ func TestDeadlines(t *testing.T) {
 			c.expectReset()
 			u.expectClosed()
 		}},
+		{"content of a request behind its response", Limits{Reply: soon}, func(g *rig) {
+			c, u := g.asked(post4 + "bo")
+			u.expect("bo")
+			u.send(ok)
+			c.expect(ok)
+			u.expectClosed()
+			c.expectClosed()
+		}},
 		{"tunnel", Limits{TunnelIdle: soon}, func(g *rig) {
 			c, u := g.tunnel()
 			c.expectEnd()

@@ -107,9 +107,9 @@ func (c *conn) arm() {
 		d = limits.API
 	case stageDial:
 		d = c.dialTime()
-	case stageReply:
+	case stageReply, stageEarly:
 		d = limits.Reply
-	case stageExchange, stageEarly:
+	case stageExchange:
 		d = limits.TunnelIdle
 		if !c.x.responding {
 			d = limits.Reply
