@@ -12,8 +12,7 @@ import (
 const (
 	demoUser     = "demo"
 	demoPassword = "demo"
-	demoFirst    = 10201
-	demoLast     = 10300
+	demoPorts    = 100
 )
 
 // demoSettings is a settings file like any other; only the ports and the provider's are put in.
@@ -38,7 +37,7 @@ func (c demoCommand) Run(s streams) error {
 		return err
 	}
 	defer p.Close()
-	cfg, err := demoConfig(p, demoFirst, demoLast)
+	cfg, err := demoConfig(p, c.FirstPort, c.FirstPort+demoPorts-1)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ const (
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Listen on the ports of a settings file and relay."`
 	Check   checkCommand   `cmd:"" help:"Validate a settings file and print how it was understood; nothing is started."`
-	Demo    demoCommand    `cmd:"" help:"Start a stub provider and a relay to it on ports 10201-10300, to try things out."`
+	Demo    demoCommand    `cmd:"" help:"Start a stub provider and a relay to it on a hundred ports from 10201 on, to try things out."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -41,6 +41,8 @@ type checkCommand struct {
 }
 
 type demoCommand struct {
+	FirstPort int `help:"First of the hundred ports." default:"10201"`
+
 	Grace time.Duration `help:"On SIGINT or SIGTERM, time that exchanges and tunnels get to end." default:"1s"`
 }
 
