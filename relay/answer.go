@@ -42,7 +42,11 @@ func (c *conn) refuseHead(err *httpparse.Error) {
 	case 505:
 		class = classVersion
 	}
-	c.refuse(err.Status, class, err.Reason)
+	why := err.Reason
+	if class == classBadRequest && c.x == nil {
+		why += "; this port is an HTTP proxy, with http:// before its address"
+	}
+	c.refuse(err.Status, class, why)
 }
 
 // refuse gives the request an answer of our own and closes the connection behind it. why says what is wrong and what to
@@ -69,10 +73,21 @@ type response struct {
 	closes      bool // the connection closes behind it
 }
 
+// reason is a status's reason phrase (RFC 9110 section 15).
+func reason(status int) string {
+	switch status {
+	case 413:
+		return "Content Too Large"
+	case 414:
+		return "URI Too Long"
+	}
+	return http.StatusText(status)
+}
+
 // respond puts a complete response behind what goes to the client. It is sent by the next flush.
 func (c *conn) respond(r response) {
 	out := &c.toClient.unsent
-	out.append([]byte("HTTP/1.1 " + strconv.Itoa(r.status) + " " + http.StatusText(r.status) + "\r\n"))
+	out.append([]byte("HTTP/1.1 " + strconv.Itoa(r.status) + " " + reason(r.status) + "\r\n"))
 	out.append([]byte("Date: " + time.Unix(0, c.l.wall).UTC().Format(http.TimeFormat) + "\r\n"))
 	out.append([]byte("Content-Type: " + r.contentType + "\r\nContent-Length: " + strconv.Itoa(len(r.content)) + "\r\n"))
 	if r.class != "" {

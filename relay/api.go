@@ -36,6 +36,8 @@ func (c *conn) apiRoute() apiRoute {
 	head := c.x.head.bytes()
 	port := r.Target.Port
 	switch r.Target.Form {
+	case httpparse.AsteriskForm:
+		return apiNone
 	case httpparse.OriginForm:
 		if api.Domain == "" {
 			return apiAnswers
@@ -119,6 +121,10 @@ func (c *conn) beginAPI() {
 			x.api.request.Header = value
 		}
 	}
+	if x.request.left > session.MaxBody {
+		c.refuseAPIContent()
+		return
+	}
 	c.enter(stageAPIContent)
 	if r.ExpectsContinue() && c.in.empty() && !x.request.done() {
 		if c.send([]byte("HTTP/1.1 100 Continue\r\n\r\n")); c.stage == stageClosed {
@@ -163,11 +169,15 @@ func (c *conn) readAPIContent() {
 			c.in.append(b[n:])
 		}
 		if len(x.api.content.bytes()) > session.MaxBody {
-			c.refuse(413, classTooLarge, "the content is larger than 64 KiB; the Session API takes a few parameters")
+			c.refuseAPIContent()
 			return
 		}
 	}
 	c.callAPI()
+}
+
+func (c *conn) refuseAPIContent() {
+	c.refuse(413, classTooLarge, "the content is larger than 64 KiB; the Session API takes a few parameters")
 }
 
 // collect is take, with the content's data put into out.

@@ -95,6 +95,8 @@ func TestAPIRefusals(t *testing.T) {
 		{"other method", "portmapper", "", "DELETE http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n", 405, "method-not-allowed"},
 		{"bad JSON", "portmapper", "", "POST http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nContent-Length: 1\r\n\r\n{", 400, "bad-request"},
 		{"too much", "portmapper", "", "POST http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nContent-Length: 70000\r\n\r\n" + strings.Repeat(" ", 70000), 413, "content-too-large"},
+		{"too much, known from the head", "portmapper", "", "POST http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nExpect: 100-continue\r\nContent-Length: 70000\r\n\r\n", 413, "content-too-large"},
+		{"asterisk-form", "portmapper", "", "OPTIONS * HTTP/1.1\r\nHost: portmapper\r\n\r\n", 400, "bad-request"},
 		{"a page of another site", "portmapper", "", "GET http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nSec-Fetch-Site: cross-site\r\n\r\n", 403, "forbidden"},
 		{"rebound name", "", "", "GET /session/ HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403, "forbidden"},
 		{"other path of the port", "", "", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "not-found"},
@@ -165,6 +167,25 @@ func TestAPIBetweenRequests(t *testing.T) {
 	u.head() // over the same upstream connection
 	u.send(ok)
 	c.expect(ok)
+}
+
+// A FIN behind requests to the API, pipelined or inside a tunnel to it, takes none of their answers.
+func TestAPIClientEndsAfterItsRequests(t *testing.T) {
+	const show = "GET http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n"
+	g := newRig(t, withAPI("portmapper"))
+	c := g.client(0)
+	c.send(strings.Repeat(show, 100))
+	c.fin()
+	for range 100 {
+		c.apiAnswer()
+	}
+	c.expectEnd()
+	c = g.client(0)
+	c.send("CONNECT portmapper:80 HTTP/1.1\r\nHost: portmapper:80\r\n\r\n" + show)
+	c.fin()
+	c.expect("HTTP/1.1 200 OK\r\n\r\n")
+	c.apiAnswer()
+	c.expectEnd()
 }
 
 func TestAPIPost(t *testing.T) {

@@ -24,6 +24,7 @@ type API struct {
 
 // Owns reports whether host, without a port, is the API's domain.
 func (a *API) Owns(host []byte) bool {
+	host = bytes.TrimSuffix(host, []byte(".")) // the same name, made absolute
 	return a.Enabled && a.Domain != "" && bytes.EqualFold(host, []byte(a.Domain))
 }
 

@@ -296,7 +296,7 @@ func TestOwns(t *testing.T) {
 		host string
 		want bool
 	}{
-		{testAPI, "portmapper", true}, {testAPI, "PortMapper", true}, {testAPI, "portmapper.", false}, {testAPI, "x", false}, {testAPI, "", false},
+		{testAPI, "portmapper", true}, {testAPI, "PortMapper", true}, {testAPI, "portmapper.", true}, {testAPI, "portmapper..", false}, {testAPI, "x", false}, {testAPI, "", false},
 		{API{Domain: "portmapper"}, "portmapper", false}, {API{Enabled: true}, "", false},
 	} {
 		if got := row.api.Owns([]byte(row.host)); got != row.want {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,7 @@ func (r *reader) fault(n node, format string, args ...any) {
 type object struct {
 	r       *reader
 	self    node
+	valid   bool            // it is there, and an object
 	members map[string]node // by key in lower case
 }
 
@@ -47,9 +49,10 @@ func (r *reader) object(n node, known, later []string) *object {
 	}
 	obj, ok := n.value.Value.(*hujson.Object)
 	if !ok {
-		r.fault(n, "%s: must be an object: {…}", n.show())
+		r.fault(n, "%s: must be an object: {…}", n.kind())
 		return o
 	}
+	o.valid = true
 	seen := map[string]bool{}
 	for i := range obj.Members {
 		m := &obj.Members[i]
@@ -66,15 +69,15 @@ func (r *reader) object(n node, known, later []string) *object {
 		case has(later, lower):
 			r.fault(at, "not supported yet; remove it")
 		default:
-			r.unknown(at, key, append(append([]string(nil), known...), later...))
+			r.unknown(at, key, known, later)
 		}
 		seen[lower] = true
 	}
 	return o
 }
 
-func (r *reader) unknown(at node, key string, known []string) {
-	if near := nearest(key, known); near != "" {
+func (r *reader) unknown(at node, key string, known, later []string) {
+	if near := nearest(key, slices.Concat(known, later)); near != "" {
 		r.fault(at, "unknown key; did you mean %q?", near)
 		return
 	}
@@ -108,6 +111,21 @@ func (o *object) get(key string) node {
 func (n node) there() bool { return n.value != nil }
 
 func (n node) null() bool { return n.value.Value.Kind() == 'n' }
+
+// kind renders what a value is, and not the value: a password may have slipped into its place.
+func (n node) kind() string {
+	switch n.value.Value.Kind() {
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case 't', 'f':
+		return "a boolean"
+	case '[':
+		return "value […]"
+	}
+	return "value {…}"
+}
 
 // show renders a value for a message.
 func (n node) show() string {
@@ -180,7 +198,7 @@ func (o *object) list(key string) []node {
 	}
 	a, ok := n.value.Value.(*hujson.Array)
 	if !ok {
-		o.r.fault(n, "%s: must be a list: […]", n.show())
+		o.r.fault(n, "%s: must be a list: […]", n.kind())
 		return nil
 	}
 	nodes := make([]node, len(a.Elements))

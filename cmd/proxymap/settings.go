@@ -94,7 +94,7 @@ func parseSettings(name string, text []byte) (*settings, error) {
 		if _, e := fmt.Sscanf(err.Error(), "hujson: line %d", &line); e != nil {
 			line = 1
 		}
-		r.faults.list = append(r.faults.list, fault{0, line, "", "not JSON: " + strings.TrimPrefix(err.Error(), "hujson: ")})
+		r.faults.list = append(r.faults.list, fault{0, line, "", "not JSON: " + withoutValue(err.Error())})
 		return nil, &r.faults
 	}
 	r.root(s, node{"", &root})
@@ -102,6 +102,13 @@ func parseSettings(name string, text []byte) (*settings, error) {
 		return nil, &r.faults
 	}
 	return s, nil
+}
+
+// withoutValue cuts the text at fault off an error of hujson, which may be a password without its quotes:
+// "hujson: line 1, column 2: invalid literal: text".
+func withoutValue(text string) string {
+	parts := strings.SplitN(strings.TrimPrefix(text, "hujson: "), ": ", 3)
+	return strings.Join(parts[:min(len(parts), 2)], ": ")
 }
 
 func (r *reader) root(s *settings, n node) {
@@ -158,7 +165,9 @@ func (r *reader) mapping(o *object) mappingSettings {
 	}
 	servers := r.object(o.get("ProxyServers"), []string{"Items"}, []string{"Files"})
 	for _, item := range servers.list("Items") {
-		m.servers = append(m.servers, r.server(r.object(item, serverKeys, serverLater)))
+		if o := r.object(item, serverKeys, serverLater); o.valid {
+			m.servers = append(m.servers, r.server(o))
+		}
 	}
 	return m
 }
@@ -205,6 +214,9 @@ func (r *reader) account(o *object) session.Account {
 	a := session.Account{Username: o.text("Username"), Password: o.text("Password")}
 	for _, item := range o.list("UsernameParameters") {
 		p := r.object(item, parameterKeys, nil)
+		if !p.valid {
+			continue
+		}
 		if !p.get("Name").there() {
 			r.fault(node{p.get("Name").path, item.value}, "is missing: the parameter's name")
 			continue
@@ -228,7 +240,11 @@ func (r *reader) server(o *object) (s serverSettings) {
 		if !at.there() {
 			at.value = o.self.value
 		}
-		r.fault(at, "value %q: must be a host name or an IP address, without a port", s.Host)
+		shown := s.Host
+		if strings.Contains(shown, "@") {
+			shown = "***" // a user name and a password before the host
+		}
+		r.fault(at, "value %q: must be a host name or an IP address, without a port", shown)
 	}
 	if !o.get("Port").there() {
 		r.fault(node{o.get("Port").path, o.self.value}, "is missing: the upstream proxy's port")
