@@ -50,28 +50,49 @@ type Plan struct {
 	templates []template // by server
 }
 
+// A Fault is one thing that is wrong with a PlanConfig.
+type Fault struct {
+	Server    int    // index in Servers; -1: Account, or the plan as a whole
+	Parameter int    // index in the account's Parameters; -1: the account itself
+	Key       string // of the settings: Username, Value, …
+	Reason    string // what is wrong and what is allowed; holds no user name and no password
+}
+
+func (f *Fault) Error() string {
+	var where string
+	if f.Server >= 0 {
+		where = fmt.Sprintf("server %d: ", f.Server)
+	}
+	if f.Parameter >= 0 {
+		where += fmt.Sprintf("parameter %d: ", f.Parameter)
+	}
+	return where + f.Key + ": " + f.Reason
+}
+
 // maxMinutes is the longest lifetime: a year.
 const maxMinutes = 525600
 
-// NewPlan makes a plan of cfg. The error joins all faults; each names the parameter and what is allowed.
+// NewPlan makes a plan of cfg. The error joins all faults, each a *Fault.
 func NewPlan(cfg PlanConfig) (*Plan, error) {
 	b := planBuilder{compile: cfg.Compile}
 	p := &Plan{lifetime: cfg.Lifetime}
-	own := b.account("Authentication", cfg.Account, nil)
+	own := b.account(-1, cfg.Account)
 	for i, a := range cfg.Servers {
 		t := template{}
 		if cfg.Set {
 			t = own
 		}
 		if a != nil && a.Username != "" {
-			t = b.account(fmt.Sprintf("server %d", i), a, cfg.Account)
-			t.sets = true
+			t = b.account(i, a)
+			if len(a.Parameters) == 0 {
+				t.parts = own.parts
+			}
 		}
 		p.templates = append(p.templates, t)
 	}
 	p.id, p.minutes = b.id, b.minutes
 	if cfg.Lifetime < 0 {
-		b.fault("lifetime %v: must not be negative", cfg.Lifetime)
+		b.fault(-1, -1, "StickyProxyLifetime", "must not be negative")
 	}
 	return p, errors.Join(b.faults...)
 }
@@ -83,48 +104,45 @@ type planBuilder struct {
 	faults      []error
 }
 
-func (b *planBuilder) fault(format string, args ...any) {
-	b.faults = append(b.faults, fmt.Errorf(format, args...))
+func (b *planBuilder) fault(server, parameter int, key, format string, args ...any) {
+	b.faults = append(b.faults, &Fault{server, parameter, key, fmt.Sprintf(format, args...)})
 }
 
-// account compiles an account; where it has no parameters those of fallback count.
-func (b *planBuilder) account(where string, a, fallback *Account) template {
+// account compiles an account.
+func (b *planBuilder) account(server int, a *Account) template {
 	if a == nil {
 		return template{}
 	}
 	t := template{sets: true, base: a.Username, password: a.Password}
 	if strings.Contains(a.Username, ":") {
-		b.fault("%s: Username: a user name cannot hold a colon (RFC 7617 section 2)", where)
+		b.fault(server, -1, "Username", "a user name cannot hold a colon (RFC 7617 section 2)")
 	}
-	if !printable(a.Username) || !printable(a.Password) {
-		b.fault("%s: Username, Password: control characters are not allowed", where)
+	for key, text := range map[string]string{"Username": a.Username, "Password": a.Password} {
+		if !printable(text) {
+			b.fault(server, -1, key, "control characters are not allowed")
+		}
 	}
-	parameters := a.Parameters
-	if len(parameters) == 0 && fallback != nil {
-		parameters = fallback.Parameters
-	}
-	for i := range parameters {
-		t.parts = append(t.parts, b.parameter(where, &parameters[i]))
+	for i := range a.Parameters {
+		t.parts = append(t.parts, b.parameter(server, i, &a.Parameters[i]))
 	}
 	return t
 }
 
-func (b *planBuilder) parameter(where string, p *Parameter) part {
-	where = fmt.Sprintf("%s: parameter %q", where, p.Name)
+func (b *planBuilder) parameter(server, i int, p *Parameter) part {
 	if !isName(p.Name) {
-		b.fault("%s: Name: must be a token without a colon, of at most %d bytes", where, maxName)
+		b.fault(server, i, "Name", "value %q: must be a token without a colon, of at most %d bytes", p.Name, maxName)
 	}
-	v := b.value(where, p)
+	v := b.value(server, i, p)
 	switch {
 	case p.SessionID && p.SessionTime:
-		b.fault("%s: SessionId and SessionTime cannot both be set", where)
+		b.fault(server, i, "SessionTime", "SessionId and SessionTime cannot both be set")
 	case p.SessionID && !b.id.given:
 		b.id = v
 	case p.SessionTime && !b.minutes.given:
 		b.minutes = v
-		for _, literal := range []string{v.literal, v.fallback} {
+		for key, literal := range map[string]string{"Value": v.literal, "Default": v.fallback} {
 			if _, err := parseMinutes(literal); err != nil && literal != "" {
-				b.fault("%s: value %q: %w", where, literal, err)
+				b.fault(server, i, key, "value %q: %v", literal, err)
 			}
 		}
 	}
@@ -135,36 +153,38 @@ func (b *planBuilder) parameter(where string, p *Parameter) part {
 }
 
 // value compiles a parameter's Value and Default.
-func (b *planBuilder) value(where string, p *Parameter) value {
+func (b *planBuilder) value(server, i int, p *Parameter) value {
 	v := value{given: true}
 	switch {
 	case strings.HasPrefix(p.Value, "^"):
-		v.draw = b.generator(where, "Value", p.Value[1:])
+		v.draw = b.generator(server, i, "Value", p.Value[1:])
 	case strings.HasPrefix(p.Value, "$"):
 		v.from = p.Value[1:]
 		if strings.HasPrefix(p.Default, "^") {
-			v.drawDefault = b.generator(where, "Default", p.Default[1:])
+			v.drawDefault = b.generator(server, i, "Default", p.Default[1:])
 		} else {
 			v.fallback = p.Default
 		}
 	default:
 		v.literal = p.Value
 	}
-	if !clean(v.literal) || !clean(v.fallback) {
-		b.fault("%s: a value cannot hold a colon or a control character", where)
+	for key, literal := range map[string]string{"Value": v.literal, "Default": v.fallback} {
+		if !clean(literal) {
+			b.fault(server, i, key, "value %q: must not hold a colon or a control character", literal)
+		}
 	}
 	return v
 }
 
 // generator compiles a regular expression. Whatever it makes is cut free of what a user name cannot hold.
-func (b *planBuilder) generator(where, key, pattern string) func() string {
+func (b *planBuilder) generator(server, i int, key, pattern string) func() string {
 	generate, err := b.compile(pattern)
 	if err != nil {
-		b.fault("%s: %s %q: not a regular expression: %w", where, key, "^"+pattern, err)
+		b.fault(server, i, key, "value %q: not a regular expression that can be used: %v", "^"+pattern, err)
 		return func() string { return "" }
 	}
 	if s := generate(); !clean(s) {
-		b.fault("%s: %s %q: makes strings with a colon or a control character", where, key, "^"+pattern)
+		b.fault(server, i, key, "value %q: makes strings with a colon or a control character", "^"+pattern)
 	}
 	return func() string {
 		s := generate()

@@ -233,7 +233,7 @@ func TestPlanFaults(t *testing.T) {
 		{"colon in a name", Account{Parameters: []Parameter{{Name: "a:b", Value: "x"}}}, nil, "token"},
 		{"colon in a value", Account{Parameters: []Parameter{{Name: "a", Value: "x:y"}}}, nil, "colon"},
 		{"control character in a default", Account{Parameters: []Parameter{{Name: "a", Value: "$x", Default: "\n"}}}, nil, "control character"},
-		{"bad pattern", Account{Parameters: []Parameter{{Name: "a", Value: "^["}}}, bad, `"^[": not a regular expression: missing bracket`},
+		{"bad pattern", Account{Parameters: []Parameter{{Name: "a", Value: "^["}}}, bad, `parameter 0: Value: value "^[": not a regular expression that can be used: missing bracket`},
 		{"pattern with a colon", Account{Parameters: []Parameter{{Name: "a", Value: "^x"}}}, colon, "makes strings with a colon"},
 		{"time that is none", Account{Parameters: []Parameter{{Name: "a", Value: "ten", SessionTime: true}}}, nil, "whole minutes"},
 		{"time and id", Account{Parameters: []Parameter{{Name: "a", Value: "1", SessionTime: true, SessionID: true}}}, nil, "cannot both"},

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -58,7 +57,7 @@ type mappingSettings struct {
 	at       node
 	listen   listenSettings
 	set      bool
-	account  session.Account
+	account  accountSettings
 	servers  []serverSettings
 	lifetime int
 }
@@ -71,7 +70,14 @@ type listenSettings struct {
 
 type serverSettings struct {
 	relay.Server
-	account session.Account
+	account accountSettings
+}
+
+// accountSettings are an account and where it stands.
+type accountSettings struct {
+	session.Account
+	at     *object
+	params []*object // of Account.Parameters
 }
 
 // loadSettings reads a settings file.
@@ -210,8 +216,8 @@ func (r *reader) listen(o *object) (l listenSettings) {
 	return l
 }
 
-func (r *reader) account(o *object) session.Account {
-	a := session.Account{Username: o.text("Username"), Password: o.text("Password")}
+func (r *reader) account(o *object) accountSettings {
+	a := accountSettings{Account: session.Account{Username: o.text("Username"), Password: o.text("Password")}, at: o}
 	for _, item := range o.list("UsernameParameters") {
 		p := r.object(item, parameterKeys, nil)
 		if !p.valid {
@@ -221,6 +227,7 @@ func (r *reader) account(o *object) session.Account {
 			r.fault(node{p.get("Name").path, item.value}, "is missing: the parameter's name")
 			continue
 		}
+		a.params = append(a.params, p)
 		a.Parameters = append(a.Parameters, session.Parameter{
 			Name: p.text("Name"), Value: p.text("Value"), Default: p.text("Default"),
 			SessionID: p.flag("SessionId"), SessionTime: p.flag("SessionTime"),
@@ -281,21 +288,20 @@ func (r *reader) overlaps(mappings []mappingSettings) {
 // add makes the relay's mapping of m.
 func (s *settings) add(r *reader, m *mappingSettings, api session.API) {
 	cfg := session.PlanConfig{
-		Lifetime: time.Duration(m.lifetime) * time.Minute, Account: &m.account, Set: m.set, Compile: compilePattern,
+		Lifetime: time.Duration(m.lifetime) * time.Minute, Account: &m.account.Account, Set: m.set, Compile: compilePattern,
 	}
 	out := relay.Mapping{
 		Address: m.listen.address, First: uint16(m.listen.first), Last: uint16(m.listen.last),
 		RejectPlain: m.listen.reject, API: api,
 	}
 	for i := range m.servers {
-		cfg.Servers = append(cfg.Servers, &m.servers[i].account)
+		cfg.Servers = append(cfg.Servers, &m.servers[i].account.Account)
 		out.Servers = append(out.Servers, m.servers[i].Server)
 	}
 	plan, err := session.NewPlan(cfg)
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
-			r.fault(m.at, "%v", e)
+			r.planFault(m, e.(*session.Fault))
 		}
 	}
 	out.Plan = plan
@@ -303,6 +309,23 @@ func (s *settings) add(r *reader, m *mappingSettings, api session.API) {
 		s.warnings = append(s.warnings, fmt.Sprintf("ports %s have no ProxyServers: their requests are answered 502 no-upstream", portsOf(&out)))
 	}
 	s.config.Mappings = append(s.config.Mappings, out)
+}
+
+// planFault notes a fault of a mapping's plan where its key stands.
+func (r *reader) planFault(m *mappingSettings, f *session.Fault) {
+	account := &m.account
+	if f.Server >= 0 {
+		account = &m.servers[f.Server].account
+	}
+	o := account.at
+	if f.Parameter >= 0 {
+		o = account.params[f.Parameter]
+	}
+	at := o.get(f.Key)
+	if !at.there() {
+		at.value = o.self.value
+	}
+	r.fault(at, "%s", f.Reason)
 }
 
 // portsOf names a mapping's ports.
