@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 )
@@ -48,17 +49,24 @@ func (s *Slot) Peek(now int64) *Session {
 	return nil
 }
 
-// Renew replaces the session at once by a new one with the client's parameters. Where those make its lifetime 0, no
-// session takes its place. An error is about a parameter, and meant for the client; nothing has changed then.
+// Renew replaces the session at once by a new one with the client's parameters. Where the lifetime is 0 none takes its
+// place, and parameters, which would belong to nothing, are an error. An error is meant for the client; nothing has
+// changed then.
 func (s *Slot) Renew(now int64, params []Pair) (Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	made, err := s.plan.New(now, params)
+	if err == nil && made == nil && len(params) > 0 {
+		err = errNoSession
+	}
 	if err != nil {
 		return Change{}, err
 	}
 	return Change{Old: s.current.Swap(made), New: made}, nil
 }
+
+var errNoSession = errors.New("the lifetime is 0, so each client connection is a session of its own, and there is none that could have parameters; " +
+	"set StickyProxyLifetime in the settings")
 
 // Reset removes the session. The next Current makes a new one.
 func (s *Slot) Reset() Change {

@@ -146,6 +146,7 @@ func (r *reader) root(s *settings, n node) {
 		s.mappings = append(s.mappings, m)
 	}
 	r.overlaps(s.mappings)
+	r.circles(s.mappings)
 	for i := range s.mappings {
 		s.add(r, &s.mappings[i], a)
 	}
@@ -281,6 +282,23 @@ func (r *reader) overlaps(mappings []mappingSettings) {
 		}
 		if a.listen.last > b.listen.last {
 			sorted[i].listen.last = a.listen.last // it may reach over the next one too
+		}
+	}
+}
+
+// circles finds upstream servers that are ports of the relay itself: one request would dial until nothing is left to
+// dial with.
+func (r *reader) circles(mappings []mappingSettings) {
+	for _, m := range mappings {
+		for _, s := range m.servers {
+			addr, err := netip.ParseAddr(s.Host)
+			local := err != nil && strings.EqualFold(s.Host, "localhost")
+			for _, l := range mappings {
+				own := int(s.Port) >= l.listen.first && int(s.Port) <= l.listen.last
+				if own && s.Port > 0 && (local || err == nil && addr.Unmap() == l.listen.address.Unmap()) {
+					r.fault(s.account.at.get("Port"), "value \"%d\": is a port of this relay itself: requests would go round in circles", s.Port)
+				}
+			}
 		}
 	}
 }

@@ -179,6 +179,8 @@ func TestFaults(t *testing.T) {
 		{"no proxy type", item(`"Host":"a","Port":1,"ProxyType":"ftp"`), `ProxyType: value "ftp": must be Http, Socks4 or Socks5`},
 		{"ResolveIP", item(`"Host":"a","Port":1,"ResolveIP":true`), `ProxyServers.Items[0].ResolveIP: ` + later},
 		{"domain with a port", with(`"SessionAPI":{"Domain":"a:80"}`), `f:1: SessionAPI.Domain: value "a:80": must be a host name without a port`},
+		{"upstream that is the port itself", item(`"Host":"127.0.0.1","Port":10201`), `f:1: ProxyServers.Items[0].Port: value "10201": is a port of this relay itself`},
+		{"upstream that is the port by name", item(`"Host":"LocalHost","Port":"10201"`), `is a port of this relay itself`},
 		{"overlap", `{"ProxyMappings":[{"Listen":{"PortRange":{"Start":1,"End":9}}},{"Listen":{"Port":20}},{"Listen":{"Port":9}}]}`,
 			`f:1: ProxyMappings[2]: port 9 belongs to ProxyMappings[0] already`},
 	} {
