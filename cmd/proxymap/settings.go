@@ -323,6 +323,12 @@ func (s *settings) add(r *reader, m *mappingSettings, api session.API) {
 		}
 	}
 	out.Plan = plan
+	for _, p := range m.account.Parameters {
+		if p.SessionID && p.Value != "" && !strings.ContainsAny(p.Value[:1], "^$") {
+			s.warnings = append(s.warnings, fmt.Sprintf("ports %s share one session, and new does not change it: the SessionId parameter %q is a literal; ^[A-Za-z0-9]{8} draws ids",
+				portsOf(&out), p.Name))
+		}
+	}
 	if len(m.servers) == 0 {
 		s.warnings = append(s.warnings, fmt.Sprintf("ports %s have no ProxyServers: their requests are answered 502 no-upstream", portsOf(&out)))
 	}

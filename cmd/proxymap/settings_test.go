@@ -196,6 +196,14 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A literal id is allowed, but nobody should have it unaware.
+func TestLiteralSessionIDWarns(t *testing.T) {
+	s, err := parseSettings("f", []byte(`{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},"Authentication":{"UsernameParameters":[{"Name":"sid","Value":"fixed","SessionId":true}]}}`))
+	if err != nil || len(s.warnings) != 1 || !strings.Contains(s.warnings[0], `"sid" is a literal`) {
+		t.Errorf("got %+v, %v; want a warning about the literal id", s, err)
+	}
+}
+
 func TestNoOverlap(t *testing.T) {
 	const text = `{"ProxyMappings":[{"Listen":{"PortRange":{"Start":1,"End":9}}},{"Listen":{"Port":10}},{"Listen":{"Port":5,"Address":"127.0.0.2"}}]}`
 	if _, err := parseSettings("f", []byte(text)); err != nil {
