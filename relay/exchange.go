@@ -160,8 +160,7 @@ func (c *conn) beginExchange() {
 // end. It only asks where the last read has filled its buffer, and so could not tell.
 func (c *conn) upstreamQuiet() bool {
 	if c.upstream.readable {
-		var b [1]byte
-		_, err := c.upstream.read(b[:])
+		_, err := c.upstream.read(c.l.buf[:1])
 		return err == errAgain
 	}
 	return true

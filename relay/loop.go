@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2/pkg/queue"
-	"golang.org/x/sys/unix"
 
 	"proxymap/httpparse"
 )
@@ -60,8 +59,7 @@ type loop struct {
 	res    httpparse.Response
 	iov    vectors
 	slices [maxSlices][]byte
-	sa4    unix.SockaddrInet4
-	sa6    unix.SockaddrInet6
+	peer   sockaddr
 
 	open atomic.Int64 // connections, for Relay.Connections
 }
@@ -169,7 +167,7 @@ func (l *loop) closeLater(fd int) { l.closing = append(l.closing, fd) }
 
 func (l *loop) closeDescriptors() {
 	for _, fd := range l.closing {
-		_ = unix.Close(fd) // what can fail here is only the last write, which no one waits for
+		_ = closeDescriptor(fd) // what can fail here is only the last write, which no one waits for
 	}
 	l.closing = l.closing[:0]
 }

@@ -11,26 +11,8 @@ import (
 // Non-blocking calls on sockets. errAgain is the one error that is not a fault: later, when the poller says so.
 const errAgain = unix.EAGAIN
 
-func read(fd int, b []byte) (int, error) {
-	for {
-		n, err := unix.Read(fd, b)
-		if err != unix.EINTR {
-			return n, err
-		}
-	}
-}
-
-func write(fd int, b []byte) (int, error) {
-	for {
-		n, err := unix.Write(fd, b)
-		if err != unix.EINTR {
-			return n, err
-		}
-	}
-}
-
 // shutdownWrite sends a FIN. It fails only where the connection is gone, which the next read will tell.
-func shutdownWrite(fd int) { _ = unix.Shutdown(fd, unix.SHUT_WR) }
+func shutdownWrite(fd int) { _ = shutdown(fd, unix.SHUT_WR) }
 
 // resetOnClose makes the coming close a reset, which passes on that an exchange or tunnel broke off, and leaves no
 // TIME_WAIT behind. It cannot fail on a socket of ours.
@@ -52,34 +34,24 @@ func socketError(fd int) error {
 
 // connectTo begins to connect a new socket to addr. It is the caller's to close. The error is about starting only.
 func (l *loop) connectTo(addr netip.AddrPort) (fd int, err error) {
-	family, sa := l.sockaddr(addr)
-	fd, err = newSocket(family)
+	fd, err = newSocket(family(addr))
 	if err != nil {
 		return -1, err
 	}
-	// Small messages must not wait for the acknowledgement of the last one.
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	for {
-		err = unix.Connect(fd, sa)
-		if err != unix.EINTR {
-			break
-		}
-	}
+	setNoDelay(fd)
+	err = l.peer.connect(fd, addr)
 	if err != nil && err != unix.EINPROGRESS {
-		_ = unix.Close(fd)
+		_ = closeDescriptor(fd)
 		return -1, err
 	}
 	return fd, nil
 }
 
-// sockaddr fills the loop's own socket address, for x/sys writes into what it is given.
-func (l *loop) sockaddr(addr netip.AddrPort) (family int, sa unix.Sockaddr) {
+func family(addr netip.AddrPort) int {
 	if addr.Addr().Is4() || addr.Addr().Is4In6() {
-		l.sa4.Port, l.sa4.Addr = int(addr.Port()), addr.Addr().Unmap().As4()
-		return unix.AF_INET, &l.sa4
+		return unix.AF_INET
 	}
-	l.sa6.Port, l.sa6.Addr = int(addr.Port()), addr.Addr().As16()
-	return unix.AF_INET6, &l.sa6
+	return unix.AF_INET6
 }
 
 // listenOn opens a listener whose connections inherit TCP_NODELAY.

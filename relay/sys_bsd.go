@@ -3,9 +3,58 @@
 package relay
 
 import (
+	"net/netip"
+
 	gsocket "github.com/panjf2000/gnet/v2/pkg/socket"
 	"golang.org/x/sys/unix"
 )
+
+func read(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, b)
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+func write(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Write(fd, b)
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+func shutdown(fd, how int) error { return unix.Shutdown(fd, how) }
+
+func closeDescriptor(fd int) error { return unix.Close(fd) }
+
+// setNoDelay has small messages not wait for the acknowledgement of the last one. It cannot fail on a socket of ours.
+func setNoDelay(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) }
+
+// A sockaddr is a loop's scratch space for the address of connect(2).
+type sockaddr struct {
+	v4 unix.SockaddrInet4
+	v6 unix.SockaddrInet6
+}
+
+// connect begins to connect fd, a socket of the address's family, to addr.
+func (a *sockaddr) connect(fd int, addr netip.AddrPort) error {
+	var sa unix.Sockaddr = &a.v4
+	if family(addr) == unix.AF_INET {
+		a.v4.Port, a.v4.Addr = int(addr.Port()), addr.Addr().Unmap().As4()
+	} else {
+		a.v6.Port, a.v6.Addr = int(addr.Port()), addr.Addr().As16()
+		sa = &a.v6
+	}
+	for {
+		if err := unix.Connect(fd, sa); err != unix.EINTR {
+			return err
+		}
+	}
+}
 
 // accept takes one connection from a listener.
 func accept(fd int) (int, error) {
