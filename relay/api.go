@@ -213,12 +213,11 @@ func (c *conn) callAPI() {
 	l, index, gen := c.l, c.index, c.client.gen
 	for _, condition := range conditions {
 		condition(c.port.addr.Port(), x.api.answer.Change, func(err error) {
-			l.do(func(any) error {
-				if c := l.conns[index]; c.client.fd >= 0 && c.client.gen == gen && c.stage == stageAPI {
+			l.do(func() {
+				if c := l.connection(index, gen); c != nil && c.stage == stageAPI {
 					c.onCondition(err)
 				}
-				return nil
-			}, nil)
+			})
 		})
 	}
 }

@@ -43,6 +43,7 @@ const lingerBytes = 256 << 10
 type conn struct {
 	l        *loop
 	index    uint32 // in l.conns
+	window   uint32 // of gathering, in which it last had an event
 	timer    int32  // in l.timers, -1 if not there
 	deadline int64  // the loop's time at which the stage has lasted too long
 

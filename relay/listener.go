@@ -65,7 +65,7 @@ func (l *loop) accept(p *port) {
 // pauseListening rests a port that cannot accept: out of descriptors or memory. Else it would wake the loop at once,
 // again and again.
 func (l *loop) pauseListening(p *port, err error) {
-	if e := l.poll.unlisten(p.fd); e != nil {
+	if e := l.poll.remove(p.fd); e != nil {
 		l.relay.log.Error("cannot pause a port", "port", p.addr, "err", e)
 		return
 	}

@@ -4,8 +4,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/panjf2000/gnet/v2/pkg/queue"
-
 	"proxymap/httpparse"
 )
 
@@ -18,22 +16,33 @@ const (
 	// microseconds, so that a small request never waits long behind a few bulk streams.
 	turnBudget = 16
 
+	// wallAge is how long a step of the wall clock may go unseen. Asking for it costs as much as the other clock, at
+	// each turn.
+	wallAge = 100 * time.Millisecond
+
 	// maxSlices is the most that writeSlices takes: a head cut in pieces around maxEdits lines, each with three slices
 	// in its place, the credentials, the head's end and the content behind it.
 	maxSlices = 4*maxEdits + 4
 )
 
+// maxFree is how many structs of closed connections a loop keeps for the next ones. More is the rest of a burst, and the
+// collector's.
+const maxFree = 256
+
 // A loop is one event loop: its poller, its listeners and its connections. Everything in it belongs to the one
-// goroutine that runs it, but tasks, which brings work from elsewhere, and the counters.
+// goroutine that runs it, but mail, which brings work from elsewhere, and the atomic numbers.
 type loop struct {
 	relay *Relay
 	poll  poller
 	now   int64     // nanoseconds since the relay's start, monotonic; of this batch of events
-	wall  int64     // the same moment in nanoseconds since the Unix epoch
+	wall  int64     // the same moment in nanoseconds since the Unix epoch, true to wallAge
 	start time.Time // of the relay
 
-	conns   []*conn // by index
-	free    []uint32
+	wallOffset int64 // wall - now
+	wallAt     int64 // when wallOffset is to be looked at again
+
+	conns   []*conn  // by index; nil or closed at the indexes in free
+	free    []uint32 // indexes without a connection
 	lastGen uint32
 	spare   []*exchange // ended ones, for the next request
 	timers  timers
@@ -49,9 +58,11 @@ type loop struct {
 	pauseWarned int64 // when the log was last told of a pause
 
 	draining bool
+	ended    bool
 	drainAt  int64 // when what is left is cut off
 
-	tasks queue.AsyncTaskQueue // from other goroutines, to run on the loop
+	mail   mailbox // from other loops and goroutines
+	gather gathering
 
 	// Scratch space, in use within one event only.
 	buf    [readSize]byte
@@ -61,7 +72,9 @@ type loop struct {
 	slices [maxSlices][]byte
 	peer   sockaddr
 
-	open atomic.Int64 // connections, for Relay.Connections
+	open   atomic.Int64 // connections, those on their way to the loop included
+	load   atomic.Int32 // permille of the last window that the loop did not wait
+	active atomic.Int32 // connections that had an event in it
 }
 
 func newLoop(r *Relay) (*loop, error) {
@@ -69,19 +82,25 @@ func newLoop(r *Relay) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{relay: r, poll: poll, start: r.start, tasks: queue.NewLockFreeQueue()}
+	l := &loop{relay: r, poll: poll, start: r.start}
 	l.req.Fields = make([]httpparse.Field, 0, httpparse.MaxFields)
 	l.res.Fields = make([]httpparse.Field, 0, httpparse.MaxFields)
 	l.tick()
 	return l, nil
 }
 
-// tick reads the clock. One reading gives both times, so a step of the wall clock moves no deadline.
+// tick reads the clock. The wall clock follows from it, so a step of that one moves no deadline.
 func (l *loop) tick() {
-	t := time.Now()
-	l.now = int64(t.Sub(l.start)) + 1 // 0 means never
-	l.wall = t.UnixNano()
+	l.now = l.clock()
+	if l.now >= l.wallAt {
+		l.wallAt = l.now + int64(wallAge)
+		l.wallOffset = time.Now().UnixNano() - l.now
+	}
+	l.wall = l.now + l.wallOffset
 }
+
+// clock is the loop's time of this moment. It is never 0, which means never.
+func (l *loop) clock() int64 { return int64(time.Since(l.start)) + 1 }
 
 // event is one event of the poller. One for a descriptor that is no longer there is dropped.
 func (l *loop) event(token uint64, ev events) {
@@ -92,17 +111,31 @@ func (l *loop) event(token uint64, ev events) {
 		}
 		return
 	}
-	if i := low >> 1; int(i) < len(l.conns) {
-		c := l.conns[i]
-		s := &c.client
-		if low&tokenUpstream != 0 {
-			s = &c.upstream
-		}
-		if s.fd >= 0 && s.gen == gen {
-			s.note(ev)
-			c.onEvent(s, ev)
-		}
+	c := l.conns[low>>1]
+	if c == nil {
+		return
 	}
+	s := &c.client
+	if low&tokenUpstream != 0 {
+		s = &c.upstream
+	}
+	if s.fd < 0 || s.gen != gen {
+		return
+	}
+	s.note(ev)
+	l.sawEvent(c)
+	c.onEvent(s, ev)
+	if l.gather.give > 0 && c.quiet() {
+		l.giveAway(c)
+	}
+}
+
+// connection is the one at index whose client is watched under gen, nil if it has gone.
+func (l *loop) connection(index, gen uint32) *conn {
+	if c := l.conns[index]; c != nil && c.client.fd >= 0 && c.client.gen == gen {
+		return c
+	}
+	return nil
 }
 
 // wantsTurn reports whether there is something that only a turn does.
@@ -121,9 +154,8 @@ func (l *loop) nextDeadline() int64 {
 
 // turn does what waits for the end of a batch of events. It reports whether the loop has ended.
 func (l *loop) turn() (ended bool) {
-	for task := l.tasks.Dequeue(); task != nil; task = l.tasks.Dequeue() {
-		_ = task.Exec(task.Param) // tasks of ours return nil
-		queue.PutTask(task)
+	for _, p := range l.mail.take() {
+		l.unpack(p)
 	}
 	for c := l.timers.due(l.now); c != nil; c = l.timers.due(l.now) {
 		c.onDeadline()
@@ -143,15 +175,8 @@ func (l *loop) turn() (ended bool) {
 		}
 	}
 	l.closeDescriptors()
-	return l.draining && len(l.free) == len(l.conns) && l.tasks.IsEmpty()
-}
-
-// do has f run on the loop, soon. It may be called from any goroutine.
-func (l *loop) do(f queue.Func, param any) {
-	task := queue.GetTask()
-	task.Exec, task.Param = f, param
-	l.tasks.Enqueue(task)
-	l.poll.wake()
+	l.ended = l.draining && len(l.free) == len(l.conns) && l.mail.empty()
+	return l.ended
 }
 
 // schedule has c.run called at the turn.
@@ -181,21 +206,33 @@ func (l *loop) watch(c *conn, s *socket, side uint32) error {
 
 // adopt makes a connection of a client's socket, which it owns from here on.
 func (l *loop) adopt(fd int, p *port) {
-	var c *conn
-	if n := len(l.free); n > 0 {
-		c = l.conns[l.free[n-1]]
-		l.free = l.free[:n-1]
-	} else {
-		c = &conn{l: l, index: uint32(len(l.conns))}
-		l.conns = append(l.conns, c)
+	i := l.slot()
+	c := l.conns[i]
+	if c == nil {
+		c = &conn{l: l, index: i}
+		l.conns[i] = c
 	}
 	l.open.Add(1)
 	c.open(fd, p)
 }
 
+// slot takes an index for a connection.
+func (l *loop) slot() uint32 {
+	if n := len(l.free); n > 0 {
+		i := l.free[n-1]
+		l.free = l.free[:n-1]
+		return i
+	}
+	l.conns = append(l.conns, nil)
+	return uint32(len(l.conns) - 1)
+}
+
 // release takes back a connection that has closed. Its struct will be another one's.
 func (l *loop) release(c *conn) {
 	l.timers.remove(c)
+	if len(l.free) >= maxFree {
+		l.conns[c.index] = nil
+	}
 	l.free = append(l.free, c.index)
 	l.open.Add(-1)
 }
@@ -207,7 +244,7 @@ func (l *loop) drain(grace time.Duration) {
 		l.draining = true
 		l.closeListeners()
 		for _, c := range l.conns {
-			if c.stage == stageIdle {
+			if c != nil && c.stage == stageIdle {
 				c.close()
 			}
 		}
@@ -221,7 +258,7 @@ func (l *loop) drain(grace time.Duration) {
 func (l *loop) cutOff() {
 	l.drainAt = 0
 	for _, c := range l.conns {
-		if c.stage != stageClosed {
+		if c != nil && c.stage != stageClosed {
 			c.reset()
 		}
 	}

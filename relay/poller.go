@@ -20,8 +20,8 @@ type poller interface {
 	add(fd int, token uint64) error
 	// listen watches a listener: readable, level-triggered, so that one accept an event is enough.
 	listen(fd int, token uint64) error
-	// unlisten ends what listen began. The descriptor stays open.
-	unlisten(fd int) error
+	// remove ends what listen, or where loops gather connections add, began. The descriptor stays open.
+	remove(fd int) error
 	// run returns when l.turn says that the loop has ended, or with what made waiting impossible.
 	run(l *loop) error
 	// wake makes the loop take a turn soon. It may be called from any goroutine, also when run has returned.

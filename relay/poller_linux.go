@@ -26,6 +26,9 @@ const (
 	tokenWake = 0
 )
 
+// gathers says that connections gather on as few loops as keep up, for which a poller has to know how long it waits.
+const gathers = true
+
 // epollPoller is the poller of Linux: epoll with the token in the event, a time-out, and a wait that keeps its P.
 type epollPoller struct {
 	fd     int
@@ -60,23 +63,30 @@ func (p *epollPoller) add(fd int, token uint64) error {
 
 func (p *epollPoller) listen(fd int, token uint64) error { return p.control(fd, unix.EPOLLIN, token) }
 
-func (p *epollPoller) unlisten(fd int) error {
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil))
+func (p *epollPoller) remove(fd int) error {
+	_, err := call(unix.SYS_EPOLL_CTL, p.fd, unix.EPOLL_CTL_DEL, uintptr(fd), 0)
+	return os.NewSyscallError("epoll_ctl", err)
 }
 
 func (p *epollPoller) control(fd int, events uint32, token uint64) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(token), Pad: int32(token >> 32)}
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &ev))
+	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("epoll_ctl", errno)
+	}
+	return nil
 }
 
 func (p *epollPoller) run(l *loop) error {
 	l.tick()
 	for {
+		from := l.clock()
 		n, err := p.wait(l)
 		if err != nil {
 			return os.NewSyscallError("epoll_wait", err)
 		}
 		l.tick()
+		l.account(from)
 		for i := range p.events[:n] {
 			ev := &p.events[i]
 			token := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
@@ -113,6 +123,7 @@ func (p *epollPoller) wait(l *loop) (int, error) {
 	if most > 0 {
 		most -= rawWait
 	}
+	l.rests()
 	n, err := unix.EpollWait(p.fd, p.events[:], milliseconds(most))
 	if err == unix.EINTR {
 		return 0, nil

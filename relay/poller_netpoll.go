@@ -29,6 +29,9 @@ type netpollPoller struct {
 	closed bool
 }
 
+// gathers says that connections are spread evenly: this poller does not tell how long it has waited.
+const gathers = false
+
 func newPoller() (poller, error) {
 	poll, err := netpoll.OpenPoller()
 	if err != nil {
@@ -55,7 +58,7 @@ func (p *netpollPoller) listen(fd int, token uint64) error {
 	return p.poll.AddRead(&p.attach, false)
 }
 
-func (p *netpollPoller) unlisten(fd int) error {
+func (p *netpollPoller) remove(fd int) error {
 	p.note(fd, 0)
 	return unlisten(p.poll, fd)
 }

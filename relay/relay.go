@@ -25,7 +25,7 @@ type Relay struct {
 
 	ports  []*port
 	loops  []*loop
-	placed atomic.Uint32 // connections given out, for an even spread
+	placed atomic.Uint32 // connections given out, where loops do not gather them
 	lookup lookup
 }
 
@@ -92,7 +92,8 @@ func (r *Relay) openPorts(mappings []Mapping) error {
 	return nil
 }
 
-// openLoops spreads the ports over the loops. Each port belongs to one loop; its connections may go to others.
+// openLoops makes the loops and gives them the ports. Each port belongs to one loop; its connections may go to others.
+// Where loops gather connections, the first has all ports, for a port on another would wake that for each connection.
 func (r *Relay) openLoops(n int) error {
 	for range n {
 		l, err := newLoop(r)
@@ -102,7 +103,11 @@ func (r *Relay) openLoops(n int) error {
 		r.loops = append(r.loops, l)
 	}
 	for i, p := range r.ports {
-		if err := r.loops[i%n].listen(p); err != nil {
+		l := r.loops[0]
+		if !gathers {
+			l = r.loops[i%n]
+		}
+		if err := l.listen(p); err != nil {
 			return fmt.Errorf("watch port %d of %s: %w", p.addr.Port(), p.addr.Addr(), err)
 		}
 	}
@@ -144,7 +149,7 @@ func (r *Relay) Serve() error {
 // closed.
 func (r *Relay) Shutdown(grace time.Duration) {
 	for _, l := range r.loops {
-		l.do(func(any) error { l.drain(grace); return nil }, nil)
+		l.do(func() { l.drain(grace) })
 	}
 }
 
@@ -164,39 +169,6 @@ func (r *Relay) Connections() int {
 		n += l.open.Load()
 	}
 	return int(n)
-}
-
-// place gives a new connection to a loop, each in its turn. l is the one that has accepted it.
-func (r *Relay) place(l *loop, p *port, fd int) {
-	to := r.loops[int(r.placed.Add(1))%len(r.loops)]
-	if to == l {
-		l.adopt(fd, p)
-		return
-	}
-	h := handovers.Get().(*handover)
-	h.to, h.fd, h.port = to, fd, p
-	to.do(takeOver, h)
-}
-
-// A handover is a client's socket on its way to another loop.
-type handover struct {
-	to   *loop
-	fd   int
-	port *port
-}
-
-var handovers = sync.Pool{New: func() any { return new(handover) }}
-
-func takeOver(param any) error {
-	h := param.(*handover)
-	if h.to.draining {
-		h.to.closeLater(h.fd)
-	} else {
-		h.to.adopt(h.fd, h.port)
-	}
-	*h = handover{}
-	handovers.Put(h)
-	return nil
 }
 
 func (l Limits) withDefaults() Limits {

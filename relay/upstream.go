@@ -107,12 +107,11 @@ func (s *server) find(look lookup) {
 	s.waiting, s.busy = nil, false
 	s.mu.Unlock()
 	for _, w := range waiting {
-		w.l.do(func(any) error {
-			if c := w.l.conns[w.index]; c.client.fd >= 0 && c.client.gen == w.gen {
+		w.l.do(func() {
+			if c := w.l.connection(w.index, w.gen); c != nil {
 				c.onLookup(s, list, err)
 			}
-			return nil
-		}, nil)
+		})
 	}
 }
 

@@ -1,0 +1,194 @@
+package relay
+
+import "time"
+
+// Fewer loops awake cost less: below saturation one loop does the same work for half of what two take, for it sleeps and
+// wakes half as often. So connections gather on as few loops as keep up. New ones stay where they were accepted until
+// that loop is busy, and then go to the loop that is least so. A loop that stays busy beside one that is not gives
+// connections away, and a loop with little to do gives all it has to one that can take it too.
+//
+// What is given away is a connection between two messages: a tunnel that holds no byte, or a client between two requests.
+// It is given behind an event of its own, so it is one that works; which thousand sleep somewhere makes no difference.
+const (
+	// gatherWindow is how long a loop's load is measured before it is acted upon.
+	gatherWindow = 20 * time.Millisecond
+
+	busyLoad   = 850 // permille of its time that a loop does not wait: it keeps up no more, or hardly
+	uneven     = 150 // permille between two loops' loads from which on they are worth levelling
+	gatherLoad = 400 // permille that two loops may have together, to be made one
+
+	// gatherPause is how many windows a loop leaves between two decisions: what it has given away has to show first.
+	gatherPause = 4
+)
+
+// gathering is a loop's part in that.
+type gathering struct {
+	from   int64 // when the window began
+	waited int64 // nanoseconds of the window that the loop has waited for events
+	window uint32
+	active int32 // connections that had an event in the window
+	pause  int   // windows to go until the next decision
+	steady int   // windows in a row that the loop was busy
+
+	give   int32 // connections to give away
+	giveTo *loop
+}
+
+// account takes note of a wait that began at from and has ended now.
+func (l *loop) account(from int64) {
+	g := &l.gather
+	g.waited += l.now - from
+	if took := l.now - g.from; took >= int64(gatherWindow) {
+		load := int32(1000 - g.waited*1000/took)
+		l.load.Store(load)
+		l.active.Store(g.active)
+		l.decide(load)
+		g.from, g.waited, g.active = l.now, 0, 0
+		g.window++
+	}
+}
+
+// rests is called before a long wait: a loop without events has no load, and cannot say so while it waits.
+func (l *loop) rests() {
+	l.load.Store(0)
+	l.active.Store(0)
+}
+
+// sawEvent counts the connections that do something in a window.
+func (l *loop) sawEvent(c *conn) {
+	if c.window != l.gather.window {
+		c.window = l.gather.window
+		l.gather.active++
+	}
+}
+
+// decide looks whether connections should be given to another loop.
+func (l *loop) decide(load int32) {
+	g := &l.gather
+	g.give = 0
+	if load >= busyLoad {
+		g.steady++
+	} else {
+		g.steady = 0
+	}
+	if g.pause > 0 {
+		g.pause--
+		return
+	}
+	if g.active == 0 || l.draining || len(l.relay.loops) == 1 {
+		return
+	}
+	switch to := l.relay.idlest(l); {
+	case g.steady > 1:
+		others := to.load.Load()
+		if load-others >= uneven {
+			g.give = g.active * (load - others) / (2 * load)
+		} else {
+			g.give = (g.active - to.active.Load()) / 2
+			if g.give*8 < g.active {
+				g.give = 0 // even enough
+			}
+		}
+		g.giveTo = to
+	case load < gatherLoad:
+		for _, to := range l.relay.loops {
+			if to == l {
+				break // those before it have no room
+			}
+			if to.load.Load()+load < gatherLoad {
+				g.give, g.giveTo = g.active, to
+				break
+			}
+		}
+	}
+	if g.give > 0 {
+		g.pause = gatherPause
+	}
+}
+
+// idlest is the loop other than l with the least load, and among those with about the same the one with the fewest
+// connections.
+func (r *Relay) idlest(l *loop) *loop {
+	var best *loop
+	for _, o := range r.loops {
+		if o != l && (best == nil || o.lighter(best)) {
+			best = o
+		}
+	}
+	return best
+}
+
+func (l *loop) lighter(o *loop) bool {
+	if d := l.load.Load() - o.load.Load(); d < -uneven || d > uneven {
+		return d < 0
+	}
+	return l.open.Load() < o.open.Load()
+}
+
+// place gives a new connection, which l has accepted, to a loop.
+func (r *Relay) place(l *loop, p *port, fd int) {
+	to := l
+	switch {
+	case len(r.loops) == 1:
+	case !gathers:
+		to = r.loops[int(r.placed.Add(1))%len(r.loops)]
+	case l.load.Load() >= busyLoad:
+		if o := r.idlest(l); o.lighter(l) {
+			to = o
+		}
+	}
+	if to == l {
+		l.adopt(fd, p)
+		return
+	}
+	to.send(parcel{port: p, fd: fd})
+}
+
+// quiet reports whether the connection is between two messages and holds nothing that belongs to its loop.
+func (c *conn) quiet() bool {
+	return (c.stage == stageTunnel || c.stage == stageIdle) && !c.scheduled &&
+		c.in.empty() && c.toUpstream.unsent.empty() && c.toClient.unsent.empty()
+}
+
+// giveAway sends a quiet connection to another loop.
+func (l *loop) giveAway(c *conn) {
+	g := &l.gather
+	for _, s := range [...]*socket{&c.client, &c.upstream} {
+		if s.fd >= 0 {
+			if err := l.poll.remove(s.fd); err != nil {
+				l.relay.log.Warn("cannot give a connection to another loop", "err", err)
+				c.reset()
+				return
+			}
+		}
+	}
+	g.give--
+	l.timers.remove(c)
+	l.conns[c.index] = nil
+	l.free = append(l.free, c.index)
+	l.open.Add(-1)
+	g.giveTo.open.Add(1)
+	c.l = nil
+	g.giveTo.send(parcel{conn: c})
+}
+
+// takeOver makes another loop's connection one of l's. The poller tells of what its sockets have to say, as it does of
+// new ones.
+func (l *loop) takeOver(c *conn) {
+	c.l, c.index = l, l.slot()
+	l.conns[c.index] = c
+	c.scheduled = false
+	l.timers.set(c)
+	if l.draining && c.stage == stageIdle || l.ended {
+		c.close()
+		return
+	}
+	err := l.watch(c, &c.client, 0)
+	if err == nil && c.upstream.fd >= 0 {
+		err = l.watch(c, &c.upstream, tokenUpstream)
+	}
+	if err != nil {
+		l.relay.log.Warn("cannot take a connection from another loop", "err", err)
+		c.reset()
+	}
+}

@@ -1,0 +1,65 @@
+package relay
+
+import "sync"
+
+// A mailbox is what others have for a loop: the one thing of a loop that is locked, and taken from once a turn. Unlike a
+// queue of nodes it allocates nothing once it has grown.
+type mailbox struct {
+	mu     sync.Mutex
+	parcel []parcel
+	spare  []parcel // the other half of a double buffer, the loop's
+}
+
+// A parcel is one of three things.
+type parcel struct {
+	do func() // to be run on the loop
+
+	port *port // that a client has come to, over fd, which belongs to the parcel
+	fd   int
+
+	conn *conn // that another loop has given away, its descriptors with it
+}
+
+func (m *mailbox) put(p parcel) {
+	m.mu.Lock()
+	m.parcel = append(m.parcel, p)
+	m.mu.Unlock()
+}
+
+// take returns what has come since. It is valid until the next call.
+func (m *mailbox) take() []parcel {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.spare)
+	m.parcel, m.spare = m.spare[:0], m.parcel
+	return m.spare
+}
+
+func (m *mailbox) empty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.parcel) == 0
+}
+
+// send hands p to the loop, soon. It may be called from any goroutine.
+func (l *loop) send(p parcel) {
+	l.mail.put(p)
+	l.poll.wake()
+}
+
+// do has f run on the loop, soon. It may be called from any goroutine.
+func (l *loop) do(f func()) { l.send(parcel{do: f}) }
+
+// unpack takes out what a parcel holds.
+func (l *loop) unpack(p parcel) {
+	switch {
+	case p.do != nil:
+		p.do()
+	case p.conn != nil:
+		l.takeOver(p.conn)
+	case l.draining:
+		l.closeLater(p.fd)
+	default:
+		l.adopt(p.fd, p.port)
+	}
+}
