@@ -1,6 +1,13 @@
 package relay
 
-import "github.com/valyala/bytebufferpool"
+import (
+	"slices"
+
+	"github.com/valyala/bytebufferpool"
+)
+
+// maxPooled is the largest buffer that goes back to the pool, in bytes.
+const maxPooled = 2 * readSize
 
 // A buffer holds bytes that must outlive the event they came with. The zero value holds none; one that has been emptied
 // has given its memory back to the pool.
@@ -30,6 +37,20 @@ func (b *buffer) append(p []byte) {
 	b.b.B = append(b.b.B, p...)
 }
 
+// appendFrom appends n bytes that from reads, as many as it can at a time.
+func (b *buffer) appendFrom(n int, from func([]byte) int) {
+	if b.b == nil {
+		b.b = bytebufferpool.Get()
+	}
+	b.b.B = slices.Grow(b.b.B, n)
+	for n > 0 {
+		end := len(b.b.B)
+		m := from(b.b.B[end : end+n])
+		b.b.B = b.b.B[:end+m]
+		n -= m
+	}
+}
+
 // skip takes n bytes out at the beginning.
 func (b *buffer) skip(n int) {
 	if b.b == nil {
@@ -42,8 +63,12 @@ func (b *buffer) skip(n int) {
 
 // release drops what the buffer holds.
 func (b *buffer) release() {
-	if b.b != nil {
-		bytebufferpool.Put(b.b)
-		*b = buffer{}
+	if b.b == nil {
+		return
 	}
+	// The pool gives out any of its buffers for any use. A large one would sit behind a few bytes some day.
+	if cap(b.b.B) <= maxPooled {
+		bytebufferpool.Put(b.b)
+	}
+	*b = buffer{}
 }

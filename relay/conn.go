@@ -362,7 +362,7 @@ func (c *conn) close() {
 	c.l.closeLater(c.client.fd)
 	c.client = noSocket
 	c.in.release()
-	c.toClient.unsent.release()
+	c.toClient.drop()
 	c.creds.release()
 	c.sess, c.credsFor, c.port = nil, nil, nil
 	c.l.release(c)
@@ -374,5 +374,5 @@ func (c *conn) closeUpstream() {
 		c.l.closeLater(c.upstream.fd)
 		c.upstream = noSocket
 	}
-	c.toUpstream.unsent.release()
+	c.toUpstream.drop()
 }

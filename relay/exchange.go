@@ -80,6 +80,11 @@ func (f *framed) done() bool {
 	return false
 }
 
+// mayBeSpliced reports whether the content's rest is long enough, and known to be.
+func (f *framed) mayBeSpliced() bool {
+	return f.kind == httpparse.BodyLength && f.left >= spliceContent
+}
+
 // take returns how many of b's bytes belong to the content.
 func (f *framed) take(b []byte) (n int, err error) {
 	switch f.kind {
@@ -287,7 +292,8 @@ func (c *conn) credentials() []byte {
 // pumpRequest moves the request's content upstream, as far as it has come and upstream takes it.
 func (c *conn) pumpRequest() {
 	x := c.x
-	for range turnBudget {
+	defer c.toUpstream.settle()
+	for moved := 0; moved < turnBudget; {
 		if x.sendFailed {
 			return
 		}
@@ -296,37 +302,55 @@ func (c *conn) pumpRequest() {
 			c.upstreamTakesNoMore()
 			return
 		}
-		if !done || x.request.done() || !c.moveContent() {
+		if !done || x.request.done() {
 			return
 		}
+		n, more := c.moveContent()
+		if !more {
+			return
+		}
+		moved += n
 	}
 	c.l.schedule(c)
 }
 
-// moveContent moves one buffer of the request's content. It reports whether there may be more.
-func (c *conn) moveContent() bool {
+// moveContent moves a buffer or a pipe of the request's content. It returns what that counts for in the turn's budget,
+// and whether there may be more.
+func (c *conn) moveContent() (moved int, more bool) {
 	x := c.x
 	b := c.in.bytes()
 	held := b != nil
 	if !held {
 		if !c.client.readable {
-			return false
+			return 0, false
 		}
-		n, err := c.client.read(c.l.buf[:])
+		n, splices := 0, x.request.mayBeSpliced() && c.toUpstream.splices(c.l, &c.upstream)
+		var err error
+		if splices {
+			n, err = c.toUpstream.fill(&c.client, x.request.left)
+		} else {
+			n, err = c.client.read(c.l.buf[:])
+		}
 		if err == errAgain {
-			return false
+			return 0, false
 		}
 		if err != nil {
 			c.abort() // it ended before its end
-			return false
+			return 0, false
 		}
+		if splices {
+			c.arm()
+			x.request.left -= int64(n)
+			return n, true
+		}
+		c.toUpstream.noteRead(n)
 		b = c.l.buf[:n]
 	}
 	c.arm()
 	n, err := x.request.take(b)
 	if err != nil {
 		c.badContent(err)
-		return false
+		return 0, false
 	}
 	err = c.toUpstream.send(&c.upstream, b[:n])
 	if held {
@@ -336,9 +360,9 @@ func (c *conn) moveContent() bool {
 	}
 	if err != nil {
 		c.upstreamTakesNoMore()
-		return false
+		return 0, false
 	}
-	return true
+	return readSize, true
 }
 
 // badContent ends an exchange whose request is malformed behind its head. The provider must not take it for complete.
@@ -355,14 +379,15 @@ func (c *conn) badContent(err error) {
 // read, and mostly says why.
 func (c *conn) upstreamTakesNoMore() {
 	c.x.sendFailed = true
-	c.toUpstream.unsent.release()
+	c.toUpstream.drop()
 	c.upstream.readable = true
 	c.pumpResponse()
 }
 
 // pumpResponse moves the response to the client, as far as it has come and the client takes it.
 func (c *conn) pumpResponse() {
-	for range turnBudget {
+	defer c.toClient.settle()
+	for moved := 0; moved < turnBudget; {
 		x := c.x
 		done, err := c.toClient.flush(&c.client)
 		if err != nil {
@@ -379,7 +404,12 @@ func (c *conn) pumpResponse() {
 		if !c.upstream.readable {
 			return
 		}
-		n, err := c.upstream.read(c.l.buf[:])
+		n, splices := 0, x.responding && !x.decode && x.response.mayBeSpliced() && c.toClient.splices(c.l, &c.client)
+		if splices {
+			n, err = c.toClient.fill(&c.upstream, x.response.left)
+		} else {
+			n, err = c.upstream.read(c.l.buf[:])
+		}
 		if err == errAgain {
 			return
 		}
@@ -387,6 +417,15 @@ func (c *conn) pumpResponse() {
 			c.onUpstreamEnd(err)
 			return
 		}
+		if splices {
+			moved += n
+			x.response.left -= int64(n)
+			c.endOfContent(0)
+			c.arm()
+			continue
+		}
+		moved += readSize
+		c.toClient.noteRead(n)
 		c.onResponseBytes(c.l.buf[:n])
 		if c.stage != stageReply && c.stage != stageExchange {
 			return
@@ -433,7 +472,7 @@ func (c *conn) onExchangeTimeout() {
 	switch {
 	case x.responding, x.ended:
 		c.reset()
-	case !x.request.done() && !x.sendFailed && c.toUpstream.unsent.empty():
+	case !x.request.done() && !x.sendFailed && c.toUpstream.empty():
 		resetOnClose(c.upstream.fd)
 		c.refuse(408, classContentTimeout, "the request's content stopped coming")
 	default:
@@ -445,7 +484,7 @@ func (c *conn) onExchangeTimeout() {
 // endExchange is called when the response has gone out in full. What both sides allow to be kept is kept.
 func (c *conn) endExchange() {
 	x := c.x
-	if !x.request.done() || !c.toUpstream.unsent.empty() {
+	if !x.request.done() || !c.toUpstream.empty() {
 		c.beginEarly()
 		return
 	}
@@ -499,15 +538,21 @@ func (c *conn) pumpEarly() {
 
 // pumpContentOfEarly is pumpRequest, with lingering for what pumpRequest leaves to the response.
 func (c *conn) pumpContentOfEarly() {
-	for range turnBudget {
+	defer c.toUpstream.settle()
+	for moved := 0; moved < turnBudget; {
 		done, err := c.toUpstream.flush(&c.upstream)
 		if err != nil || done && c.x.request.done() {
 			c.linger()
 			return
 		}
-		if !done || !c.moveContent() {
+		if !done {
 			return
 		}
+		n, more := c.moveContent()
+		if !more {
+			return
+		}
+		moved += n
 	}
 	c.l.schedule(c)
 }

@@ -147,7 +147,7 @@ func (r *Relay) place(l *loop, p *port, fd int) {
 // quiet reports whether the connection is between two messages and holds nothing that belongs to its loop.
 func (c *conn) quiet() bool {
 	return (c.stage == stageTunnel || c.stage == stageIdle) && !c.scheduled &&
-		c.in.empty() && c.toUpstream.unsent.empty() && c.toClient.unsent.empty()
+		c.in.empty() && c.toUpstream.empty() && c.toClient.empty()
 }
 
 // giveAway sends a quiet connection to another loop.

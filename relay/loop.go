@@ -12,9 +12,9 @@ const (
 	// difference in the prototypes.
 	readSize = 64 << 10
 
-	// turnBudget is how many buffers one direction may move before the others have their turn: 1 MiB, a few hundred
-	// microseconds, so that a small request never waits long behind a few bulk streams.
-	turnBudget = 16
+	// turnBudget is how many bytes one direction may move before the others have their turn: a few hundred microseconds,
+	// so that a small request never waits long behind a few bulk streams. What is begun with less is carried on with.
+	turnBudget = 1 << 20
 
 	// wallAge is how long a step of the wall clock may go unseen. Asking for it costs as much as the other clock, at
 	// each turn.
@@ -61,6 +61,7 @@ type loop struct {
 	ended    bool
 	drainAt  int64 // when what is left is cut off
 
+	pipes  pipes
 	mail   mailbox // from other loops and goroutines
 	gather gathering
 
@@ -144,7 +145,7 @@ func (l *loop) wantsTurn() bool { return len(l.closing) > 0 || len(l.runnable) >
 // nextDeadline is the loop's time at which it must take a turn, 0 for never.
 func (l *loop) nextDeadline() int64 {
 	next := l.timers.next()
-	for _, at := range [...]int64{l.resumeAt, l.drainAt} {
+	for _, at := range [...]int64{l.resumeAt, l.drainAt, l.pipes.checkAt} {
 		if at != 0 && (next == 0 || at < next) {
 			next = at
 		}
@@ -162,6 +163,9 @@ func (l *loop) turn() (ended bool) {
 	}
 	if l.resumeAt != 0 && l.now >= l.resumeAt {
 		l.resumeListening()
+	}
+	if l.pipes.checkAt != 0 && l.now >= l.pipes.checkAt {
+		l.checkPipes()
 	}
 	if l.drainAt != 0 && l.now >= l.drainAt {
 		l.cutOff()

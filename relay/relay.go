@@ -27,6 +27,7 @@ type Relay struct {
 	loops  []*loop
 	placed atomic.Uint32 // connections given out, where loops do not gather them
 	lookup lookup
+	pipes  pipeCount
 }
 
 // processors is how many processors Go may use, as found at the start: running a relay raises GOMAXPROCS.
@@ -139,6 +140,7 @@ func (r *Relay) Serve() error {
 	wg.Wait()
 	for _, l := range r.loops {
 		l.turn() // a connection may have been handed over to a loop that had ended
+		l.closePipes()
 		errs = append(errs, l.poll.close())
 	}
 	return errors.Join(errs...)

@@ -65,8 +65,13 @@ func (s *socket) wrote(n, size int, err error) (int, error) {
 // is any, the source is not read: that is the whole of back-pressure, and its bound.
 type direction struct {
 	unsent buffer
-	ended  bool // of a tunnel: nothing will come any more, and the sink has been told, or is broken
+	pipe   *pipe // while it splices; its bytes stand behind unsent's
+	full   uint8 // reads in a row that filled the buffer and were taken whole, up to fullReads
+	ended  bool  // of a tunnel: nothing will come any more, and the sink has been told, or is broken
 }
+
+// empty reports whether the direction holds nothing.
+func (d *direction) empty() bool { return d.unsent.empty() && (d.pipe == nil || d.pipe.held == 0) }
 
 // send writes b to the sink and keeps what it does not take.
 func (d *direction) send(sink *socket, b []byte) error {
@@ -77,7 +82,10 @@ func (d *direction) send(sink *socket, b []byte) error {
 			return err
 		}
 	}
-	d.unsent.append(b[n:])
+	if n < len(b) {
+		d.unsent.append(b[n:])
+		d.full = 0
+	}
 	return nil
 }
 
@@ -92,6 +100,9 @@ func (d *direction) flush(sink *socket) (bool, error) {
 			return false, err
 		}
 		d.unsent.skip(n)
+	}
+	if d.pipe != nil {
+		return d.drain(sink)
 	}
 	return true, nil
 }

@@ -37,7 +37,8 @@ func (c *conn) pumpTunnel() {
 // pump moves bytes of one direction until the source has no more, the sink takes no more, or its budget is used up. It
 // reports whether the tunnel has to be run again for all there is.
 func (c *conn) pump(d *direction, source, sink *socket) (more bool) {
-	for range turnBudget {
+	defer d.settle()
+	for moved := 0; moved < turnBudget; {
 		if d.ended {
 			return false
 		}
@@ -48,7 +49,12 @@ func (c *conn) pump(d *direction, source, sink *socket) (more bool) {
 		if !done || !source.readable {
 			return false
 		}
-		n, err := source.read(c.l.buf[:])
+		n, splices := 0, d.splices(c.l, sink)
+		if splices {
+			n, err = d.fill(source, pipeSize)
+		} else {
+			n, err = source.read(c.l.buf[:])
+		}
 		switch err {
 		case nil:
 		case errAgain:
@@ -61,6 +67,12 @@ func (c *conn) pump(d *direction, source, sink *socket) (more bool) {
 			return false
 		}
 		c.arm()
+		if splices {
+			moved += n
+			continue
+		}
+		moved += readSize
+		d.noteRead(n)
 		if err := d.send(sink, c.l.buf[:n]); err != nil {
 			return c.sinkFailed(d, sink)
 		}
@@ -83,7 +95,7 @@ func (c *conn) endDirection(d *direction, sink *socket) {
 // what it still has, and then the reset that is passed on.
 func (c *conn) sinkFailed(d *direction, sink *socket) (more bool) {
 	d.ended = true
-	d.unsent.release()
+	d.drop()
 	sink.readable = true
 	if c.toUpstream.ended && c.toClient.ended {
 		c.reset()

@@ -1,0 +1,269 @@
+package relay
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Bulk goes through pipes: splice(2) moves pages from one socket to the other, and nothing is copied. It costs a call
+// more than copying, so small messages are copied. A direction splices once reads have come back full, and copies again
+// once a splice brings little.
+//
+// A direction has a pipe only while it is being pumped, and while the pipe holds what its sink does not take: a tunnel
+// at rest has none. So a few pipes do for all the streams of a loop, but for those whose sinks are slow. There may be
+// thousands of these, and not of pipes: a direction that gets none copies, with a buffer's worth of unsent bytes.
+const (
+	pipeSize = 1 << 20  // asked for; a third less CPU time than with the usual 64 KiB
+	minPipe  = 64 << 10 // a smaller one, which is what the kernel gives in need, is not worth it
+
+	// maxPipes is how many a relay has open at most: what a user without privileges may have of that size (64 MiB).
+	maxPipes = 64
+
+	// maxIdlePipes is how many a loop keeps for its next streams.
+	maxIdlePipes = 8
+
+	// pipeRetry is how long a loop copies after the kernel has refused a pipe.
+	pipeRetry = time.Second
+
+	// fullReads is how many reads in a row must fill the buffer, and be taken by the sink whole, before splicing begins.
+	fullReads = 2
+
+	// leastSplice is what a splice has to bring to be followed by another: less is copied for less.
+	leastSplice = 16 << 10
+
+	// spliceContent is how much of a message's content has to be left to come for splicing it.
+	spliceContent = 64 << 10
+
+	// stallTime is how long a sink may take nothing before its pipe counts as stalled. Of those, no more than half of all
+	// pipes may sit idle so: another's bytes are read out into memory, and the pipe is free for a stream that runs.
+	stallTime  = time.Second
+	maxStalled = maxPipes / 2
+)
+
+// pipeCount is a relay's pipes, over all loops.
+type pipeCount struct {
+	open    atomic.Int32
+	stalled atomic.Int32
+}
+
+// pipes are a loop's.
+type pipes struct {
+	idle    []*pipe
+	blocked []*pipe // of directions whose sinks do not take what is in them
+	checkAt int64   // when to look for stalled ones, 0: none is blocked
+	retryAt int64   // when to ask the kernel again after it has refused one
+
+	spliced int64 // bytes that have left pipes
+}
+
+// A pipe belongs to its loop's idle ones or to one direction.
+type pipe struct {
+	l       *loop
+	r, w    int // descriptors
+	size    int
+	held    int        // bytes in it
+	of      *direction // while it is blocked
+	took    int64      // the loop's time at which the sink last took bytes
+	stalled bool
+}
+
+// takePipe gets a pipe, nil if there is none to be had.
+func (l *loop) takePipe() *pipe {
+	ps := &l.pipes
+	if n := len(ps.idle); n > 0 {
+		p := ps.idle[n-1]
+		ps.idle = ps.idle[:n-1]
+		return p
+	}
+	count := &l.relay.pipes
+	if l.now < ps.retryAt {
+		return nil
+	}
+	if count.open.Add(1) > maxPipes {
+		count.open.Add(-1)
+		return nil
+	}
+	p := openPipe()
+	if p == nil {
+		count.open.Add(-1)
+		ps.retryAt = l.now + int64(pipeRetry)
+		return nil
+	}
+	p.l = l
+	return p
+}
+
+// give gives a pipe back. One that holds bytes must not carry another's, and is closed.
+func (p *pipe) give() {
+	p.unblock()
+	ps := &p.l.pipes
+	if p.held == 0 && len(ps.idle) < maxIdlePipes {
+		ps.idle = append(ps.idle, p)
+		return
+	}
+	p.close()
+}
+
+func (p *pipe) close() {
+	closePipe(p)
+	p.l.relay.pipes.open.Add(-1)
+}
+
+// closePipes closes the loop's idle pipes; there are no others when it has ended.
+func (l *loop) closePipes() {
+	for _, p := range l.pipes.idle {
+		p.close()
+	}
+	l.pipes.idle = nil
+}
+
+// splices reports whether the direction goes on by splicing, and if so sees to it that it has a pipe.
+func (d *direction) splices(l *loop, sink *socket) bool {
+	if d.full < fullReads || !sink.writable {
+		return false
+	}
+	if d.pipe == nil {
+		d.pipe = l.takePipe()
+	}
+	return d.pipe != nil
+}
+
+// fill moves at most most bytes from source into the direction's pipe, which is empty. Its errors are a read's.
+func (d *direction) fill(source *socket, most int64) (int, error) {
+	n, err := source.splice(d.pipe, most)
+	d.pipe.took = d.pipe.l.now
+	if n < leastSplice {
+		d.full = 0
+	}
+	return n, err
+}
+
+// drain moves bytes from the direction's pipe to the sink. It reports whether that has taken all.
+func (d *direction) drain(sink *socket) (bool, error) {
+	p := d.pipe
+	for p.held > 0 {
+		if !sink.writable {
+			return false, nil
+		}
+		n, err := p.out(sink.fd)
+		switch {
+		case err == errAgain:
+			sink.writable = false
+			d.full = 0
+		case err != nil:
+			return false, err
+		default:
+			p.held -= n
+			p.l.pipes.spliced += int64(n)
+			p.took = p.l.now
+			p.unstall()
+		}
+	}
+	if p.of != nil { // its wait is over
+		d.pipe = nil
+		p.give()
+	}
+	return true, nil
+}
+
+// noteRead takes note of a read by the copying way: only full ones lead to splicing.
+func (d *direction) noteRead(n int) {
+	switch {
+	case n < readSize:
+		d.full = 0
+	case d.full < fullReads:
+		d.full++
+	}
+}
+
+// settle is called when pumping the direction pauses: an empty pipe goes back, one with bytes waits for the sink.
+func (d *direction) settle() {
+	p := d.pipe
+	switch {
+	case p == nil:
+	case p.held == 0:
+		d.pipe = nil
+		p.give()
+	case p.of == nil:
+		p.of = d
+		ps := &p.l.pipes
+		ps.blocked = append(ps.blocked, p)
+		if ps.checkAt == 0 {
+			ps.checkAt = p.l.now + int64(stallTime)
+		}
+	}
+}
+
+// drop forgets what the direction holds.
+func (d *direction) drop() {
+	d.unsent.release()
+	if p := d.pipe; p != nil {
+		d.pipe = nil
+		p.give()
+	}
+	d.full = 0
+}
+
+// unblock ends what settle began.
+func (p *pipe) unblock() {
+	if p.of == nil {
+		return
+	}
+	p.unstall()
+	p.of = nil
+	ps := &p.l.pipes
+	for i, b := range ps.blocked {
+		if b == p {
+			last := len(ps.blocked) - 1
+			ps.blocked[i] = ps.blocked[last]
+			ps.blocked[last] = nil
+			ps.blocked = ps.blocked[:last]
+			return
+		}
+	}
+}
+
+func (p *pipe) unstall() {
+	if p.stalled {
+		p.stalled = false
+		p.l.relay.pipes.stalled.Add(-1)
+	}
+}
+
+// checkPipes looks for directions that have stalled.
+func (l *loop) checkPipes() {
+	ps, count := &l.pipes, &l.relay.pipes
+	ps.checkAt = 0
+	for i := 0; i < len(ps.blocked); i++ {
+		p := ps.blocked[i]
+		if p.stalled {
+			continue
+		}
+		if at := p.took + int64(stallTime); at > l.now {
+			if ps.checkAt == 0 || at < ps.checkAt {
+				ps.checkAt = at
+			}
+			continue
+		}
+		p.stalled = true
+		if count.stalled.Add(1) > maxStalled {
+			p.of.readOut()
+			i-- // another has taken its place
+		}
+	}
+}
+
+// readOut moves what the direction's pipe holds into memory, and gives the pipe back.
+func (d *direction) readOut() {
+	p := d.pipe
+	d.pipe = nil
+	d.unsent.appendFrom(p.held, func(b []byte) int {
+		n, err := read(p.r, b)
+		if err != nil {
+			panic("relay: a pipe does not hold what went into it: " + err.Error())
+		}
+		p.held -= n
+		return n
+	})
+	p.give()
+}
