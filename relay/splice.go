@@ -149,7 +149,6 @@ func (d *direction) drain(sink *socket) (bool, error) {
 		switch {
 		case err == errAgain:
 			sink.writable = false
-			d.full = 0
 		case err != nil:
 			return false, err
 		default:
@@ -246,6 +245,7 @@ func (l *loop) checkPipes() {
 			continue
 		}
 		p.stalled = true
+		p.of.full = 0
 		if count.stalled.Add(1) > maxStalled {
 			p.of.readOut()
 			i-- // another has taken its place
