@@ -100,6 +100,7 @@ func (c *conn) beginAPI() {
 	if r.Target.Form == httpparse.AbsoluteForm {
 		host = r.Target.Authority
 	}
+	x.api = new(apiState)
 	x.api.request = session.Request{
 		Method: r.MethodName.In(head),
 		Path:   r.Target.Path.In(head),
@@ -224,7 +225,7 @@ func (c *conn) callAPI() {
 
 // onCondition is called when one condition has been met, or cannot be.
 func (c *conn) onCondition(err error) {
-	a := &c.x.api
+	a := c.x.api
 	if err != nil {
 		a.err = err
 	}

@@ -39,7 +39,6 @@ const lingerBytes = 256 << 10
 //	toUpstream  pooled bytes             flush; closeUpstream
 //	toClient    pooled bytes             flush; close
 //	x           a struct of the loop's   endExchange, startTunnel, linger; close
-//	creds       pooled bytes             forget; close
 type conn struct {
 	l        *loop
 	index    uint32 // in l.conns
@@ -66,7 +65,7 @@ type conn struct {
 	server    int              // index of the server that upstream is connected to; -1: none chosen yet
 	discarded int              // bytes, while lingering
 
-	creds    buffer           // credentials line that is the connection's own
+	creds    []byte           // credentials line that is the connection's own; nil: none
 	credsFor *session.Session // what it was rendered for
 	credsAt  int
 }
@@ -363,10 +362,13 @@ func (c *conn) close() {
 	c.client = noSocket
 	c.in.release()
 	c.toClient.drop()
-	c.creds.release()
-	c.sess, c.credsFor, c.port = nil, nil, nil
+	c.forget()
+	c.sess, c.port = nil, nil
 	c.l.release(c)
 }
+
+// forget drops the connection's own credentials.
+func (c *conn) forget() { c.creds, c.credsFor = nil, nil }
 
 // closeUpstream ends the upstream connection, if there is one.
 func (c *conn) closeUpstream() {

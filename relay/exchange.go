@@ -37,19 +37,19 @@ type exchange struct {
 
 	dial dialing
 
-	reused     bool     // the upstream connection has answered a request before
-	retried    bool     // this is the second try
-	sendFailed bool     // the upstream connection takes no more
-	answered   bool     // a response byte has come
-	responding bool     // the final response's head has been passed on
-	partial    buffer   // an incomplete response head
-	interim    int      // 1xx responses so far
-	response   framed   // of the final response
-	decode     bool     // a chunked response to HTTP/1.0 goes out without its chunks
-	ended      bool     // the response has ended; what is kept in toClient is its rest
-	keepClient bool     // the client connection may be used again
-	keepServer bool     // the upstream connection may be used again
-	api        apiState // of a Session API call
+	reused     bool      // the upstream connection has answered a request before
+	retried    bool      // this is the second try
+	sendFailed bool      // the upstream connection takes no more
+	answered   bool      // a response byte has come
+	responding bool      // the final response's head has been passed on
+	partial    buffer    // an incomplete response head
+	interim    int       // 1xx responses so far
+	response   framed    // of the final response
+	decode     bool      // a chunked response to HTTP/1.0 goes out without its chunks
+	ended      bool      // the response has ended; what is kept in toClient is its rest
+	keepClient bool      // the client connection may be used again
+	keepServer bool      // the upstream connection may be used again
+	api        *apiState // of a Session API call
 }
 
 // An edit drops a field line of a request on its way upstream, or puts a new Host in its place.
@@ -136,7 +136,9 @@ func (c *conn) dropExchange() {
 	c.x = nil
 	x.head.release()
 	x.partial.release()
-	x.api.content.release()
+	if x.api != nil {
+		x.api.content.release()
+	}
 	*x = exchange{}
 	if len(c.l.spare) < maxSpare {
 		c.l.spare = append(c.l.spare, x)
@@ -280,13 +282,12 @@ func (c *conn) credentials() []byte {
 	if !plan.Sets(c.server) {
 		return nil
 	}
-	if c.creds.empty() || c.credsFor != c.sess || c.credsAt != c.server {
-		c.creds.release()
+	if c.creds == nil || c.credsFor != c.sess || c.credsAt != c.server {
 		var line [512]byte
-		c.creds.append(plan.AppendCredentials(line[:0], c.sess, c.server))
+		c.creds = bytes.Clone(plan.AppendCredentials(line[:0], c.sess, c.server))
 		c.credsFor, c.credsAt = c.sess, c.server
 	}
-	return c.creds.bytes()
+	return c.creds
 }
 
 // pumpRequest moves the request's content upstream, as far as it has come and upstream takes it.

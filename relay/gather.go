@@ -167,6 +167,7 @@ func (l *loop) giveAway(c *conn) {
 	l.conns[c.index] = nil
 	l.free = append(l.free, c.index)
 	l.open.Add(-1)
+	l.noteFall()
 	g.giveTo.open.Add(1)
 	c.l = nil
 	g.giveTo.send(parcel{conn: c})

@@ -177,7 +177,7 @@ func leftovers(l *loop) string {
 		if c == nil {
 			continue
 		}
-		if !c.in.empty() || !c.toClient.unsent.empty() || !c.toUpstream.unsent.empty() || !c.creds.empty() || c.x != nil {
+		if !c.in.empty() || !c.toClient.unsent.empty() || !c.toUpstream.unsent.empty() || c.creds != nil || c.x != nil {
 			return fmt.Sprintf("connection %d holds memory", c.index)
 		}
 	}

@@ -44,6 +44,8 @@ type loop struct {
 	conns   []*conn  // by index; nil or closed at the indexes in free
 	free    []uint32 // indexes without a connection
 	lastGen uint32
+	peak    int         // most connections since the last trim
+	trimAt  int64       // when to look whether a burst is over, 0: there was none
 	spare   []*exchange // ended ones, for the next request
 	timers  timers
 
@@ -112,10 +114,11 @@ func (l *loop) event(token uint64, ev events) {
 		}
 		return
 	}
-	c := l.conns[low>>1]
-	if c == nil {
+	i := low >> 1
+	if int(i) >= len(l.conns) || l.conns[i] == nil {
 		return
 	}
+	c := l.conns[i]
 	s := &c.client
 	if low&tokenUpstream != 0 {
 		s = &c.upstream
@@ -133,6 +136,9 @@ func (l *loop) event(token uint64, ev events) {
 
 // connection is the one at index whose client is watched under gen, nil if it has gone.
 func (l *loop) connection(index, gen uint32) *conn {
+	if int(index) >= len(l.conns) {
+		return nil
+	}
 	if c := l.conns[index]; c != nil && c.client.fd >= 0 && c.client.gen == gen {
 		return c
 	}
@@ -145,7 +151,7 @@ func (l *loop) wantsTurn() bool { return len(l.closing) > 0 || len(l.runnable) >
 // nextDeadline is the loop's time at which it must take a turn, 0 for never.
 func (l *loop) nextDeadline() int64 {
 	next := l.timers.next()
-	for _, at := range [...]int64{l.resumeAt, l.drainAt, l.pipes.checkAt} {
+	for _, at := range [...]int64{l.resumeAt, l.drainAt, l.pipes.checkAt, l.trimAt} {
 		if at != 0 && (next == 0 || at < next) {
 			next = at
 		}
@@ -166,6 +172,9 @@ func (l *loop) turn() (ended bool) {
 	}
 	if l.pipes.checkAt != 0 && l.now >= l.pipes.checkAt {
 		l.checkPipes()
+	}
+	if l.trimAt != 0 && l.now >= l.trimAt {
+		l.trim()
 	}
 	if l.drainAt != 0 && l.now >= l.drainAt {
 		l.cutOff()
@@ -222,6 +231,7 @@ func (l *loop) adopt(fd int, p *port) {
 
 // slot takes an index for a connection.
 func (l *loop) slot() uint32 {
+	l.peak = max(l.peak, l.size()+1)
 	if n := len(l.free); n > 0 {
 		i := l.free[n-1]
 		l.free = l.free[:n-1]
@@ -239,6 +249,7 @@ func (l *loop) release(c *conn) {
 	}
 	l.free = append(l.free, c.index)
 	l.open.Add(-1)
+	l.noteFall()
 }
 
 // drain stops accepting, closes the connections that carry nothing, and gives the others until grace has passed.

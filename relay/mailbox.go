@@ -1,6 +1,9 @@
 package relay
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // A mailbox is what others have for a loop: the one thing of a loop that is locked, and taken from once a turn. Unlike a
 // queue of nodes it allocates nothing once it has grown.
@@ -33,6 +36,14 @@ func (m *mailbox) take() []parcel {
 	clear(m.spare)
 	m.parcel, m.spare = m.spare[:0], m.parcel
 	return m.spare
+}
+
+// trim lets go of room that a burst has needed.
+func (m *mailbox) trim() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.parcel = slices.Clone(m.parcel)
+	m.spare = nil
 }
 
 func (m *mailbox) empty() bool {

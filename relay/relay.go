@@ -28,6 +28,7 @@ type Relay struct {
 	placed atomic.Uint32 // connections given out, where loops do not gather them
 	lookup lookup
 	pipes  pipeCount
+	memory memoryReturn
 }
 
 // processors is how many processors Go may use, as found at the start: running a relay raises GOMAXPROCS.

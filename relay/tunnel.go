@@ -11,6 +11,7 @@ func (c *conn) startTunnel(first []byte) {
 		return
 	}
 	c.dropExchange()
+	c.forget() // a tunnel may stand for hours and has no use for them
 	if c.toUpstream.unsent.empty() {
 		c.toUpstream.unsent = c.in
 		c.in = buffer{}
