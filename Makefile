@@ -17,11 +17,11 @@ build: ## build bin/proxymap
 run: build ## start a stub provider and the relay on ports 10201-10300, and print what to try
 	@./bin/proxymap demo
 
-test: ## run all tests
-	$(GO) test ./...
+test: ## run all tests; one package after the other, for some of them load the machine
+	$(GO) test -p 1 ./...
 
 race: ## run all tests under the race detector
-	$(GO) test -race ./...
+	$(GO) test -race -p 1 ./...
 
 portable: ## run the relay's tests on the portable poller, under the race detector
 	$(GO) test -race -tags netpoll ./relay

@@ -24,6 +24,7 @@ type Config struct {
 	Conditions []Condition
 
 	lookup lookup // of servers' names, for tests; nil: the system's
+	spread bool   // connections evenly over the loops, to compare with gathering
 }
 
 // A Condition is told of each change that a Session API call made to a port's session, before that call is answered.

@@ -75,7 +75,7 @@ func (l *loop) decide(load int32) {
 		g.pause--
 		return
 	}
-	if g.active == 0 || l.draining || len(l.relay.loops) == 1 {
+	if g.active == 0 || l.draining || len(l.relay.loops) == 1 || l.relay.spread {
 		return
 	}
 	switch to := l.relay.idlest(l); {
@@ -130,7 +130,7 @@ func (r *Relay) place(l *loop, p *port, fd int) {
 	to := l
 	switch {
 	case len(r.loops) == 1:
-	case !gathers:
+	case r.spread:
 		to = r.loops[int(r.placed.Add(1))%len(r.loops)]
 	case l.load.Load() >= busyLoad:
 		if o := r.idlest(l); o.lighter(l) {

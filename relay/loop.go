@@ -75,6 +75,8 @@ type loop struct {
 	slices [maxSlices][]byte
 	peer   sockaddr
 
+	handled int64 // events of connections, since the start
+
 	open   atomic.Int64 // connections, those on their way to the loop included
 	load   atomic.Int32 // permille of the last window that the loop did not wait
 	active atomic.Int32 // connections that had an event in it
@@ -127,6 +129,7 @@ func (l *loop) event(token uint64, ev events) {
 		return
 	}
 	s.note(ev)
+	l.handled++
 	l.sawEvent(c)
 	c.onEvent(s, ev)
 	if l.gather.give > 0 && c.quiet() {

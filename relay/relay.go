@@ -25,8 +25,9 @@ type Relay struct {
 
 	ports  []*port
 	loops  []*loop
-	placed atomic.Uint32 // connections given out, where loops do not gather them
+	placed atomic.Uint32 // connections given out in turn
 	lookup lookup
+	spread bool // connections go to the loops in turn
 	pipes  pipeCount
 	memory memoryReturn
 }
@@ -50,6 +51,7 @@ func Listen(cfg Config) (*Relay, error) {
 		conditions: cfg.Conditions,
 		start:      time.Now(),
 		lookup:     cfg.lookup,
+		spread:     cfg.spread || !gathers,
 	}
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes}
 	if r.log == nil {
@@ -106,7 +108,7 @@ func (r *Relay) openLoops(n int) error {
 	}
 	for i, p := range r.ports {
 		l := r.loops[0]
-		if !gathers {
+		if r.spread {
 			l = r.loops[i%n]
 		}
 		if err := l.listen(p); err != nil {

@@ -127,13 +127,10 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-// procs is GOMAXPROCS before anything here ran.
-var procs = runtime.GOMAXPROCS(0)
-
-// reserveProcs gives the runtime Ps beside those that the workers' waits keep.
+// reserveProcs gives the runtime Ps for the workers, whose waits keep theirs.
 func reserveProcs(n int) (release func()) {
-	runtime.GOMAXPROCS(max(procs, n) + 2)
-	return func() { runtime.GOMAXPROCS(procs) }
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + n)
+	return func() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - n) }
 }
 
 func (w *worker) run() {

@@ -1,0 +1,240 @@
+//go:build linux && !netpoll
+
+package relay
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"proxymap/bench/drive"
+	"proxymap/session"
+)
+
+// underRace reports whether the race detector is on, which makes loads meaningless.
+func underRace() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+var drivenCount atomic.Uint32
+
+// driven starts a relay with two loops and so many ports, whose provider a load generator plays.
+func driven(t *testing.T, ports int, change ...func(*Config)) (*Relay, drive.Scenario) {
+	t.Helper()
+	provider := freeAddr(t)
+	pid := os.Getpid()
+	cfg := Config{Loops: 2, Mappings: []Mapping{{
+		Address: netip.AddrFrom4([4]byte{127, byte(30 + drivenCount.Add(1)%30), byte(pid >> 8), byte(pid)}), // all its ports are free
+		First:   10000,
+		Last:    uint16(10000 + ports - 1),
+		Plan:    newPlan(t, session.PlanConfig{Lifetime: time.Hour}),
+		Servers: []Server{{Host: provider.Addr().String(), Port: provider.Port()}},
+	}}}
+	for _, f := range change {
+		f(&cfg)
+	}
+	r := serve(t, cfg)
+	return r, drive.Scenario{Proxies: r.Ports(), Provider: provider}
+}
+
+// freeAddr is an address whose port is free, and not one that connecting sockets are given.
+func freeAddr(t testing.TB) netip.AddrPort {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 2}}); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := localAddr(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
+func load(t testing.TB, s drive.Scenario) *drive.Result {
+	t.Helper()
+	r, err := drive.Run(s)
+	if err == nil && r.Errors > 0 {
+		err = fmt.Errorf("%d errors, the first: %w", r.Errors, r.FirstError)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// handled is how many events each loop has handled.
+func handled(r *Relay) (n []int64) {
+	for _, l := range r.loops {
+		c := make(chan int64, 1)
+		l.do(func() { c <- l.handled })
+		n = append(n, <-c)
+	}
+	return n
+}
+
+func TestOneLoopDoesForLittle(t *testing.T) {
+	for _, kind := range []drive.Kind{drive.Plain, drive.Tunnel, drive.Connect} {
+		t.Run(string(kind), func(t *testing.T) {
+			r, s := driven(t, 100)
+			s.Kind, s.Rate, s.Threads, s.Duration = kind, 2000, 1, time.Second
+			load(t, s)
+			if n := handled(r); n[1] > 0 || n[0] == 0 {
+				t.Errorf("the loops have handled %v events; want all on the first", n)
+			}
+		})
+	}
+}
+
+// What was spread by a busy time gathers again when it is over.
+func TestLoopsGatherAgain(t *testing.T) {
+	r, s := driven(t, 1)
+	busy := s
+	busy.Kind, busy.Threads, busy.Duration = drive.Plain, 1, time.Second
+	load(t, busy)
+	if n := handled(r); n[1] == 0 {
+		t.Fatalf("the loops have handled %v events; want work for both", n)
+	}
+	quiet := s
+	quiet.Kind, quiet.Rate, quiet.Threads, quiet.Duration = drive.Tunnel, 1000, 1, 300*time.Millisecond
+	quiet.Began = func() {}
+	quiet.Warm = time.Second
+	var from []int64
+	quiet.Began = func() { from = handled(r) }
+	load(t, quiet)
+	n := handled(r)
+	if first, second := n[0]-from[0], n[1]-from[1]; min(first, second) > max(first, second)/20 {
+		t.Errorf("the loops have handled %d and %d events; want nearly all on one", first, second)
+	}
+}
+
+func TestBusyLoopsShare(t *testing.T) {
+	if underRace() {
+		t.Skip("SKIPPED: under the race detector the load costs more than the loops")
+	}
+	for _, ports := range []int{1, 100, 10000} {
+		for _, kind := range []drive.Kind{drive.Plain, drive.Tunnel, drive.Connect} {
+			t.Run(fmt.Sprintf("%s through %d ports", kind, ports), func(t *testing.T) {
+				r, s := driven(t, ports)
+				s.Kind, s.Warm, s.Duration = kind, 500*time.Millisecond, time.Second
+				var from []int64
+				s.Began = func() { from = handled(r) }
+				load(t, s)
+				n := handled(r)
+				first, second := n[0]-from[0], n[1]-from[1]
+				if total := first + second; max(first, second)*100 > total*65 {
+					t.Errorf("the loops have handled %d and %d events; want no more than 65 %% on one", first, second)
+				}
+			})
+		}
+	}
+}
+
+// 64 tunnels that were opened while nothing went on are all on one loop. Driven to saturation they are as fast as ones
+// that were spread evenly, a second later.
+func TestGatheredTunnelsSpread(t *testing.T) {
+	if underRace() {
+		t.Skip("SKIPPED: under the race detector the load costs more than the loops")
+	}
+	var ratios []float64
+	for range 7 {
+		var rate [2]float64
+		for i, spread := range []bool{false, true} {
+			r, s := driven(t, 1, func(cfg *Config) { cfg.spread = spread })
+			s.Kind, s.Warm, s.Duration = drive.Tunnel, time.Second, time.Second
+			rate[i] = load(t, s).Rate()
+			r.Shutdown(0)
+		}
+		ratios = append(ratios, rate[0]/rate[1])
+		slices.Sort(ratios)
+		if len(ratios) >= 3 && ratios[len(ratios)/2] >= 0.9 {
+			break
+		}
+	}
+	t.Logf("throughput as ratios to that of an even spread: %.2f", ratios)
+	if median := ratios[len(ratios)/2]; median < 0.9 {
+		t.Errorf("the median is %.2f; want 0.9 at least", median)
+	}
+}
+
+// BenchmarkLoops measures the CPU time that a relay in a process of its own takes for a request in a tunnel: with one
+// loop, with two and an even spread, and with two that gather.
+func BenchmarkLoops(b *testing.B) {
+	for _, rate := range []float64{2000, 20000, 0} {
+		for _, loops := range []string{"one", "even", "gathering"} {
+			name := fmt.Sprintf("rate=%g/%s", rate, loops)
+			if rate == 0 {
+				name = "saturated/" + loops
+			}
+			b.Run(name, func(b *testing.B) {
+				provider := freeAddr(b)
+				cmd := exec.Command(os.Args[0], "-test.run=^TestRelayProcess$")
+				cmd.Env = append(os.Environ(), "RELAY_PROCESS="+loops+" "+provider.String())
+				stdin, _ := cmd.StdinPipe()
+				stdout, _ := cmd.StdoutPipe()
+				if err := cmd.Start(); err != nil {
+					b.Fatal(err)
+				}
+				defer func() { stdin.Close(); _ = cmd.Wait() }()
+				line, err := bufio.NewReader(stdout).ReadString('\n')
+				if err != nil {
+					b.Fatal(err)
+				}
+				s := drive.Scenario{Kind: drive.Tunnel, Rate: rate, Provider: provider}
+				s.Proxies = []netip.AddrPort{netip.MustParseAddrPort(strings.TrimSpace(line))}
+				var cpu [2]time.Duration
+				s.Began = func() { cpu[0] = processTime(b, cmd.Process.Pid) }
+				s.Ended = func() { cpu[1] = processTime(b, cmd.Process.Pid) }
+				for b.Loop() {
+					r := load(b, s)
+					b.ReportMetric(float64((cpu[1]-cpu[0]).Nanoseconds())/1e3/float64(r.Operations), "cpu-µs/request")
+					b.ReportMetric(r.Rate(), "requests/s")
+					b.ReportMetric(0, "ns/op")
+				}
+			})
+		}
+	}
+}
+
+func processTime(b *testing.B, pid int) time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|2), &ts); err != nil { // the process's CPU clock
+		b.Fatal(err)
+	}
+	return time.Duration(ts.Nano())
+}
+
+// TestRelayProcess is the relay of BenchmarkLoops.
+func TestRelayProcess(t *testing.T) {
+	var loops, provider string
+	if n, _ := fmt.Sscan(os.Getenv("RELAY_PROCESS"), &loops, &provider); n != 2 {
+		t.Skip("this is a process that BenchmarkLoops starts")
+	}
+	upstream := netip.MustParseAddrPort(provider)
+	cfg := Config{Loops: 2, spread: loops == "even", Mappings: []Mapping{{
+		Address: netip.MustParseAddr("127.0.0.1"),
+		Plan:    newPlan(t, session.PlanConfig{Lifetime: time.Hour}),
+		Servers: []Server{{Host: upstream.Addr().String(), Port: upstream.Port()}},
+	}}}
+	if loops == "one" {
+		cfg.Loops = 1
+	}
+	fmt.Println(serve(t, cfg).Ports()[0])
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
