@@ -25,8 +25,9 @@ const (
 	// pipeRetry is how long a loop copies after the kernel has refused a pipe.
 	pipeRetry = time.Second
 
-	// fullReads is how many reads in a row must fill the buffer, and be taken by the sink whole, before splicing begins.
-	fullReads = 2
+	// fullReads is how many reads in a row must fill the buffer, and be taken by the sink whole, before splicing begins. A
+	// socket whose window has not grown yet holds little more than one.
+	fullReads = 1
 
 	// leastSplice is what a splice has to bring to be followed by another: less is copied for less.
 	leastSplice = 16 << 10
