@@ -444,6 +444,31 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// A server to which no local port is left is not dialled for a moment: the next one is, and where there is none the
+// client is told.
+func TestNoSourcePort(t *testing.T) {
+	for _, servers := range []int{1, 2} {
+		g := newRig(t, func(cfg *Config) {
+			m := &cfg.Mappings[0]
+			for len(m.Servers) < servers {
+				m.Servers = append(m.Servers, m.Servers[0])
+			}
+		})
+		full := &g.relay.ports[0].mapping.servers[0].noPortUntil
+		full.Store(never)
+		if servers == 2 {
+			g.served()
+			continue
+		}
+		c := g.client(0)
+		c.send(get)
+		c.expectAnswer(503, classNoSourcePort, "no local port is free")
+		full.Store(0)
+		c.close()
+		g.served()
+	}
+}
+
 // Point 7: whatever comes on an idle upstream connection ends it.
 func TestIdleUpstreamNeverAnswers(t *testing.T) {
 	for name, disturb := range map[string]func(*peer){

@@ -9,10 +9,8 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,63 +19,6 @@ import (
 	"proxymap/bench/drive"
 	"proxymap/session"
 )
-
-// underRace reports whether the race detector is on, which makes loads meaningless.
-func underRace() bool {
-	info, _ := debug.ReadBuildInfo()
-	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
-
-var drivenCount atomic.Uint32
-
-// driven starts a relay with two loops and so many ports, whose provider a load generator plays.
-func driven(t *testing.T, ports int, change ...func(*Config)) (*Relay, drive.Scenario) {
-	t.Helper()
-	provider := freeAddr(t)
-	pid := os.Getpid()
-	cfg := Config{Loops: 2, Mappings: []Mapping{{
-		Address: netip.AddrFrom4([4]byte{127, byte(30 + drivenCount.Add(1)%30), byte(pid >> 8), byte(pid)}), // all its ports are free
-		First:   10000,
-		Last:    uint16(10000 + ports - 1),
-		Plan:    newPlan(t, session.PlanConfig{Lifetime: time.Hour}),
-		Servers: []Server{{Host: provider.Addr().String(), Port: provider.Port()}},
-	}}}
-	for _, f := range change {
-		f(&cfg)
-	}
-	r := serve(t, cfg)
-	return r, drive.Scenario{Proxies: r.Ports(), Provider: provider}
-}
-
-// freeAddr is an address whose port is free, and not one that connecting sockets are given.
-func freeAddr(t testing.TB) netip.AddrPort {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 2}}); err != nil {
-		t.Fatal(err)
-	}
-	addr, err := localAddr(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
-}
-
-func load(t testing.TB, s drive.Scenario) *drive.Result {
-	t.Helper()
-	r, err := drive.Run(s)
-	if err == nil && r.Errors > 0 {
-		err = fmt.Errorf("%d errors, the first: %w", r.Errors, r.FirstError)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
 
 // handled is how many events each loop has handled.
 func handled(r *Relay) (n []int64) {

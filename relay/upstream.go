@@ -22,12 +22,18 @@ const (
 	lookupAge       = time.Minute     // after which a server's addresses are looked up again
 	lookupRetry     = 5 * time.Second // after which one that failed is tried again
 	lookupTimeout   = 5 * time.Second // of one look-up
+
+	// noPortPause is how long a server is not dialled after there was no local port left to dial it from: the kernel
+	// looks at each of them, for milliseconds, and the loop waits.
+	noPortPause = 100 * time.Millisecond
 )
 
 // A server is an upstream proxy and what its name stands for.
 type server struct {
 	Server
 	known atomic.Pointer[addresses] // the last look-up's; kept when a later one fails
+
+	noPortUntil atomic.Int64 // the loops' time until which it is not dialled for want of a local port
 
 	mu      sync.Mutex
 	busy    bool     // a look-up is under way
@@ -189,7 +195,10 @@ func (c *conn) onLookup(s *server, addrs []netip.AddrPort, err error) {
 
 // connectNext tries the server's next address, and when there is none the next server.
 func (c *conn) connectNext() {
-	d := &c.x.dial
+	d, srv := &c.x.dial, c.port.mapping.servers[c.server]
+	if len(d.addrs) > 0 && c.l.now < srv.noPortUntil.Load() {
+		d.addrs, d.err = nil, unix.EADDRNOTAVAIL
+	}
 	for len(d.addrs) > 0 {
 		addr := d.addrs[0]
 		d.addrs = d.addrs[1:]
@@ -206,6 +215,9 @@ func (c *conn) connectNext() {
 		if exhausted(err) {
 			c.dialFailed()
 			return
+		}
+		if err == unix.EADDRNOTAVAIL && len(d.addrs) == 0 {
+			srv.noPortUntil.Store(c.l.now + int64(noPortPause))
 		}
 	}
 	c.nextServer()
@@ -279,5 +291,5 @@ func (c *conn) dialFailed() {
 
 // exhausted reports whether the fault is ours, so that another server would not help.
 func exhausted(err error) bool {
-	return slices.Contains([]error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL, unix.ENOSPC}, err)
+	return slices.Contains([]error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ENOSPC}, err)
 }

@@ -33,6 +33,7 @@ type worker struct {
 	ends     []*end // by token
 	free     []uint32
 	runnable []*end
+	running  []*end // the other half of a double buffer
 	events   [256]unix.EpollEvent
 	buf      []byte
 
@@ -216,16 +217,12 @@ func (w *worker) turn() {
 			}
 		}
 	}
-	run := w.runnable
-	w.runnable = nil
-	for _, e := range run {
+	w.runnable, w.running = w.running[:0], w.runnable
+	for _, e := range w.running {
 		e.scheduled = false
 		if e.fd >= 0 {
 			e.step()
 		}
-	}
-	if len(w.runnable) == 0 {
-		w.runnable = run[:0]
 	}
 }
 
