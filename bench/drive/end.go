@@ -256,7 +256,7 @@ func (e *end) pull() {
 			}
 			flags = unix.MSG_TRUNC // the kernel need not copy what nobody looks at
 			if e.paced {
-				if b = b[:min(int64(len(b)), e.allowed)]; len(b) == 0 {
+				if b = b[:max(min(int64(len(b)), e.allowed), 0)]; len(b) == 0 {
 					return
 				}
 			}
