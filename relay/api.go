@@ -211,11 +211,11 @@ func (c *conn) callAPI() {
 	}
 	x.api.waiting = len(conditions)
 	c.enter(stageAPI)
-	l, index, gen := c.l, c.index, c.client.gen
+	l, r := c.l, c.ref()
 	for _, condition := range conditions {
 		condition(c.port.addr.Port(), x.api.answer.Change, func(err error) {
 			l.do(func() {
-				if c := l.connection(index, gen); c != nil && c.stage == stageAPI {
+				if c := l.connection(r); c != nil && c.stage == stageAPI {
 					c.onCondition(err)
 				}
 			})

@@ -140,6 +140,8 @@ func (c *conn) onEvent(s *socket, ev events) {
 	switch {
 	case s == &c.client && ev&evError != 0:
 		c.abort() // the client has reset the connection
+	case c.stage > stageReply && (c.toClient.bulk > 0 || c.toUpstream.bulk > 0):
+		c.l.schedule(c) // bulk takes its turn
 	case s == &c.client:
 		c.run()
 	case c.stage == stageDial:

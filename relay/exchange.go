@@ -293,8 +293,9 @@ func (c *conn) credentials() []byte {
 // pumpRequest moves the request's content upstream, as far as it has come and upstream takes it.
 func (c *conn) pumpRequest() {
 	x := c.x
-	defer c.toUpstream.settle()
-	for moved := 0; moved < turnBudget; {
+	moved := 0
+	defer func() { c.l.moved += moved; c.toUpstream.settle() }()
+	for moved < turnBudget {
 		if x.sendFailed {
 			return
 		}
@@ -387,8 +388,9 @@ func (c *conn) upstreamTakesNoMore() {
 
 // pumpResponse moves the response to the client, as far as it has come and the client takes it.
 func (c *conn) pumpResponse() {
-	defer c.toClient.settle()
-	for moved := 0; moved < turnBudget; {
+	moved := 0
+	defer func() { c.l.moved += moved; c.toClient.settle() }()
+	for moved < turnBudget {
 		x := c.x
 		done, err := c.toClient.flush(&c.client)
 		if err != nil {
@@ -539,8 +541,9 @@ func (c *conn) pumpEarly() {
 
 // pumpContentOfEarly is pumpRequest, with lingering for what pumpRequest leaves to the response.
 func (c *conn) pumpContentOfEarly() {
-	defer c.toUpstream.settle()
-	for moved := 0; moved < turnBudget; {
+	moved := 0
+	defer func() { c.l.moved += moved; c.toUpstream.settle() }()
+	for moved < turnBudget {
 		done, err := c.toUpstream.flush(&c.upstream)
 		if err != nil || done && c.x.request.done() {
 			c.linger()

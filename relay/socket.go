@@ -66,7 +66,7 @@ func (s *socket) wrote(n, size int, err error) (int, error) {
 type direction struct {
 	unsent buffer
 	pipe   *pipe // while it splices; its bytes stand behind unsent's
-	full   uint8 // reads in a row that filled the buffer and were taken whole, up to fullReads
+	bulk   uint8 // small splices until it copies again; 0: it copies
 	ended  bool  // of a tunnel: nothing will come any more, and the sink has been told, or is broken
 }
 
@@ -84,7 +84,7 @@ func (d *direction) send(sink *socket, b []byte) error {
 	}
 	if n < len(b) {
 		d.unsent.append(b[n:])
-		d.full = 0
+		d.bulk = 0
 	}
 	return nil
 }

@@ -25,12 +25,10 @@ const (
 	// pipeRetry is how long a loop copies after the kernel has refused a pipe.
 	pipeRetry = time.Second
 
-	// fullReads is how many reads in a row must fill the buffer, and be taken by the sink whole, before splicing begins. A
-	// socket whose window has not grown yet holds little more than one.
-	fullReads = 1
-
-	// leastSplice is what a splice has to bring to be followed by another: less is copied for less.
-	leastSplice = 16 << 10
+	// leastSplice is what a splice has to bring: less is copied for less. A direction goes on splicing until smallSplices
+	// in a row have brought less, for a stream that is relayed as fast as it comes is looked at at any moment.
+	leastSplice  = 16 << 10
+	smallSplices = 8
 
 	// spliceContent is how much of a message's content has to be left to come for splicing it.
 	spliceContent = 64 << 10
@@ -120,7 +118,7 @@ func (l *loop) closePipes() {
 
 // splices reports whether the direction goes on by splicing, and if so sees to it that it has a pipe.
 func (d *direction) splices(l *loop, sink *socket) bool {
-	if d.full < fullReads || !sink.writable {
+	if d.bulk == 0 || !sink.writable {
 		return false
 	}
 	if d.pipe == nil {
@@ -133,8 +131,11 @@ func (d *direction) splices(l *loop, sink *socket) bool {
 func (d *direction) fill(source *socket, most int64) (int, error) {
 	n, err := source.splice(d.pipe, most)
 	d.pipe.took = d.pipe.l.now
-	if n < leastSplice {
-		d.full = 0
+	switch {
+	case n >= leastSplice:
+		d.bulk = smallSplices
+	case n > 0:
+		d.bulk--
 	}
 	return n, err
 }
@@ -166,13 +167,12 @@ func (d *direction) drain(sink *socket) (bool, error) {
 	return true, nil
 }
 
-// noteRead takes note of a read by the copying way: only full ones lead to splicing.
+// noteRead takes note of a read by the copying way: one that fills the buffer, and is taken by the sink whole, leads to
+// splicing.
 func (d *direction) noteRead(n int) {
-	switch {
-	case n < readSize:
-		d.full = 0
-	case d.full < fullReads:
-		d.full++
+	d.bulk = 0
+	if n == readSize {
+		d.bulk = smallSplices
 	}
 }
 
@@ -201,7 +201,7 @@ func (d *direction) drop() {
 		d.pipe = nil
 		p.give()
 	}
-	d.full = 0
+	d.bulk = 0
 }
 
 // unblock ends what settle began.
@@ -246,7 +246,7 @@ func (l *loop) checkPipes() {
 			continue
 		}
 		p.stalled = true
-		p.of.full = 0
+		p.of.bulk = 0
 		if count.stalled.Add(1) > maxStalled {
 			p.of.readOut()
 			i-- // another has taken its place

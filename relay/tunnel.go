@@ -38,8 +38,9 @@ func (c *conn) pumpTunnel() {
 // pump moves bytes of one direction until the source has no more, the sink takes no more, or its budget is used up. It
 // reports whether the tunnel has to be run again for all there is.
 func (c *conn) pump(d *direction, source, sink *socket) (more bool) {
-	defer d.settle()
-	for moved := 0; moved < turnBudget; {
+	moved := 0
+	defer func() { c.l.moved += moved; d.settle() }()
+	for moved < turnBudget {
 		if d.ended {
 			return false
 		}

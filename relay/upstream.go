@@ -46,11 +46,10 @@ type addresses struct {
 	until int64            // wall time at which they are to be looked up again
 }
 
-// A waiter is a connection that waits for a server's addresses. Its generation tells whether it still does.
+// A waiter is a connection that waits for a server's addresses, if it still does.
 type waiter struct {
-	l     *loop
-	index uint32
-	gen   uint32
+	l *loop
+	ref
 }
 
 func newServer(s Server) *server {
@@ -114,7 +113,7 @@ func (s *server) find(look lookup) {
 	s.mu.Unlock()
 	for _, w := range waiting {
 		w.l.do(func() {
-			if c := w.l.connection(w.index, w.gen); c != nil {
+			if c := w.l.connection(w.ref); c != nil {
 				c.onLookup(s, list, err)
 			}
 		})
@@ -170,7 +169,7 @@ func (c *conn) dialTime() time.Duration {
 func (c *conn) tryServer() {
 	d := &c.x.dial
 	c.enter(stageDial)
-	addrs := c.port.mapping.servers[c.server].resolve(waiter{c.l, c.index, c.client.gen})
+	addrs := c.port.mapping.servers[c.server].resolve(waiter{c.l, c.ref()})
 	if addrs == nil {
 		d.lookup = true
 		return

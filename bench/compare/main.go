@@ -31,7 +31,7 @@ type options struct {
 	Rounds   int           `help:"Rounds of the comparison." default:"5"`
 	Time     time.Duration `help:"How long the clock runs for one figure." default:"2s"`
 	Tunnels  int           `help:"Tunnels that stand idle, for their memory." default:"4000"`
-	Peers    []string      `help:"Only these." placeholder:"NAME"`
+	Peers    []string      `help:"Only these." sep:"none" placeholder:"NAME"`
 	Rows     []string      `help:"Only these rows." placeholder:"NAME"`
 	Syscalls bool          `help:"Count system calls of proxymap, with strace, and nothing else."`
 }

@@ -204,6 +204,7 @@ func socketError(fd int) error {
 // push writes what there is to be written.
 func (e *end) push() {
 	w, moved := e.w, 0
+	defer func() { w.moved += moved }()
 	for e.writable && e.fd >= 0 {
 		var b []byte
 		switch {
@@ -212,7 +213,7 @@ func (e *end) push() {
 		case e.fill > 0:
 			b = w.m.content[:min(e.fill, len(w.m.content))]
 		case e.state == stateSource && (!e.paced || e.allowed > 0):
-			if moved >= bulkBudget {
+			if moved >= min(bulkBudget, w.budget()) {
 				w.schedule(e)
 				return
 			}
@@ -247,10 +248,11 @@ func (e *end) push() {
 // pull reads what has come.
 func (e *end) pull() {
 	w, moved := e.w, 0
+	defer func() { w.moved += moved }()
 	for e.readable && e.fd >= 0 {
 		b, flags := w.buf, 0
 		if e.state == stateSink {
-			if moved >= bulkBudget {
+			if moved >= min(bulkBudget, w.budget()) {
 				w.schedule(e)
 				return
 			}

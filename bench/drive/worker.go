@@ -4,6 +4,7 @@ package drive
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"runtime"
 	"sync/atomic"
@@ -17,6 +18,7 @@ const (
 	waitTime   = 2 * time.Millisecond  // of one raw wait: it keeps its P, so it is short
 	tickTime   = 10 * time.Millisecond // between two allowances of paced bulk
 	bulkBudget = 1 << 20               // bytes that one end moves before the others have their turn
+	sideBudget = 256 << 10             // bytes of bulk between two looks at what else has come, where it is not what is measured
 	maxSamples = 4 << 20               // latencies that a worker remembers
 	maxBacklog = 1 << 16               // operations that are due and have no client
 )
@@ -33,7 +35,8 @@ type worker struct {
 	ends     []*end // by token
 	free     []uint32
 	runnable []*end
-	running  []*end // the other half of a double buffer
+	ran      int // entries at the beginning of runnable that are done with
+	moved    int // bytes that they have moved
 	events   [256]unix.EpollEvent
 	buf      []byte
 
@@ -163,6 +166,10 @@ func (w *worker) event(ev *unix.EpollEvent) {
 	if ev.Events&unix.EPOLLOUT != 0 {
 		e.writable = true
 	}
+	if e.state == stateSource || e.state == stateSink {
+		w.schedule(e) // bulk takes turns, or it would be the load that keeps small requests waiting
+		return
+	}
 	e.step()
 }
 
@@ -170,7 +177,7 @@ func (w *worker) event(ev *unix.EpollEvent) {
 func (w *worker) wait() int {
 	most := int64(waitTime)
 	switch {
-	case len(w.runnable) > 0:
+	case len(w.runnable) > w.ran:
 		most = 0
 	case !w.begun:
 	case w.allowance > 0 && w.s.bulk():
@@ -217,12 +224,17 @@ func (w *worker) turn() {
 			}
 		}
 	}
-	w.runnable, w.running = w.running[:0], w.runnable
-	for _, e := range w.running {
+	w.moved = 0
+	for n := len(w.runnable); w.ran < n && w.moved < w.budget(); {
+		e := w.runnable[w.ran]
+		w.ran++
 		e.scheduled = false
 		if e.fd >= 0 {
 			e.step()
 		}
+	}
+	if w.ran*2 >= len(w.runnable) {
+		w.runnable, w.ran = w.runnable[:copy(w.runnable, w.runnable[w.ran:])], 0
 	}
 }
 
@@ -242,6 +254,14 @@ func (w *worker) beginDue() {
 	}
 	w.backlog = w.backlog[:copy(w.backlog, w.backlog[n:])]
 	w.waiting = w.waiting[:copy(w.waiting, w.waiting[n:])]
+}
+
+// budget is how much bulk a turn moves. Where bulk is all there is, each end has its turn.
+func (w *worker) budget() int {
+	if w.s.bulk() {
+		return math.MaxInt
+	}
+	return sideBudget
 }
 
 func (w *worker) schedule(e *end) {
