@@ -1,13 +1,16 @@
 package relay
 
-import (
-	"slices"
+import "github.com/valyala/bytebufferpool"
 
-	"github.com/valyala/bytebufferpool"
+// Buffers come in two sizes, each from a pool of its own: a few bytes that wait for hours must not do so in a buffer
+// that could hold a whole read. In each pool all are of one size, which keeps its calibration from dropping any. What
+// needs more room than both is the collector's.
+const (
+	smallBuffer = 4 << 10 // bytes: most heads
+	largeBuffer = readSize
 )
 
-// maxPooled is the largest buffer that goes back to the pool, in bytes.
-const maxPooled = 2 * readSize
+var smallBuffers, largeBuffers bytebufferpool.Pool
 
 // A buffer holds bytes that must outlive the event they came with. The zero value holds none; one that has been emptied
 // has given its memory back to the pool.
@@ -31,23 +34,32 @@ func (b *buffer) append(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	if b.b == nil {
-		b.b = bytebufferpool.Get()
-	}
+	b.grow(len(p))
 	b.b.B = append(b.b.B, p...)
 }
 
 // appendFrom appends n bytes that from reads, as many as it can at a time.
 func (b *buffer) appendFrom(n int, from func([]byte) int) {
-	if b.b == nil {
-		b.b = bytebufferpool.Get()
-	}
-	b.b.B = slices.Grow(b.b.B, n)
+	b.grow(n)
 	for n > 0 {
 		end := len(b.b.B)
 		m := from(b.b.B[end : end+n])
 		b.b.B = b.b.B[:end+m]
 		n -= m
+	}
+}
+
+// grow makes room for n more bytes.
+func (b *buffer) grow(n int) {
+	switch {
+	case b.b == nil:
+		b.b = getBuffer(n)
+	case cap(b.b.B)-len(b.b.B) < n:
+		have := b.bytes()
+		more := getBuffer(max(len(have)+n, 2*len(have)))
+		more.B = append(more.B, have...)
+		putBuffer(b.b)
+		*b = buffer{b: more}
 	}
 }
 
@@ -63,12 +75,35 @@ func (b *buffer) skip(n int) {
 
 // release drops what the buffer holds.
 func (b *buffer) release() {
-	if b.b == nil {
-		return
+	if b.b != nil {
+		putBuffer(b.b)
+		*b = buffer{}
 	}
-	// The pool gives out any of its buffers for any use. A large one would sit behind a few bytes some day.
-	if cap(b.b.B) <= maxPooled {
-		bytebufferpool.Put(b.b)
+}
+
+// getBuffer gets an empty buffer for at least n bytes.
+func getBuffer(n int) *bytebufferpool.ByteBuffer {
+	pool, size := &smallBuffers, smallBuffer
+	switch {
+	case n > largeBuffer:
+		return &bytebufferpool.ByteBuffer{B: make([]byte, 0, n)}
+	case n > smallBuffer:
+		pool, size = &largeBuffers, largeBuffer
 	}
-	*b = buffer{}
+	b := pool.Get()
+	if cap(b.B) < size { // a new one
+		b.B = make([]byte, 0, size)
+	}
+	return b
+}
+
+func putBuffer(b *bytebufferpool.ByteBuffer) {
+	switch cap(b.B) {
+	case smallBuffer:
+		b.B = b.B[:smallBuffer]
+		smallBuffers.Put(b)
+	case largeBuffer:
+		b.B = b.B[:largeBuffer]
+		largeBuffers.Put(b)
+	}
 }

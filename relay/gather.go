@@ -13,7 +13,7 @@ const (
 	// gatherWindow is how long a loop's load is measured before it is acted upon.
 	gatherWindow = 20 * time.Millisecond
 
-	busyLoad   = 850 // permille of its time that a loop does not wait: it keeps up no more, or hardly
+	busyLoad   = 700 // permille of its time that a loop does not wait: it keeps up no more, or hardly
 	uneven     = 150 // permille between two loops' loads from which on they are worth levelling
 	gatherLoad = 400 // permille that two loops may have together, to be made one
 
