@@ -208,37 +208,20 @@ func sameAuthority(t *httpparse.Target, head, value []byte) bool {
 		bytes.EqualFold(host, t.Host.In(head))
 }
 
-var (
-	crlf     = []byte("\r\n")
-	hostName = []byte("Host: ")
-)
-
-// sendRequest writes the head, with the credentials of this moment, and what has come of the content, in one call.
+// sendRequest writes the head, with the credentials of this moment, and what has come of the content, in one call. The
+// loop's buffer is free for putting them together: what was read into it is in x.head and c.in.
 func (c *conn) sendRequest() {
 	x, l := c.x, c.l
-	content, err := x.request.take(c.in.bytes())
+	content := c.in.bytes()
+	n, err := x.request.take(content[:min(len(content), readSize/2)])
 	if err != nil {
 		c.refuse(400, classBadRequest, err.(*httpparse.Error).Reason)
 		return
 	}
 	c.sess = c.port.slot.Current(l.wall)
-	slices := c.requestSlices(l.slices[:0])
-	slices = append(slices, c.in.bytes()[:content])
-	size := 0
-	for _, s := range slices {
-		size += len(s)
-	}
-	n, err := l.writeSlices(c.upstream.fd, slices)
-	n, err = c.upstream.wrote(n, size, err)
-	if err == nil {
-		for _, s := range slices {
-			skip := min(n, len(s))
-			c.toUpstream.unsent.append(s[skip:])
-			n -= skip
-		}
-	}
-	clear(slices)
-	c.in.skip(content)
+	out := append(c.appendRequestHead(l.buf[:0]), content[:n]...)
+	err = c.toUpstream.send(&c.upstream, out)
+	c.in.skip(n)
 	if x.method == httpparse.MethodConnect {
 		c.enter(stageReply)
 	} else {
@@ -253,21 +236,25 @@ func (c *conn) sendRequest() {
 	}
 }
 
-// requestSlices appends the head as it goes upstream: as it came, without the lines that planEdits found, and with our
-// credentials as its last field line.
-func (c *conn) requestSlices(slices [][]byte) [][]byte {
+// appendRequestHead appends the head as it goes upstream: as it came, without the lines that planEdits found, and with
+// our credentials as its last field line.
+func (c *conn) appendRequestHead(b []byte) []byte {
 	x := c.x
 	head := x.head.bytes()
 	from := x.start
 	for _, e := range x.edits[:x.numEdits] {
-		slices = append(slices, head[from:e.line.Start])
+		b = append(b, head[from:e.line.Start]...)
 		if e.host {
-			slices = append(slices, hostName, x.authority.In(head), crlf)
+			b = append(b, "Host: "...)
+			b = append(b, x.authority.In(head)...)
+			b = append(b, "\r\n"...)
 		}
 		from = int(e.line.End)
 	}
-	end := len(head) - len(crlf)
-	return append(slices, head[from:end], c.credentials(), crlf)
+	end := len(head) - len("\r\n")
+	b = append(b, head[from:end]...)
+	b = append(b, c.credentials()...)
+	return append(b, "\r\n"...)
 }
 
 // credentials is the field line for the server that upstream is connected to, nil if it gets none of ours. Mostly the

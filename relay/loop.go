@@ -20,10 +20,6 @@ const (
 	// wallAge is how long a step of the wall clock may go unseen. Asking for it costs as much as the other clock, at
 	// each turn.
 	wallAge = 100 * time.Millisecond
-
-	// maxSlices is the most that writeSlices takes: a head cut in pieces around maxEdits lines, each with three slices
-	// in its place, the credentials, the head's end and the content behind it.
-	maxSlices = 4*maxEdits + 4
 )
 
 // maxFree is how many structs of closed connections a loop keeps for the next ones. More is the rest of a burst, and the
@@ -70,12 +66,10 @@ type loop struct {
 	gather gathering
 
 	// Scratch space, in use within one event only.
-	buf    [readSize]byte
-	req    httpparse.Request
-	res    httpparse.Response
-	iov    vectors
-	slices [maxSlices][]byte
-	peer   sockaddr
+	buf  [readSize]byte
+	req  httpparse.Request
+	res  httpparse.Response
+	peer sockaddr
 
 	handled int64 // events of connections, since the start
 

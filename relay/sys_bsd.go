@@ -74,16 +74,3 @@ func newSocket(family int) (int, error) {
 	unix.CloseOnExec(fd)
 	return fd, unix.SetNonblock(fd, true)
 }
-
-// writeSlices writes the slices in one call; x/sys has no writev on all of these systems.
-func (l *loop) writeSlices(fd int, slices [][]byte) (int, error) {
-	b := l.iov[:0]
-	for _, s := range slices {
-		b = append(b, s...)
-	}
-	l.iov = b[:0]
-	return write(fd, b)
-}
-
-// vectors is the loop's scratch space for writeSlices.
-type vectors []byte

@@ -98,18 +98,3 @@ func (a *sockaddr) connect(fd int, addr netip.AddrPort) error {
 	_, err := call(unix.SYS_CONNECT, fd, uintptr(p), size, 0)
 	return err
 }
-
-// writeSlices is writev(2): one call for a head with our field line in it and the content behind it.
-func (l *loop) writeSlices(fd int, slices [][]byte) (int, error) {
-	iov := l.iov[:0]
-	for _, s := range slices {
-		if len(s) > 0 {
-			iov = append(iov, unix.Iovec{Base: &s[0], Len: uint64(len(s))})
-		}
-	}
-	defer clear(iov)
-	return call(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)), 0)
-}
-
-// vectors is the loop's scratch space for writeSlices.
-type vectors [maxSlices]unix.Iovec
