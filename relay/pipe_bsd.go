@@ -10,4 +10,6 @@ func closePipe(*pipe) {}
 
 func (s *socket) splice(*pipe, int64) (int, error) { panic("relay: no splice on this system") }
 
+func (p *pipe) read([]byte) (int, error) { panic("relay: no splice on this system") }
+
 func (p *pipe) out(int) (int, error) { panic("relay: no splice on this system") }

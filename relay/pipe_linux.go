@@ -2,6 +2,7 @@ package relay
 
 import (
 	"io"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,6 +50,11 @@ func (s *socket) splice(p *pipe, most int64) (int, error) {
 	}
 	p.held += n
 	return n, nil
+}
+
+// read reads what is in the pipe.
+func (p *pipe) read(b []byte) (int, error) {
+	return call(unix.SYS_READ, p.r, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0)
 }
 
 // out moves bytes from the pipe to a socket.

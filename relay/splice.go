@@ -259,7 +259,7 @@ func (d *direction) readOut() {
 	p := d.pipe
 	d.pipe = nil
 	d.unsent.appendFrom(p.held, func(b []byte) int {
-		n, err := read(p.r, b)
+		n, err := p.read(b)
 		if err != nil {
 			panic("relay: a pipe does not hold what went into it: " + err.Error())
 		}
