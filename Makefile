@@ -6,7 +6,7 @@ FUZZTIME    ?= 60s
 FUZZERS      = ./httpparse ./session ./cmd/proxymap
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race portable lint fuzz bench smoke verify
+.PHONY: help build run test race portable lint fuzz bench compare syscalls smoke verify
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,11 +41,18 @@ fuzz: ## run each fuzzer for FUZZTIME (60s)
 bench: ## run the micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+compare: ## measure proxymap beside HAProxy, squid, tinyproxy and others, a quarter of an hour; see bench/README.md
+	$(GO) run ./bench/compare $(COMPARE)
+
+syscalls: ## count system calls for each request with strace
+	$(GO) run ./bench/compare --syscalls
+
 smoke: build ## start the binary, ask it with curl, stop it
 	./.ci/smoke bin/proxymap
 
-verify: lint test smoke ## everything, the long way: run before calling something done
-	$(GO) test -race ./...
+verify: lint test smoke syscalls ## everything, the long way: run before calling something done
+	PROXYMAP_LONG=1 $(GO) test -run TestTimeWait -count=1 ./cmd/proxymap
+	$(GO) test -race -p 1 ./...
 	$(GO) test -race -timeout 40m -count=20 ./relay
 	$(GO) test -race -timeout 40m -count=20 -tags netpoll ./relay
 	$(MAKE) fuzz

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"testing"
 	"time"
 )
@@ -62,8 +63,41 @@ func collect(t *testing.T) {
 	}
 }
 
+// BenchmarkCollection shows how long collections take beside idle and beside busy loops.
+func BenchmarkCollection(b *testing.B) {
+	for _, busy := range []bool{false, true} {
+		name := "idle"
+		if busy {
+			name = "busy"
+		}
+		b.Run(name, func(b *testing.B) {
+			g := newRig(b)
+			if busy {
+				g.echo()
+				for range 16 {
+					go hammer(b, g.relay.Ports()[0].String())
+				}
+			}
+			var took []time.Duration
+			for b.Loop() {
+				begin := time.Now()
+				runtime.GC()
+				took = append(took, time.Since(begin))
+			}
+			slices.Sort(took)
+			for _, q := range []struct {
+				name string
+				of   float64
+			}{{"p50-µs", .5}, {"p99-µs", .99}, {"max-µs", 1}} {
+				i := min(int(q.of*float64(len(took))), len(took)-1)
+				b.ReportMetric(float64(took[i].Nanoseconds())/1e3, q.name)
+			}
+		})
+	}
+}
+
 // hammer sends requests one after another until the relay closes.
-func hammer(t *testing.T, addr string) {
+func hammer(t testing.TB, addr string) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return

@@ -25,13 +25,13 @@ const patience = 10 * time.Second
 
 // A rig is a relay between a test's clients and a test's provider, both of which speak byte by byte what the test says.
 type rig struct {
-	t        *testing.T
+	t        testing.TB
 	relay    *Relay
 	provider net.Listener
 }
 
 // newRig starts a relay with one port. change may alter what it is made of.
-func newRig(t *testing.T, change ...func(*Config)) *rig {
+func newRig(t testing.TB, change ...func(*Config)) *rig {
 	t.Helper()
 	provider, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -53,7 +53,7 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 }
 
 // newPlan makes a plan that sets the credentials user-session-<id>:pass.
-func newPlan(t *testing.T, cfg session.PlanConfig) *session.Plan {
+func newPlan(t testing.TB, cfg session.PlanConfig) *session.Plan {
 	t.Helper()
 	if cfg.Account == nil {
 		cfg.Account = &session.Account{Username: "user", Password: "pass", Parameters: []session.Parameter{
@@ -82,7 +82,7 @@ func serverAt(addr net.Addr) Server {
 }
 
 // serve runs a relay until the test ends, and checks that it ends well then.
-func serve(t *testing.T, cfg Config) *Relay {
+func serve(t testing.TB, cfg Config) *Relay {
 	t.Helper()
 	r, err := Listen(cfg)
 	if err != nil {
@@ -108,7 +108,7 @@ func serve(t *testing.T, cfg Config) *Relay {
 }
 
 // testLog passes the relay's log on to the test's.
-type testLog struct{ t *testing.T }
+type testLog struct{ t testing.TB }
 
 func (w testLog) Write(b []byte) (int, error) {
 	w.t.Logf("relay: %s", bytes.TrimSpace(b))
@@ -131,7 +131,7 @@ func (g *rig) upstream() *peer {
 	return accepted(g.t, g.provider)
 }
 
-func accepted(t *testing.T, l net.Listener) *peer {
+func accepted(t testing.TB, l net.Listener) *peer {
 	t.Helper()
 	_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
 	conn, err := l.Accept()
@@ -143,13 +143,13 @@ func accepted(t *testing.T, l net.Listener) *peer {
 
 // A peer is one end of a connection with the relay, in the hands of a test.
 type peer struct {
-	t    *testing.T
+	t    testing.TB
 	name string
 	conn *net.TCPConn
 	r    *bufio.Reader
 }
 
-func newPeer(t *testing.T, name string, conn net.Conn) *peer {
+func newPeer(t testing.TB, name string, conn net.Conn) *peer {
 	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(3 * patience))
 	return &peer{t, name, conn.(*net.TCPConn), bufio.NewReader(conn)}
@@ -247,7 +247,7 @@ func (p *peer) reset() {
 }
 
 // await waits until cond holds.
-func await(t *testing.T, what string, cond func() bool) {
+func await(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -326,7 +326,7 @@ func withAPI(domain string) func(*Config) {
 }
 
 // deadServer is an address that refuses connections.
-func deadServer(t *testing.T) Server {
+func deadServer(t testing.TB) Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -74,12 +74,13 @@ func proxymap(j job, binary string) ([]string, error) {
 	return []string{filepath.Join(j.binaries, binary), "serve", "--config", path, "--log-level", "warn"}, err
 }
 
-// haproxy's limits are such that it starts with 20,000 descriptors. Without maxpipes it opens no pipe and never splices.
+// haproxy's limits are such that it starts with 20,000 descriptors, which without maxpipes it would not, splicing. With
+// splice-auto alone it does not splice tunnels.
 func haproxy(j job, splice bool) ([]string, error) {
 	pipes, options := "", ""
 	if splice {
 		pipes = "maxpipes 512\n  tune.pipesize 1048576"
-		options = "option splice-auto\n  option splice-request\n  option splice-response"
+		options = "option splice-request\n  option splice-response"
 	}
 	path, err := j.write("haproxy.cfg", fmt.Sprintf(`
 global
