@@ -2,15 +2,16 @@ package relay
 
 import "github.com/valyala/bytebufferpool"
 
-// Buffers come in two sizes, each from a pool of its own: a few bytes that wait for hours must not do so in a buffer
+// Buffers come in three sizes, each from a pool of its own: a few bytes that wait for hours must not do so in a buffer
 // that could hold a whole read. In each pool all are of one size, which keeps its calibration from dropping any. What
-// needs more room than both is the collector's.
+// needs more room than all of them is the collector's.
 const (
-	smallBuffer = 4 << 10 // bytes: most heads
+	headBuffer  = 512     // bytes: the heads of scripts
+	smallBuffer = 4 << 10 // the heads of browsers
 	largeBuffer = readSize
 )
 
-var smallBuffers, largeBuffers bytebufferpool.Pool
+var headBuffers, smallBuffers, largeBuffers bytebufferpool.Pool
 
 // A buffer holds bytes that must outlive the event they came with. The zero value holds none; one that has been emptied
 // has given its memory back to the pool.
@@ -83,12 +84,14 @@ func (b *buffer) release() {
 
 // getBuffer gets an empty buffer for at least n bytes.
 func getBuffer(n int) *bytebufferpool.ByteBuffer {
-	pool, size := &smallBuffers, smallBuffer
+	pool, size := &headBuffers, headBuffer
 	switch {
 	case n > largeBuffer:
 		return &bytebufferpool.ByteBuffer{B: make([]byte, 0, n)}
 	case n > smallBuffer:
 		pool, size = &largeBuffers, largeBuffer
+	case n > headBuffer:
+		pool, size = &smallBuffers, smallBuffer
 	}
 	b := pool.Get()
 	if cap(b.B) < size { // a new one
@@ -99,6 +102,9 @@ func getBuffer(n int) *bytebufferpool.ByteBuffer {
 
 func putBuffer(b *bytebufferpool.ByteBuffer) {
 	switch cap(b.B) {
+	case headBuffer:
+		b.B = b.B[:headBuffer]
+		headBuffers.Put(b)
 	case smallBuffer:
 		b.B = b.B[:smallBuffer]
 		smallBuffers.Put(b)

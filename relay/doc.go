@@ -18,8 +18,15 @@
 // Session API (api.go), refused (answer.go), or goes upstream: upstream.go finds a server and connects, exchange.go
 // writes the head with the port's credentials and moves the content, response.go moves the response. A CONNECT that is
 // granted, and an upgrade, become a tunnel (tunnel.go): two directions that know nothing of each other. What a sink does
-// not take is kept in its direction (socket.go), and while there is any, the source is not read. So at most one buffer of
-// unsent bytes exists for each direction, whoever stalls.
+// not take is kept in its direction (socket.go), and while there is any, the source is not read. So at most one buffer or
+// one pipe of unsent bytes exists for each direction, whoever stalls.
+//
+// Bytes that come in bulk are spliced (splice.go). The streams of a loop take turns, and between two of them the loop
+// looks at what else has come (loop.go: turnBudget).
+//
+// A connection belongs to one loop at a time. Connections gather on as few loops as keep up (gather.go), and what one
+// loop has for another goes through that one's mailbox (mailbox.go). When a burst is over its memory goes back to the
+// system (memory.go).
 //
 // # Who owns what
 //
@@ -27,12 +34,26 @@
 //	listener             loop                  closeListeners
 //	client's socket      conn                  conn.close
 //	upstream socket      conn                  conn.closeUpstream
+//	both, on their way   parcel                loop.unpack
+//	pipe                 loop, or a direction  direction.settle, direction.drop; closed if it holds bytes
 //	pooled buffer        a buffer of conn      buffer.skip of its last byte, buffer.release
 //	exchange             conn                  dropExchange, which gives it back to the loop
 //	session              nobody                the garbage collector; it never changes
 //
 // Descriptors are closed at the loop's turn, behind the batch of events in which that was decided, so that no event of
 // the batch can meet a descriptor that has taken its number. Every watch has a generation, which tells a stale event.
+//
+// # Notes
+//
+// November 2026, Linux 6.18, two cores; how to repeat them is in bench/README.md.
+//
+//   - Of a plain request's 12 us of CPU 87 % are the kernel's, of a request in a tunnel 95 %: four calls, each of which
+//     carries a segment to the peer's socket on loopback.
+//   - A head that is copied together and sent is cheaper than one gathered by writev(2), recv(2) and send(2) are cheaper
+//     than read(2) and write(2): 2 to 3 % of a request each.
+//   - The hand-over between loops does without gnet's queue, which allocates a node for each item.
+//   - A raw wait is repeated for 20 ms before the ordinary one: the runtime's monitor, when it is woken from its sleep,
+//     looks around every 20 us for a millisecond, which cost a third of paced bulk.
 //
 // # Where it departs from the letter of RFC 9110 and RFC 9112
 //

@@ -113,6 +113,8 @@ func (l *loop) newExchange(head []byte) *exchange {
 	} else {
 		x = new(exchange)
 	}
+	l.exchanges++
+	l.peakExchanges = max(l.peakExchanges, l.exchanges)
 	r := &l.req
 	x.head.append(head)
 	x.start = r.Start
@@ -140,6 +142,10 @@ func (c *conn) dropExchange() {
 		x.api.content.release()
 	}
 	*x = exchange{}
+	c.l.exchanges--
+	if c.l.peakExchanges >= burstSize {
+		c.l.noteFall()
+	}
 	if len(c.l.spare) < maxSpare {
 		c.l.spare = append(c.l.spare, x)
 	}

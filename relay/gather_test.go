@@ -54,8 +54,7 @@ func TestLoopsGatherAgain(t *testing.T) {
 	}
 	quiet := s
 	quiet.Kind, quiet.Rate, quiet.Threads, quiet.Duration = drive.Tunnel, 1000, 1, 300*time.Millisecond
-	quiet.Began = func() {}
-	quiet.Warm = time.Second
+	quiet.Warm = 2 * time.Second // what works is given away, a few at a time
 	var from []int64
 	quiet.Began = func() { from = handled(r) }
 	load(t, quiet)
@@ -85,6 +84,33 @@ func TestBusyLoopsShare(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Streams are given away too, though they are hardly ever at rest.
+func TestBusyStreamsShare(t *testing.T) {
+	if underRace() {
+		t.Skip("SKIPPED: under the race detector the load costs more than the loops")
+	}
+	r, s := driven(t, 1)
+	s.Kind, s.Clients, s.Warm, s.Duration = drive.Down, 8, time.Second, time.Second
+	var from []int64
+	s.Began = func() { from = spliced(r) }
+	load(t, s)
+	n := spliced(r)
+	first, second := n[0]-from[0], n[1]-from[1]
+	if total := first + second; max(first, second)*100 > total*80 {
+		t.Errorf("the loops have spliced %d and %d MiB; want 20 %% at least on each", first>>20, second>>20)
+	}
+}
+
+// spliced is how many bytes each loop has spliced.
+func spliced(r *Relay) (n []int64) {
+	for _, l := range r.loops {
+		c := make(chan int64, 1)
+		l.do(func() { c <- l.pipes.spliced })
+		n = append(n, <-c)
+	}
+	return n
 }
 
 // 64 tunnels that were opened while nothing went on are all on one loop. Driven to saturation they are as fast as ones

@@ -44,7 +44,11 @@ type loop struct {
 	peak    int         // most connections since the last trim
 	trimAt  int64       // when to look whether a burst is over, 0: there was none
 	spare   []*exchange // ended ones, for the next request
-	timers  timers
+
+	exchanges     int // under way
+	peakExchanges int // most of them since the last trim
+
+	timers timers
 
 	runnable []ref // a queue: bulk, and those with a request waiting in memory
 	ran      int   // entries at the beginning of runnable that are done with
@@ -206,10 +210,16 @@ func (l *loop) runScheduled() {
 	for end := len(l.runnable); l.ran < end && l.moved < turnBudget; {
 		r := l.runnable[l.ran]
 		l.ran++
-		if c := l.connection(r); c != nil && c.scheduled {
-			c.scheduled = false
-			c.run()
+		c := l.connection(r)
+		if c == nil || !c.scheduled {
+			continue
 		}
+		c.scheduled = false
+		if l.gather.give > 0 && c.quiet() {
+			l.giveAway(c) // what it was to do, it does there
+			continue
+		}
+		c.run()
 	}
 	if l.ran*2 >= len(l.runnable) {
 		l.runnable, l.ran = l.runnable[:copy(l.runnable, l.runnable[l.ran:])], 0

@@ -10,17 +10,20 @@ import (
 // After a burst the process gives its memory back. The tables of a loop grow with its connections and would stay as they
 // are, and what the collector frees it keeps for long, in a process that then allocates nothing.
 const (
-	burstSize = 256         // connections of one loop whose going is worth it
+	burstSize = 64          // connections, or exchanges, of one loop whose going is worth it
 	burstRest = time.Second // how long they must have been gone
 	burstLoad = 200         // permille of load that the loop may have then: collecting is never in the way of work
 )
 
-// noteFall is called when a connection has gone.
+// noteFall is called when a connection or an exchange has ended. Thousands of tunnels that were opened at once have been
+// as many exchanges before.
 func (l *loop) noteFall() {
-	if n := l.size(); l.trimAt == 0 && l.peak >= burstSize && n <= l.peak/4 {
+	if l.trimAt == 0 && (fell(l.size(), l.peak) || fell(l.exchanges, l.peakExchanges)) {
 		l.trimAt = l.now + int64(burstRest)
 	}
 }
+
+func fell(n, peak int) bool { return peak >= burstSize && n <= peak/4 }
 
 // size is the number of connections.
 func (l *loop) size() int { return len(l.conns) - len(l.free) }
@@ -28,7 +31,7 @@ func (l *loop) size() int { return len(l.conns) - len(l.free) }
 // trim lets go what a burst has left, if it is over.
 func (l *loop) trim() {
 	l.trimAt = 0
-	if l.size() > l.peak/4 {
+	if !fell(l.size(), l.peak) && !fell(l.exchanges, l.peakExchanges) {
 		return
 	}
 	if l.load.Load() > burstLoad {
@@ -51,7 +54,7 @@ func (l *loop) trim() {
 	l.spare, l.closing = nil, nil
 	l.runnable, l.ran = slices.Clone(l.runnable[l.ran:]), 0
 	l.mail.trim()
-	l.peak = l.size()
+	l.peak, l.peakExchanges = l.size(), l.exchanges
 	l.relay.memory.giveBack()
 }
 

@@ -99,7 +99,7 @@ var rows = []row{
 	{name: "up-1", scenario: drive.Scenario{Kind: drive.Up, Clients: 1}, unit: "MiB", must: 1.3, aim: 0.9},
 	{name: "get-16MiB", scenario: drive.Scenario{Kind: drive.Plain, Clients: 8, Response: 16 << 20}, unit: "request", skip: notTinyproxy},
 	{name: "down-paced", scenario: drive.Scenario{Kind: drive.Down, Clients: 8, Rate: 200 << 20}, unit: "MiB"},
-	{name: "slow-reader", scenario: drive.Scenario{Kind: drive.Slow, Clients: 64, Rate: 20 << 20}, unit: "MiB"},
+	{name: "slow-reader", scenario: drive.Scenario{Kind: drive.Slow, Clients: 64, Rate: 20 << 20, Warm: 3 * time.Second}, unit: "MiB"},
 	{name: "tunnel-1000", scenario: drive.Scenario{Kind: drive.Tunnel, Rate: 1000}, unit: "request"},
 	{name: "tunnel-1000-beside-bulk", scenario: drive.Scenario{Kind: drive.Tunnel, Rate: 1000, Streams: 8}, unit: "request"},
 }

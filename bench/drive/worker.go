@@ -166,7 +166,7 @@ func (w *worker) event(ev *unix.EpollEvent) {
 	if ev.Events&unix.EPOLLOUT != 0 {
 		e.writable = true
 	}
-	if e.state == stateSource || e.state == stateSink {
+	if !w.s.bulk() && (e.state == stateSource || e.state == stateSink) {
 		w.schedule(e) // bulk takes turns, or it would be the load that keeps small requests waiting
 		return
 	}
