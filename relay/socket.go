@@ -66,8 +66,11 @@ func (s *socket) wrote(n, size int, err error) (int, error) {
 type direction struct {
 	unsent buffer
 	pipe   *pipe // while it splices; its bytes stand behind unsent's
-	bulk   uint8 // small splices until it copies again; 0: it copies
-	ended  bool  // of a tunnel: nothing will come any more, and the sink has been told, or is broken
+
+	readOutOf *pipeCount // while unsent is what was read out of a pipe
+
+	bulk  uint8 // small splices until it copies again; 0: it copies
+	ended bool  // of a tunnel: nothing will come any more, and the sink has been told, or is broken
 }
 
 // empty reports whether the direction holds nothing.
@@ -101,6 +104,7 @@ func (d *direction) flush(sink *socket) (bool, error) {
 		}
 		d.unsent.skip(n)
 	}
+	d.forgetReadOut()
 	if d.pipe != nil {
 		return d.drain(sink)
 	}

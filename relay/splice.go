@@ -33,16 +33,19 @@ const (
 	// spliceContent is how much of a message's content has to be left to come for splicing it.
 	spliceContent = 64 << 10
 
-	// stallTime is how long a sink may take nothing before its pipe counts as stalled. Of those, no more than half of all
-	// pipes may sit idle so: another's bytes are read out into memory, and the pipe is free for a stream that runs.
+	// stallTime is how long a sink may take nothing before its pipe counts as stalled. Half of all pipes may be with such:
+	// another's bytes are read out into memory, and the pipe is free for a stream that runs. That is done for maxReadOut
+	// at a time, which is 32 MiB; behind still more of them all streams copy until some sink takes its bytes.
 	stallTime  = time.Second
 	maxStalled = maxPipes / 2
+	maxReadOut = 32
 )
 
 // pipeCount is a relay's pipes, over all loops.
 type pipeCount struct {
 	open    atomic.Int32
 	stalled atomic.Int32
+	readOut atomic.Int32 // directions that hold in memory what was in a pipe
 }
 
 // pipes are a loop's.
@@ -194,9 +197,18 @@ func (d *direction) settle() {
 	}
 }
 
+// forgetReadOut is called when what readOut has moved into memory has left it.
+func (d *direction) forgetReadOut() {
+	if d.readOutOf != nil {
+		d.readOutOf.readOut.Add(-1)
+		d.readOutOf = nil
+	}
+}
+
 // drop forgets what the direction holds.
 func (d *direction) drop() {
 	d.unsent.release()
+	d.forgetReadOut()
 	if p := d.pipe; p != nil {
 		d.pipe = nil
 		p.give()
@@ -247,7 +259,7 @@ func (l *loop) checkPipes() {
 		}
 		p.stalled = true
 		p.of.bulk = 0
-		if count.stalled.Add(1) > maxStalled {
+		if count.stalled.Add(1) > maxStalled && count.readOut.Load() < maxReadOut {
 			p.of.readOut()
 			i-- // another has taken its place
 		}
@@ -258,6 +270,8 @@ func (l *loop) checkPipes() {
 func (d *direction) readOut() {
 	p := d.pipe
 	d.pipe = nil
+	d.readOutOf = &p.l.relay.pipes
+	d.readOutOf.readOut.Add(1)
 	d.unsent.appendFrom(p.held, func(b []byte) int {
 		n, err := p.read(b)
 		if err != nil {

@@ -131,6 +131,9 @@ func TestStalledReadersLeavePipes(t *testing.T) {
 		s := pipesOf(g)
 		return s.blocked <= maxStalled && int(g.relay.pipes.stalled.Load()) == s.blocked
 	})
+	if n := g.relay.pipes.readOut.Load(); n > maxReadOut {
+		t.Errorf("the pipes of %d directions were read out", n)
+	}
 	before := pipesOf(g)
 	if before.blocked != maxStalled {
 		t.Errorf("%d pipes are with stalled readers; want %d: not many have spliced", before.blocked, maxStalled)
@@ -149,7 +152,7 @@ func TestStalledReadersLeavePipes(t *testing.T) {
 	}
 	await(t, "all pipes are back", func() bool {
 		s := pipesOf(g)
-		return s.blocked == 0 && s.inUse == 0 && g.relay.pipes.stalled.Load() == 0 && int(g.relay.pipes.open.Load()) == s.idle
+		return s.blocked == 0 && s.inUse == 0 && g.relay.pipes.stalled.Load() == 0 && g.relay.pipes.readOut.Load() == 0 && int(g.relay.pipes.open.Load()) == s.idle
 	})
 }
 
