@@ -287,26 +287,29 @@ func silentServer(t *testing.T) Server {
 
 // A Session API call waits for its conditions; requests behind it wait too.
 func TestAPIConditions(t *testing.T) {
-	var confirm func(error)
-	asked := make(chan uint16, 1)
+	type question struct {
+		port uint16
+		done func(error)
+	}
+	asked := make(chan question, 1)
 	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
 		cfg.Conditions = []Condition{func(port uint16, change session.Change, done func(error)) {
-			confirm = done
-			asked <- port
+			asked <- question{port, done}
 		}}
 	})
 	const renew = "GET http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\n\r\n"
 	c := g.client(0)
 	c.send(renew + get)
-	if port := <-asked; port != g.relay.Ports()[0].Port() {
-		t.Errorf("the condition is asked about port %d", port)
+	q := <-asked
+	if q.port != g.relay.Ports()[0].Port() {
+		t.Errorf("the condition is asked about port %d", q.port)
 	}
 	_ = g.provider.(*net.TCPListener).SetDeadline(time.Now().Add(100 * time.Millisecond))
 	if conn, err := g.provider.Accept(); err == nil {
 		conn.Close()
 		t.Fatal("the request behind the call did not wait")
 	}
-	confirm(nil)
+	q.done(nil)
 	if head := c.head(); !strings.HasPrefix(head, "HTTP/1.1 200 ") {
 		t.Fatalf("got %q; want 200", head)
 	}
@@ -315,8 +318,7 @@ func TestAPIConditions(t *testing.T) {
 
 	c = g.client(0)
 	c.send(renew)
-	<-asked
-	confirm(errors.New("disk full"))
+	(<-asked).done(errors.New("disk full"))
 	c.expectAnswer(503, "session-not-confirmed", "disk full")
 }
 
