@@ -31,6 +31,9 @@ func handled(r *Relay) (n []int64) {
 }
 
 func TestOneLoopDoesForLittle(t *testing.T) {
+	if underRace() {
+		t.Skip("SKIPPED: under the race detector loops are busy with little")
+	}
 	for _, kind := range []drive.Kind{drive.Plain, drive.Tunnel, drive.Connect} {
 		t.Run(string(kind), func(t *testing.T) {
 			r, s := driven(t, 100)
@@ -46,6 +49,9 @@ func TestOneLoopDoesForLittle(t *testing.T) {
 
 // What was spread by a busy time gathers again when it is over.
 func TestLoopsGatherAgain(t *testing.T) {
+	if underRace() {
+		t.Skip("SKIPPED: under the race detector loops are busy with little")
+	}
 	r, s := driven(t, 1)
 	busy := s
 	busy.Kind, busy.Threads, busy.Duration = drive.Plain, 1, time.Second
@@ -58,11 +64,16 @@ func TestLoopsGatherAgain(t *testing.T) {
 	quiet.Warm = 2 * time.Second // what works is given away, a few at a time
 	var from []int64
 	quiet.Began = func() { from = handled(r) }
-	load(t, quiet)
-	n := handled(r)
-	if first, second := n[0]-from[0], n[1]-from[1]; min(first, second) > max(first, second)/10 {
-		t.Errorf("the loops have handled %d and %d events; want nearly all on one", first, second)
+	var first, second int64
+	for range 3 { // other work on the machine can make a loop look busy
+		load(t, quiet)
+		n := handled(r)
+		first, second = n[0]-from[0], n[1]-from[1]
+		if min(first, second) <= max(first, second)/10 {
+			return
+		}
 	}
+	t.Errorf("the loops have handled %d and %d events; want nearly all on one", first, second)
 }
 
 func TestBusyLoopsShare(t *testing.T) {
