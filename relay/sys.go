@@ -38,7 +38,7 @@ func (l *loop) connectTo(addr netip.AddrPort) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	setNoDelay(fd)
+	prepareDial(fd)
 	err = l.peer.connect(fd, addr)
 	if err != nil && err != unix.EINPROGRESS {
 		_ = closeDescriptor(fd)

@@ -31,8 +31,8 @@ func shutdown(fd, how int) error { return unix.Shutdown(fd, how) }
 
 func closeDescriptor(fd int) error { return unix.Close(fd) }
 
-// setNoDelay has small messages not wait for the acknowledgement of the last one. It cannot fail on a socket of ours.
-func setNoDelay(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) }
+// prepareDial has small messages not wait for the acknowledgement of the last one. It cannot fail on a socket of ours.
+func prepareDial(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) }
 
 // A sockaddr is a loop's scratch space for the address of connect(2).
 type sockaddr struct {

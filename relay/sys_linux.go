@@ -73,11 +73,17 @@ func newSocket(family int) (int, error) {
 	return int(fd), nil
 }
 
-// setNoDelay has small messages not wait for the acknowledgement of the last one. It cannot fail on a socket of ours.
-func setNoDelay(fd int) {
-	on := int32(1)
-	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY,
-		uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0)
+// prepareDial has small messages not wait for the acknowledgement of the last one, and the acknowledgement that ends the
+// handshake wait for the first bytes, which follow at once: a segment less for each connection (tcp(7), TCP_QUICKACK).
+// Neither can fail on a socket of ours.
+func prepareDial(fd int) {
+	setOption(fd, unix.TCP_NODELAY, 1)
+	setOption(fd, unix.TCP_QUICKACK, 0)
+}
+
+func setOption(fd, name int, value int32) {
+	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, uintptr(name),
+		uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0)
 }
 
 // A sockaddr is a loop's scratch space for the address of connect(2).
