@@ -28,6 +28,7 @@ const (
 	classContentTimeout   = "content-timeout"
 	classNoDescriptors    = "no-descriptors"
 	classNoSourcePort     = "no-source-port"
+	classTooMany          = "too-many-connections"
 	classNotConfirmed     = "session-not-confirmed"
 )
 
@@ -53,8 +54,11 @@ func (c *conn) refuseHead(err *httpparse.Error) {
 // do, without a line end.
 func (c *conn) refuse(status int, class, why string) {
 	var fields string
-	if status == 405 {
+	switch class {
+	case classMethodNotAllowed:
 		fields = "Allow: CONNECT\r\n"
+	case classTooMany, classNoDescriptors, classNoSourcePort:
+		fields = "Retry-After: 1\r\n" // second
 	}
 	c.respond(response{
 		status: status, class: class, fields: fields, contentType: "text/plain; charset=utf-8",

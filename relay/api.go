@@ -240,7 +240,7 @@ func (c *conn) answerAPI() {
 		c.refuse(503, classNotConfirmed, "the session has changed, but not all that it should: "+err.Error())
 		return
 	}
-	keep := c.x.persists && !c.l.draining
+	keep := c.x.persists && !c.l.draining && c.place != reserved
 	c.respond(response{
 		status: a.Status, class: a.Class, fields: string(a.Fields), contentType: a.ContentType,
 		content: string(a.Body), closes: !keep,

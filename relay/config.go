@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"proxymap/httpparse"
 	"proxymap/session"
 )
 
@@ -25,6 +26,14 @@ type Config struct {
 
 	lookup lookup // of servers' names, for tests; nil: the system's
 	spread bool   // connections evenly over the loops, to compare with gathering
+}
+
+// loops is the number of event loops.
+func (cfg *Config) loops() int {
+	if cfg.Loops > 0 {
+		return cfg.Loops
+	}
+	return processors
 }
 
 // A Condition is told of each change that a Session API call made to a port's session, before that call is answered.
@@ -60,6 +69,11 @@ type Limits struct {
 	Linger     time.Duration // to discard what a client still sends after the last answer; 2 s
 	API        time.Duration // for an answer of the Session API to meet its conditions; 10 s
 
+	// Connections is how many clients' connections are served at once. 0 and less mean as many as the limit of open files
+	// has room for, and more than that are not served either: see Budget.
+	Connections int
+
+	HeadFields  int // most field lines of a message head; 256
 	HeadBytes   int // largest message head, in bytes; 32 KiB
 	TargetBytes int // largest request-target, in bytes; 16 KiB
 }
@@ -76,6 +90,7 @@ func DefaultLimits() Limits {
 		Linger:     2 * time.Second,
 		API:        10 * time.Second,
 
+		HeadFields:  httpparse.MaxFields,
 		HeadBytes:   32 << 10,
 		TargetBytes: 16 << 10,
 	}

@@ -47,9 +47,10 @@ type conn struct {
 	deadline int64  // the loop's time at which the stage has lasted too long
 
 	stage     stage
-	scheduled bool // on the loop's run list
-	insideAPI bool // behind a CONNECT to the Session API's domain: nothing is forwarded
-	finSent   bool // the client has our FIN
+	place     place // that it has been admitted to
+	scheduled bool  // on the loop's run list
+	insideAPI bool  // behind a CONNECT to the Session API's domain: nothing is forwarded
+	finSent   bool  // the client has our FIN
 
 	port     *port
 	client   socket
@@ -71,8 +72,8 @@ type conn struct {
 }
 
 // open begins the life of a connection with a client's socket.
-func (c *conn) open(fd int, p *port) {
-	*c = conn{l: c.l, index: c.index, timer: -1, port: p, client: socket{fd: fd}, upstream: noSocket, server: -1}
+func (c *conn) open(fd int, p *port, place place) {
+	*c = conn{l: c.l, index: c.index, timer: -1, place: place, port: p, client: socket{fd: fd}, upstream: noSocket, server: -1}
 	// A new socket has room; the poller's first event would say so too, but not before the first answer.
 	c.client.writable = true
 	if err := c.l.watch(c, &c.client, 0); err != nil {
@@ -125,6 +126,9 @@ func (c *conn) arm() {
 		}
 	default:
 		panic("relay: a stage without a deadline")
+	}
+	if c.place == reserved && (d < 0 || d > reserveTime) {
+		d = reserveTime
 	}
 	c.deadline = c.l.now + int64(d)
 	if d < 0 {
@@ -259,6 +263,8 @@ func (c *conn) route() {
 		return
 	}
 	switch {
+	case c.place == reserved:
+		c.refuseAboveBudget()
 	case r.Target.Form == httpparse.OriginForm:
 		c.refuse(400, classBadRequest, "this is a proxy port: send an absolute request-target (http://host/path) or CONNECT")
 	case r.Target.Form == httpparse.AsteriskForm:

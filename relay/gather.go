@@ -126,10 +126,10 @@ func (l *loop) lighter(o *loop) bool {
 }
 
 // place gives a new connection, which l has accepted, to a loop.
-func (r *Relay) place(l *loop, p *port, fd int) {
+func (r *Relay) place(l *loop, p *port, fd int, place place) {
 	to := l
 	switch {
-	case len(r.loops) == 1:
+	case len(r.loops) == 1, place == reserved: // it is worth no hand-over
 	case r.spread:
 		to = r.loops[int(r.placed.Add(1))%len(r.loops)]
 	case l.load.Load() >= busyLoad:
@@ -138,7 +138,7 @@ func (r *Relay) place(l *loop, p *port, fd int) {
 		}
 	}
 	if to == l {
-		l.adopt(fd, p)
+		l.adopt(fd, p, place)
 		return
 	}
 	to.send(parcel{port: p, fd: fd})

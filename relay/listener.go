@@ -4,15 +4,11 @@ import (
 	"fmt"
 	"net/netip"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"proxymap/session"
 )
-
-// acceptPause is how long a port rests when its loop has run out of descriptors. The backlog holds what comes.
-const acceptPause = 100 * time.Millisecond
 
 // A port is one local port: its listener, and the session that is behind it.
 type port struct {
@@ -46,49 +42,65 @@ func (l *loop) watchPort(p *port) error {
 	return l.poll.listen(p.fd, token(l.lastGen, p.index|tokenListener))
 }
 
-// accept takes one connection of a port: the watch is level-triggered, so the next one is the next event.
+// accept takes one connection of a port, if there is room for it: the watch is level-triggered, so the next one is the
+// next event.
 func (l *loop) accept(p *port) {
 	if l.draining {
 		return
 	}
-	fd, err := accept(p.fd)
-	switch err {
-	case nil:
-		l.relay.place(l, p, fd)
-	case unix.EAGAIN, unix.ECONNABORTED:
-		// Somebody else took it, or the client has left.
-	default:
-		l.pauseListening(p, err)
-	}
-}
-
-// pauseListening rests a port that cannot accept: out of descriptors or memory. Else it would wake the loop at once,
-// again and again.
-func (l *loop) pauseListening(p *port, err error) {
-	if e := l.poll.remove(p.fd); e != nil {
-		l.relay.log.Error("cannot pause a port", "port", p.addr, "err", e)
+	place := l.admit()
+	if place == noPlace {
+		l.pauseListening(p)
 		return
 	}
-	if l.pauseWarned == 0 || l.now-l.pauseWarned > int64(time.Minute) {
-		l.pauseWarned = l.now
-		l.relay.log.Warn("accepting pauses; raise the limit of open files if this recurs", "port", p.addr, "err", err)
+	fd, err := accept(p.fd)
+	if err == nil {
+		l.relay.place(l, p, fd, place)
+		return
+	}
+	l.leave(place)
+	if err == unix.EAGAIN || err == unix.ECONNABORTED {
+		return // somebody else took it, or the client has left
+	}
+	l.outOfDescriptors() // or of memory
+	l.pauseListening(p)
+}
+
+// pauseListening rests a port that has clients and no room for them: else it would wake the loop at once, again and
+// again.
+func (l *loop) pauseListening(p *port) {
+	if err := l.poll.remove(p.fd); err != nil {
+		l.relay.log.Error("cannot pause a port", "port", p.addr, "err", err)
+		return
 	}
 	l.paused = append(l.paused, p)
-	l.resumeAt = l.now + int64(acceptPause)
+	if l.resumeAt == 0 {
+		l.resumeAt = l.now + int64(acceptPause)
+	}
 }
 
+// resumeListening has ports accept again, the longest at rest first, and no more than there is room: each of them has a
+// client, mostly, and to wake thousands for nothing costs.
 func (l *loop) resumeListening() {
-	l.resumeAt = 0
-	if l.draining {
-		return
+	a := &l.relay.admission
+	if l.now >= l.refillAt {
+		l.refillAt = l.now + int64(acceptPause)
+		l.reserveLeft = a.budget.Reserve
 	}
-	ports := l.paused
-	l.paused = nil
-	for _, p := range ports {
-		if err := l.watchPort(p); err != nil {
-			l.paused = append(l.paused, p)
-			l.resumeAt = l.now + int64(acceptPause)
+	l.resumeAt = 0
+	n := l.reserveLeft
+	if a.hasRoom(l.now) {
+		n += a.budget.Connections - int(a.served.Load())
+	}
+	for ; n > 0 && len(l.paused) > 0 && !l.draining; n-- {
+		if err := l.watchPort(l.paused[0]); err != nil {
+			l.relay.log.Error("cannot resume a port yet", "port", l.paused[0].addr, "err", err)
+			break
 		}
+		l.paused = l.paused[1:]
+	}
+	if len(l.paused) > 0 {
+		l.resumeAt = l.now + int64(acceptPause)
 	}
 }
 
@@ -96,5 +108,5 @@ func (l *loop) closeListeners() {
 	for _, p := range l.listeners {
 		l.closeLater(p.fd)
 	}
-	l.paused = nil
+	l.paused, l.resumeAt = nil, 0
 }

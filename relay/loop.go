@@ -56,10 +56,11 @@ type loop struct {
 	closing  []int // descriptors to close at the turn
 
 	listeners []*port
-	paused    []*port // out of descriptors: to be listened on again at resumeAt
+	paused    []*port // those with clients for whom there is no room: to be listened on again at resumeAt
 	resumeAt  int64
 
-	pauseWarned int64 // when the log was last told of a pause
+	reserveLeft int // connections that may be let in above the budget until refillAt
+	refillAt    int64
 
 	draining bool
 	ended    bool
@@ -87,7 +88,7 @@ func newLoop(r *Relay) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{relay: r, poll: poll, start: r.start}
+	l := &loop{relay: r, poll: poll, start: r.start, reserveLeft: r.admission.budget.Reserve}
 	l.req.Fields = make([]httpparse.Field, 0, httpparse.MaxFields)
 	l.res.Fields = make([]httpparse.Field, 0, httpparse.MaxFields)
 	l.tick()
@@ -244,7 +245,7 @@ func (l *loop) watch(c *conn, s *socket, side uint32) error {
 }
 
 // adopt makes a connection of a client's socket, which it owns from here on.
-func (l *loop) adopt(fd int, p *port) {
+func (l *loop) adopt(fd int, p *port, place place) {
 	i := l.slot()
 	c := l.conns[i]
 	if c == nil {
@@ -252,7 +253,7 @@ func (l *loop) adopt(fd int, p *port) {
 		l.conns[i] = c
 	}
 	l.open.Add(1)
-	c.open(fd, p)
+	c.open(fd, p, place)
 }
 
 // slot takes an index for a connection.
@@ -275,6 +276,7 @@ func (l *loop) release(c *conn) {
 	}
 	l.free = append(l.free, c.index)
 	l.open.Add(-1)
+	l.leave(c.place)
 	l.noteFall()
 }
 

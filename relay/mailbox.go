@@ -70,7 +70,8 @@ func (l *loop) unpack(p parcel) {
 		l.takeOver(p.conn)
 	case l.draining:
 		l.closeLater(p.fd)
+		l.leave(served)
 	default:
-		l.adopt(p.fd, p.port)
+		l.adopt(p.fd, p.port, served)
 	}
 }

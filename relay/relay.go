@@ -23,13 +23,14 @@ type Relay struct {
 	conditions []Condition
 	start      time.Time
 
-	ports  []*port
-	loops  []*loop
-	placed atomic.Uint32 // connections given out in turn
-	lookup lookup
-	spread bool // connections go to the loops in turn
-	pipes  pipeCount
-	memory memoryReturn
+	ports     []*port
+	loops     []*loop
+	placed    atomic.Uint32 // connections given out in turn
+	lookup    lookup
+	spread    bool // connections go to the loops in turn
+	admission admission
+	pipes     pipeCount
+	memory    memoryReturn
 }
 
 // processors is how many processors Go may use, as found at the start: running a relay raises GOMAXPROCS.
@@ -45,7 +46,13 @@ type mapping struct {
 // Listen binds every port of cfg and makes the loops. Nothing is served before Serve. An error names the port and the
 // address that it is about; nothing stays bound then.
 func Listen(cfg Config) (*Relay, error) {
+	raiseLimit()
+	budget, err := cfg.Budget()
+	if err != nil {
+		return nil, err
+	}
 	r := &Relay{
+		admission:  admission{budget: budget},
 		limits:     cfg.Limits.withDefaults(),
 		log:        cfg.Log,
 		conditions: cfg.Conditions,
@@ -64,11 +71,7 @@ func Listen(cfg Config) (*Relay, error) {
 		r.abandon()
 		return nil, err
 	}
-	loops := cfg.Loops
-	if loops <= 0 {
-		loops = processors
-	}
-	if err := r.openLoops(loops); err != nil {
+	if err := r.openLoops(cfg.loops()); err != nil {
 		r.abandon()
 		return nil, err
 	}
@@ -117,6 +120,9 @@ func (r *Relay) openLoops(n int) error {
 	}
 	return nil
 }
+
+// Budget is what the limit of open files allows, as it was at the start.
+func (r *Relay) Budget() Budget { return r.admission.budget }
 
 // abandon gives back what a Listen that fails has taken.
 func (r *Relay) abandon() {

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -113,6 +114,28 @@ type testLog struct{ t testing.TB }
 func (w testLog) Write(b []byte) (int, error) {
 	w.t.Logf("relay: %s", bytes.TrimSpace(b))
 	return len(b), nil
+}
+
+// logLines collects a relay's log.
+type logLines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// in has a relay's log collected.
+func (l *logLines) in(cfg *Config) { cfg.Log = slog.New(slog.NewTextHandler(l, nil)) }
+
+// count is in how many places the log says text.
+func (l *logLines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
 }
 
 // client connects to the relay's i-th port.

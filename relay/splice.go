@@ -16,7 +16,8 @@ const (
 	pipeSize = 1 << 20  // asked for; a third less CPU time than with the usual 64 KiB
 	minPipe  = 64 << 10 // a smaller one, which is what the kernel gives in need, is not worth it
 
-	// maxPipes is how many a relay has open at most: what a user without privileges may have of that size (64 MiB).
+	// maxPipes is how many a relay has open at most: what a user without privileges may have of that size (64 MiB). With
+	// few descriptors it is less (Budget).
 	maxPipes = 64
 
 	// maxIdlePipes is how many a loop keeps for its next streams.
@@ -37,7 +38,6 @@ const (
 	// another's bytes are read out into memory, and the pipe is free for a stream that runs. That is done for maxReadOut
 	// at a time, which is 32 MiB; behind still more of them all streams copy until some sink takes its bytes.
 	stallTime  = time.Second
-	maxStalled = maxPipes / 2
 	maxReadOut = 32
 )
 
@@ -81,7 +81,7 @@ func (l *loop) takePipe() *pipe {
 	if l.now < ps.retryAt {
 		return nil
 	}
-	if count.open.Add(1) > maxPipes {
+	if int(count.open.Add(1)) > l.relay.admission.budget.pipes {
 		count.open.Add(-1)
 		return nil
 	}
@@ -259,7 +259,7 @@ func (l *loop) checkPipes() {
 		}
 		p.stalled = true
 		p.of.bulk = 0
-		if count.stalled.Add(1) > maxStalled && count.readOut.Load() < maxReadOut {
+		if int(count.stalled.Add(1)) > l.relay.admission.budget.pipes/2 && count.readOut.Load() < maxReadOut {
 			p.of.readOut()
 			i-- // another has taken its place
 		}

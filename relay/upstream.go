@@ -212,6 +212,7 @@ func (c *conn) connectNext() {
 		}
 		d.err = err
 		if exhausted(err) {
+			c.l.outOfDescriptors()
 			c.dialFailed()
 			return
 		}

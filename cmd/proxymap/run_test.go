@@ -40,10 +40,16 @@ type process struct {
 	status int
 }
 
-// start starts proxymap with those arguments; closeErr closes its stderr's other end at once.
+// start starts proxymap with those arguments.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
+	return startCommand(t, exec.Command(os.Args[0], args...))
+}
+
+// startCommand starts proxymap by a command that ends in it.
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "PROXYMAP_TEST_RUN=1")
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

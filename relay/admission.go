@@ -1,0 +1,169 @@
+package relay
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Connections are admitted up to a budget that leaves room for what each of them will need, so that one that has been
+// let in can be served: running out happens at the door. Above it a small reserve is still let in, to be told so, and to
+// call the Session API, which needs no upstream connection. When that is used up too, ports rest, and the backlog holds
+// what comes.
+const (
+	// reserveMost is the most connections that are let in above the budget, a tenth of it at most.
+	reserveMost = 64
+
+	// reserveTime is how long such a connection may take for its one request: others wait for its place.
+	reserveTime = 5 * time.Second
+
+	// acceptPause is how long a port rests when there is no room at all. It is also the time in which the reserve is let
+	// in once at most: refusing thousands that come again at once must not take a processor.
+	acceptPause = 100 * time.Millisecond
+
+	// sparedDescriptors are kept for files, look-ups of names and what the runtime opens.
+	sparedDescriptors = 32
+
+	// pipeShare is the part of all descriptors that pipes may take: a sixteenth, two for each pipe.
+	pipeShare = 32
+
+	warnPause = time.Minute // between two warnings of the same kind
+)
+
+// A Budget is what the limit of open files allows.
+type Budget struct {
+	Descriptors int // the limit that counts: the hard one, to which Listen raises the soft one
+	Fixed       int // descriptors of ports, loops, pipes and files
+	Connections int // clients' connections that are served at once, two descriptors each
+	Reserve     int // further ones that are answered by the Session API or a 503, one descriptor each
+	pipes       int // open at once
+}
+
+// Budget tells how a relay with that configuration would spend the limit of open files of this process. The error says
+// that there is no room for a connection.
+func (cfg *Config) Budget() (Budget, error) {
+	ports := 0
+	for _, m := range cfg.Mappings {
+		ports += int(m.Last) - int(m.First) + 1
+	}
+	return newBudget(hardLimit(), ports, cfg.loops(), cfg.Limits.Connections)
+}
+
+func newBudget(descriptors, ports, loops, most int) (Budget, error) {
+	b := Budget{Descriptors: descriptors, pipes: min(maxPipes, descriptors/pipeShare)}
+	b.Fixed = ports + 2*loops + 2*b.pipes + sparedDescriptors
+	room := b.Descriptors - b.Fixed
+	b.Connections = max((room-1)*10/21, (room-reserveMost)/2) // the reserve is a tenth of them, or less
+	if b.Connections < 1 {
+		return b, fmt.Errorf("the limit of %d open files has no room for connections beside %d ports; raise it (ulimit -n) to %d or more",
+			b.Descriptors, ports, b.Fixed+1000)
+	}
+	if most > 0 {
+		b.Connections = min(b.Connections, most)
+	}
+	b.Reserve = max(min(reserveMost, b.Connections/10), 1)
+	return b, nil
+}
+
+// hardLimit is the most files that this process can have open.
+func hardLimit() int {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return 1024
+	}
+	return int(min(uint64(lim.Max), 1<<20)) // where there is no limit, as on macOS, this one will do
+}
+
+// raiseLimit lets the process have as many files open as it may. Where that fails it has what it has.
+func raiseLimit() {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err == nil && lim.Cur < lim.Max {
+		lim.Cur = lim.Max
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &lim)
+	}
+}
+
+// admission counts the connections of all loops.
+type admission struct {
+	budget   Budget
+	served   atomic.Int32
+	reserved atomic.Int32
+
+	exhaustedUntil atomic.Int64 // the loops' time until which the kernel has no more descriptors for us than are open
+	warnedAt       atomic.Int64 // the loops' time of the last warning
+}
+
+// hasRoom reports whether one more connection can be served.
+func (a *admission) hasRoom(now int64) bool {
+	return int(a.served.Load()) < a.budget.Connections && now >= a.exhaustedUntil.Load()
+}
+
+// A place is what a connection is admitted to.
+type place uint8
+
+const (
+	noPlace  place = iota
+	served         // it may have all
+	reserved       // it may have one answer of ours
+)
+
+// admit takes a place for a connection that is about to be accepted. It is to be given back by leave.
+func (l *loop) admit() place {
+	a := &l.relay.admission
+	if l.now >= a.exhaustedUntil.Load() {
+		if int(a.served.Add(1)) <= a.budget.Connections {
+			return served
+		}
+		a.served.Add(-1)
+	}
+	l.warnFull()
+	if l.reserveLeft == 0 {
+		return noPlace
+	}
+	if int(a.reserved.Add(1)) > a.budget.Reserve {
+		a.reserved.Add(-1)
+		return noPlace
+	}
+	l.reserveLeft--
+	return reserved
+}
+
+// leave gives a place back.
+func (l *loop) leave(p place) {
+	a := &l.relay.admission
+	switch p {
+	case served:
+		a.served.Add(-1)
+		if len(l.paused) > 0 && a.hasRoom(l.now) {
+			l.resumeAt = l.now
+		}
+	case reserved:
+		a.reserved.Add(-1)
+	}
+}
+
+// outOfDescriptors is called when the kernel has refused one: what the budget counts is not all there is. For a moment
+// nobody is served who is not already.
+func (l *loop) outOfDescriptors() {
+	l.relay.admission.exhaustedUntil.Store(l.now + int64(acceptPause))
+	l.warnFull()
+}
+
+func (l *loop) warnFull() {
+	a := &l.relay.admission
+	last := a.warnedAt.Load()
+	if last != 0 && l.now-last < int64(warnPause) || !a.warnedAt.CompareAndSwap(last, l.now) {
+		return
+	}
+	l.relay.log.Warn("no more connections are admitted until some have closed; raise the limit of open files (ulimit -n) if this recurs",
+		"connections", a.served.Load(), "admitted", a.budget.Connections, "descriptors", a.budget.Descriptors)
+}
+
+// refuseAboveBudget answers a request for which there is no room.
+func (c *conn) refuseAboveBudget() {
+	a := &c.l.relay.admission
+	c.refuse(503, classTooMany, fmt.Sprintf("all %d connections that this relay has room for are taken; close some, or raise the limit of open files (ulimit -n)",
+		a.budget.Connections))
+}
