@@ -27,18 +27,27 @@ var ErrNeedMore error = &Error{0, "more bytes needed"}
 type Limits struct {
 	Head   int // bytes of a whole head
 	Target int // bytes of a request-target
+	Fields int // field lines of a head; 0 means MaxFields
 }
 
-// What is bounded by constants rather than by settings: nobody has a reason to change them.
+// fields is how many field lines a head may have.
+func (l Limits) fields() int {
+	if l.Fields <= 0 {
+		return MaxFields
+	}
+	return l.Fields
+}
+
+// What is bounded by constants rather than by settings, but for the first: nobody has a reason to change them.
 const (
-	MaxFields     = 256 // field lines of a head
+	MaxFields     = 256 // field lines of a head, unless Limits.Fields says otherwise
 	maxEmptyLines = 8   // before a request line (RFC 9112 section 2.2 says at least one)
 	maxMethod     = 64  // bytes of a method: the longest registered one has 17
 )
 
 var (
 	errHeadTooLarge   = &Error{431, "the head is larger than the limit"}
-	errTooManyFields  = &Error{431, "more field lines than the limit of 256"}
+	errTooManyFields  = &Error{431, "more field lines than the limit"}
 	errTargetTooLong  = &Error{414, "the request-target is longer than the limit"}
 	errBareLF         = malformed("a line ends with LF alone; lines end with CRLF")
 	errBareCR         = malformed("a CR without LF behind it")

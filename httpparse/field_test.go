@@ -101,7 +101,7 @@ func TestErrors(t *testing.T) {
 		text   string
 	}{
 		{errHeadTooLarge, 431, "431: the head is larger than the limit"},
-		{errTooManyFields, 431, "431: more field lines than the limit of " + strconv.Itoa(MaxFields)},
+		{errTooManyFields, 431, "431: more field lines than the limit"},
 		{errTargetTooLong, 414, "414: the request-target is longer than the limit"},
 		{errVersion, 505, "505: the HTTP version is neither 1.0 nor 1.1"},
 		{errEmptyLines, 400, "400: more than " + strconv.Itoa(maxEmptyLines) + " empty lines before the request line"},

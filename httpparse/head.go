@@ -16,8 +16,8 @@ const (
 
 // head is what requests and responses share.
 type head struct {
-	// Fields are the field lines in their order. Parse appends to Fields[:0], so a caller that gives an array of
-	// MaxFields once is never allocated for.
+	// Fields are the field lines in their order. Parse appends to Fields[:0], so a caller that once gives an array of
+	// as many as the limit is never allocated for.
 	Fields  []Field
 	End     int // offset just behind the head's empty line
 	Minor   uint8
@@ -29,8 +29,8 @@ type head struct {
 	expect  bool
 }
 
-// fields parses the field lines from pos to the empty line, which it takes too.
-func (h *head) fields(buf []byte, pos int) error {
+// fields parses the field lines, at most most of them, from pos to the empty line, which it takes too.
+func (h *head) fields(buf []byte, pos, most int) error {
 	h.Fields = h.Fields[:0]
 	h.Options, h.length, h.chunked, h.upgrade, h.expect = 0, -1, false, false, false
 	for {
@@ -42,7 +42,7 @@ func (h *head) fields(buf []byte, pos int) error {
 			h.End = pos + 2
 			break
 		}
-		if len(h.Fields) == MaxFields {
+		if len(h.Fields) >= most {
 			return errTooManyFields
 		}
 		f, err := fieldLine(buf, pos, end)

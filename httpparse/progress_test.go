@@ -2,6 +2,7 @@ package httpparse
 
 import (
 	"bytes"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -155,15 +156,47 @@ func TestPiecesAtTheLimits(t *testing.T) {
 	}
 }
 
-// The 257th field line is refused when it ends, in pieces too.
-func TestPiecesOfManyFields(t *testing.T) {
-	b := []byte("GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("A: b\r\n", MaxFields))
-	last := len(b) - len("A: b\r\n")
-	if _, err := parsePieces(b[:last], testLimits, everyCut(b[:last])); err != ErrNeedMore {
-		t.Errorf("256 field lines: got %v; want more bytes needed", err)
+// One field line more than the limit is refused when it ends, in pieces and at once, in requests and responses; as many
+// as the limit are not (RFC 6585 section 5).
+func TestFieldsLimit(t *testing.T) {
+	for _, row := range []struct{ set, most int }{
+		{0, MaxFields}, {1, 1}, {2, 2}, {100, 100}, {MaxFields, MaxFields}, {MaxFields + 1, MaxFields + 1}, {1000, 1000}, {math.MaxInt, 1000},
+	} {
+		lim := Limits{Head: 32 << 10, Target: 16 << 10, Fields: row.set}
+		good := []byte("GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("A: b\r\n", row.most-1))
+		if _, err := parsePieces(good, lim, everyCut(good)); err != ErrNeedMore {
+			t.Errorf("%d field lines of %d: got %v; want more bytes needed", row.most, row.set, err)
+		}
+		if _, err := parsePieces(append(good, "\r\n"...), lim, nil); err != nil {
+			t.Errorf("%d field lines of %d and the end: got %v", row.most, row.set, err)
+		}
+		response := append([]byte("HTTP/1.1 200 OK\r\n"), good[len("GET / HTTP/1.1\r\n"):]...)
+		if err := newResponse().Parse(append(response, "\r\n"...), lim); err != nil {
+			t.Errorf("%d field lines of %d in a response: got %v", row.most, row.set, err)
+		}
+		if row.set == math.MaxInt {
+			continue // there is no more than that
+		}
+		bad := append(good, "A: b\r\n"...)
+		if used, err := parsePieces(bad, lim, everyCut(bad)); err != errTooManyFields || used != len(bad) {
+			t.Errorf("%d field lines of %d: got %v after %d bytes; want %v after %d", row.most+1, row.set, err, used, errTooManyFields, len(bad))
+		}
+		if err := parseWhole(bad, lim); err != errTooManyFields {
+			t.Errorf("%d field lines of %d at once: got %v", row.most+1, row.set, err)
+		}
+		if err := newResponse().Parse(append(response, "A: b\r\n"...), lim); err != errTooManyFields {
+			t.Errorf("%d field lines of %d in a response: got %v", row.most+1, row.set, err)
+		}
 	}
-	if used, err := parsePieces(b, testLimits, everyCut(b)); err != errTooManyFields || used != len(b) {
-		t.Errorf("257 field lines: got %v after %d bytes; want %v after %d", err, used, errTooManyFields, len(b))
+}
+
+// An array of as many field lines as a larger limit is enough for them.
+func TestFieldsLimitDoesNotAllocate(t *testing.T) {
+	lim := Limits{Head: 32 << 10, Target: 16 << 10, Fields: 1000}
+	b := []byte("GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("A: b\r\n", lim.Fields-1) + "\r\n")
+	r := Request{head: head{Fields: make([]Field, 0, lim.Fields)}}
+	if n := testing.AllocsPerRun(10, func() { _ = r.Parse(b, lim) }); n != 0 || len(r.Fields) != lim.Fields {
+		t.Errorf("%v allocations for %d field lines", n, len(r.Fields))
 	}
 }
 

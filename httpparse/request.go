@@ -78,7 +78,7 @@ func (r *Request) parse(buf []byte, lim Limits) error {
 		return err
 	}
 	r.LineEnd = end + 2
-	if err := r.fields(buf, r.LineEnd); err != nil {
+	if err := r.fields(buf, r.LineEnd, lim.fields()); err != nil {
 		return err
 	}
 	if r.Method == MethodConnect && (r.chunked || r.length >= 0) {
@@ -259,7 +259,7 @@ func (p *Progress) check(buf []byte, start, end int, lim Limits) error {
 		var r Request
 		return r.requestLine(buf, start, end, lim)
 	}
-	if p.lines > MaxFields+1 {
+	if int(p.lines)-1 > lim.fields() {
 		return errTooManyFields
 	}
 	_, err := fieldLine(buf, start, end)

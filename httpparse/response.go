@@ -10,14 +10,14 @@ type Response struct {
 // Parse parses the response head at the beginning of buf. It returns ErrNeedMore if buf holds only its beginning, or an
 // *Error, whose status has no meaning here.
 func (r *Response) Parse(buf []byte, lim Limits) error {
-	err := r.parse(buf)
+	err := r.parse(buf, lim)
 	if err == ErrNeedMore && len(buf) >= lim.Head || err == nil && r.End > lim.Head {
 		return errHeadTooLarge
 	}
 	return err
 }
 
-func (r *Response) parse(buf []byte) error {
+func (r *Response) parse(buf []byte, lim Limits) error {
 	end, err := line(buf, 0)
 	if err != nil {
 		return err
@@ -26,7 +26,7 @@ func (r *Response) parse(buf []byte) error {
 		return err
 	}
 	r.LineEnd = end + 2
-	return r.fields(buf, r.LineEnd)
+	return r.fields(buf, r.LineEnd, lim.fields())
 }
 
 // statusLine parses the status line.
