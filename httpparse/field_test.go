@@ -52,6 +52,7 @@ func TestEqualFold(t *testing.T) {
 func TestFieldSpans(t *testing.T) {
 	for _, row := range []struct{ line, name, value string }{
 		{"A:b", "A", "b"}, {"A: b", "A", "b"}, {"A:\tb \t", "A", "b"}, {"A: b  c ", "A", "b  c"}, {"A:", "A", ""}, {"A: \t ", "A", ""},
+		{"A: \x85b\xa0", "A", "\x85b\xa0"}, // white space elsewhere, not here
 		{"A::b", "A", ":b"}, {"A: b: c", "A", "b: c"}, {"!#$%&'*+-.^_`|~: x", "!#$%&'*+-.^_`|~", "x"}, {"A: \xff", "A", "\xff"},
 	} {
 		const first = "GET / HTTP/1.1\r\nHost: a\r\n"

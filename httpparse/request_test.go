@@ -266,6 +266,7 @@ func TestRequestBody(t *testing.T) {
 		{"length 0", "Content-Length: 0\r\n", Body{}},
 		{"length", "Content-Length: 5\r\n", Body{BodyLength, 5}},
 		{"leading zeros", "Content-Length: 000000000000000005\r\n", Body{BodyLength, 5}},
+		{"leading zero, which makes no octal (RFC 9110 section 8.6)", "Content-Length: 010\r\n", Body{BodyLength, 10}},
 		{"largest length", "Content-Length: 999999999999999999\r\n", Body{BodyLength, 999999999999999999}},
 		{"chunked", "Transfer-Encoding: CHUNKED\r\n", Body{Kind: BodyChunked}},
 	} {

@@ -41,6 +41,17 @@ var badHeads = []struct {
 	{"NUL in a name", "GET / HTTP/1.1\r\nHost: a\r\nA\x00: c\r\n\r\n", errControl},
 	{"NUL in the target", "GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n", errControl},
 	{"DEL in a value", "GET / HTTP/1.1\r\nHost: a\r\nA: \x7f\r\n\r\n", errControl},
+	{"bare LF among the empty lines", "\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", errBareLF},
+	{"two CRs as an empty line", "\r\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", errBareCR},
+	{"LF for the second space", "GET /\nHTTP/1.1\r\nHost: a\r\n\r\n", errBareLF},
+	{"LF behind a colon", "POST / HTTP/1.1\r\nHost: a\r\nA:\nTransfer-Encoding: chunked\r\n\r\n", errBareLF},
+	{"CR behind a colon", "POST / HTTP/1.1\r\nHost: a\r\nA:\rTransfer-Encoding: chunked\r\n\r\n", errBareCR},
+	{"two CRs behind a value", "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\r\n\r\n", errBareCR},
+	{"CR and a request for the empty line", "GET / HTTP/1.1\r\nHost: a\r\n\rZGET /b: HTTP/1.1\r\nHost: a\r\n\r\n", errBareCR},
+	{"CRs in the version", "GET / HTTP/\r\r1.1\r\nHost: a\r\n\r\n", errBareCR},
+	{"NUL for a method", "\x00 / HTTP/1.1\r\nHost: a\r\n\r\n", errControl},
+	{"NUL that cuts a Host short", "GET / HTTP/1.1\r\nHost: a\x00.b\r\n\r\n", errControl},
+	{"vertical tab for a space", "GET /\vHTTP/1.1\r\nHost: a\r\n\r\n", errControl},
 	// RFC 9112 section 3: method SP request-target SP HTTP-version.
 	{"two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", errTarget},
 	{"space in the target", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", errTarget},
@@ -52,6 +63,12 @@ var badHeads = []struct {
 	{"obs-text in the method", "G\x80T / HTTP/1.1\r\nHost: a\r\n\r\n", errRequestLine},
 	{"method of 65 bytes", string(bytes.Repeat([]byte("A"), 65)) + " / HTTP/1.1\r\nHost: a\r\n\r\n", errRequestLine},
 	{"fragment", "GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", errTarget},
+	{"fragment behind a host", "GET http://a#b/ HTTP/1.1\r\nHost: a\r\n\r\n", errTarget},
+	{"two spaces before the version", "GET /  HTTP/1.1\r\nHost: a\r\n\r\n", errTarget},
+	{"version twice", "GET / HTTP/1.1 HTTP/1.1\r\nHost: a\r\n\r\n", errTarget},
+	{"tab before the version", "GET /\tHTTP/1.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"no-break space for a space", "GET\xa0/ HTTP/1.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"a field line for the request line", "Host: a\r\n\r\n", errRequestLine},
 	// RFC 9112 section 2.3, RFC 9110 section 2.5.
 	{"HTTP/0.9", "GET /\r\n\r\n", errRequestLine},
 	{"HTTP/0.9 by name", "GET / HTTP/0.9\r\n\r\n", errVersion},
@@ -62,6 +79,10 @@ var badHeads = []struct {
 	{"version of one digit", "GET / HTTP/1\r\nHost: a\r\n\r\n", errRequestLine},
 	{"version of many digits", "GET / HTTP/1.10\r\nHost: a\r\n\r\n", errRequestLine},
 	{"version with a comma", "GET / HTTP/1,1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"version with a leading zero", "GET / HTTP/01.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"version that overflows to 1", "GET / HTTP/4294967297.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"version of another protocol", "GET / ICY/1.1\r\nHost: a\r\n\r\n", errRequestLine},
+	{"HTTP/2 without its minor", "GET / HTTP/2\r\nHost: a\r\n\r\n", errRequestLine},
 	// RFC 9112 section 5.
 	{"space before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", errSpaceColon},
 	{"tab before the colon", "GET / HTTP/1.1\r\nHost\t: a\r\n\r\n", errSpaceColon},
@@ -72,6 +93,13 @@ var badHeads = []struct {
 	{"folded line", "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n", errFold},
 	{"folded with a tab", "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n\tc\r\n\r\n", errFold},
 	{"folded first line", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", errFold},
+	{"space as the empty line", "GET / HTTP/1.1\r\nHost: a\r\n \r\n\r\n", errFold},
+	{"name over two lines", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-\r\nEncoding: chunked\r\n\r\n", errNoColon},
+	{"space for the colon", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length 5\r\n\r\n", errSpaceColon},
+	{"a request line among the fields", "GET / HTTP/1.1\r\nHost: a\r\nGET /b HTTP/1.1\r\n\r\n", errSpaceColon},
+	{"colon alone", "GET / HTTP/1.1\r\nHost: a\r\n:\r\nA: b\r\n\r\n", errFieldName},
+	{"no-break space before the colon", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length\xa0: 5\r\n\r\n", errFieldName},
+	{"obs-text first in a name", "GET / HTTP/1.1\r\nHost: a\r\n\xffA: b\r\n\r\n", errFieldName},
 	// RFC 9112 section 3.2, RFC 9110 section 7.2.
 	{"no Host", "GET / HTTP/1.1\r\n\r\n", errHostMissing},
 	{"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", errHostRepeated},
@@ -80,6 +108,16 @@ var badHeads = []struct {
 	{"Host with user information", "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", errHostValue},
 	{"Host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", errHostValue},
 	{"Host with a bad port", "GET / HTTP/1.1\r\nHost: a:b\r\n\r\n", errHostValue},
+	{"no Host, absolute-form", "GET http://a/ HTTP/1.1\r\n\r\n", errHostMissing},
+	{"no Host, CONNECT", "CONNECT a:1 HTTP/1.1\r\n\r\n", errHostMissing},
+	{"two Hosts in HTTP/1.0", "GET http://a/ HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", errHostRepeated},
+	{"empty Host before another", "GET / HTTP/1.1\r\nHost:\r\nA: b\r\nHost: a\r\n\r\n", errHostRepeated},
+	{"Host with a scheme", "GET / HTTP/1.1\r\nHost: http://a\r\n\r\n", errHostValue},
+	{"Host with port 0", "GET / HTTP/1.1\r\nHost: a:0\r\n\r\n", errHostValue},
+	{"Host of a port alone", "GET / HTTP/1.1\r\nHost: :80\r\n\r\n", errHostValue},
+	{"Host with a space", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", errHostValue},
+	{"Host in obs-text", "GET / HTTP/1.1\r\nHost: \xffa\xff\r\n\r\n", errHostValue},
+	{"Host with an IPv6 zone", "GET / HTTP/1.1\r\nHost: [fe80::1%25a]\r\n\r\n", errHostValue},
 	// RFC 9112 sections 6.1 to 6.3.
 	{"length and chunked", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", errLengthChunked},
 	{"chunked and length", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n", errLengthChunked},
@@ -105,10 +143,21 @@ var badHeads = []struct {
 	{"chunked in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", errEncoding10},
 	{"CONNECT with a length", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 0\r\n\r\n", errConnectBody},
 	{"CONNECT chunked", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nTransfer-Encoding: chunked\r\n\r\n", errConnectBody},
+	{"length with a letter behind it", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1Z\r\n\r\n", errLengthValue},
+	{"length in a digit of full width", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \uff15\r\n\r\n", errLengthValue},
+	{"empty length before another", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\nContent-Length: 5\r\n\r\n", errLengthValue},
+	{"empty length behind another", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length:\r\n\r\n", errLengthRepeated},
+	{"length behind a form feed", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \f5\r\n\r\n", errControl},
+	{"length and identity", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: identity\r\n\r\n", errEncoding},
+	{"length and an empty encoding", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding:\r\n\r\n", errEncoding},
+	{"chunked before an empty encoding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding:\r\n\r\n", errEncoding},
+	{"an encoding that nobody knows", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: pigeons\r\n\r\n", errEncoding},
+	{"length and chunked in HTTP/1.0", "POST / HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", errLengthChunked},
 	// RFC 9110 section 7.6.1: these are end-to-end.
 	{"Connection: content-length", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Content-Length\r\n\r\n", errOptionFraming},
 	{"Connection: transfer-encoding", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, transfer-encoding\r\n\r\n", errOptionFraming},
 	{"Connection: host", "GET / HTTP/1.1\r\nHost: a\r\nConnection: host\r\n\r\n", errOptionFraming},
+	{"Proxy-Connection: transfer-encoding", "GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: Transfer-Encoding\r\n\r\n", errOptionFraming},
 }
 
 func TestBadHeads(t *testing.T) {
@@ -155,21 +204,32 @@ func TestOtherProtocols(t *testing.T) {
 
 // goodHeads are request heads that are accepted.
 var goodHeads = []struct{ name, head string }{
+	// RFC 9112 section 3.2: the forms, with and without Host.
 	{"curl", "GET http://example.com/a?b=c HTTP/1.1\r\nHost: example.com\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\nProxy-Connection: Keep-Alive\r\n\r\n"},
 	{"CONNECT", "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"},
 	{"HTTP/1.0 without Host", "GET http://a/ HTTP/1.0\r\n\r\n"},
 	{"no fields but Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n"},
+	{"CONNECT with a Host without its port", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n"},
+	{"Host of another authority", "GET http://a/ HTTP/1.1\r\nHost: b:81\r\n\r\n"}, // RFC 9112 section 3.2.2: it does not count
+	{"empty Host, absolute-form", "GET http://a/ HTTP/1.1\r\nHost:\r\n\r\n"},
+	{"asterisk", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"},
+	{"IPv6", "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n"},
+	{"obs-text in the path", "GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\n\r\n"},
+	// RFC 9112 section 2.2, RFC 9110 section 9.1.
 	{"eight empty lines", "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"},
 	{"any token as a method", "x!#$%&'*+-.^_`|~9 / HTTP/1.1\r\nHost: a\r\n\r\n"},
+	{"lower-case method", "get / HTTP/1.1\r\nHost: a\r\n\r\n"},
+	{"method of 64 bytes", string(bytes.Repeat([]byte("A"), 64)) + " / HTTP/1.1\r\nHost: a\r\n\r\n"},
+	// RFC 9112 section 6, RFC 9110 section 8.6.
 	{"length with leading zeros", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 000000000000000042\r\n\r\n"},
 	{"length of 18 digits", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999999999\r\n\r\n"},
 	{"chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n"},
+	{"length on a GET", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"},
+	{"length in HTTP/1.0", "POST http://a/ HTTP/1.0\r\nContent-Length: 0\r\n\r\n"},
+	// RFC 9112 section 5, RFC 9110 section 5.5.
 	{"obs-text in a value", "GET / HTTP/1.1\r\nHost: a\r\nA: \x80\xff\r\n\r\n"},
-	{"obs-text in the path", "GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\n\r\n"},
 	{"empty value", "GET / HTTP/1.1\r\nHost: a\r\nA:\r\n\r\n"},
 	{"white space around a value", "GET / HTTP/1.1\r\nHost:\t a \t\r\nA:  b  c  \r\n\r\n"},
-	{"asterisk", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"},
-	{"IPv6", "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n"},
 }
 
 func TestGoodHeads(t *testing.T) {
@@ -313,6 +373,7 @@ func TestTargets(t *testing.T) {
 		form Form
 		err  error
 	}{
+		// RFC 9112 section 3.2.3, RFC 9110 section 9.3.6: authority-form, for CONNECT.
 		{"CONNECT a.example:443", "a.example", 443, AuthorityForm, nil},
 		{"CONNECT 127.0.0.1:1", "127.0.0.1", 1, AuthorityForm, nil},
 		{"CONNECT [2001:db8::1]:65535", "2001:db8::1", 65535, AuthorityForm, nil},
@@ -341,6 +402,12 @@ func TestTargets(t *testing.T) {
 		{"CONNECT http://a:443/", "", 0, 0, errPort},
 		{"CONNECT /", "", 0, 0, errHost},
 		{"CONNECT *", "", 0, 0, errHost},
+		{"CONNECT a:4294967739", "", 0, 0, errPort}, // 2^32 + 443
+		{"CONNECT a:443/", "", 0, 0, errPort},
+		{"CONNECT a:443?b", "", 0, 0, errPort},
+		{"CONNECT a:443#b", "", 0, 0, errTarget},
+		{"CONNECT //a:443", "", 0, 0, errHost},
+		// RFC 9112 section 3.2.2, RFC 9110 section 4.2.1 and 4.2.4: absolute-form, of http, without user information.
 		{"GET http://a/", "a", 80, AbsoluteForm, nil},
 		{"GET HTTP://A/", "A", 80, AbsoluteForm, nil},
 		{"GET http://a", "a", 80, AbsoluteForm, nil},
@@ -361,11 +428,23 @@ func TestTargets(t *testing.T) {
 		{"GET https://a/", "", 0, 0, errScheme},
 		{"GET ftp://a/", "", 0, 0, errScheme},
 		{"GET ws://a/", "", 0, 0, errScheme},
+		{"GET http+unix://a/", "", 0, 0, errScheme},
+		{"GET http://@a/", "", 0, 0, errUserinfo},
+		{"GET http://a:80@b/", "", 0, 0, errUserinfo},
+		{"GET http://a:65536/", "", 0, 0, errPort},
+		{"GET http://a%2f/", "", 0, 0, errHost},
+		{"GET http://\xc3\xa4/", "", 0, 0, errHost},
+		{"GET http://::1/", "", 0, 0, errHost},
+		{"GET http://[fe80::1%25eth0]/", "", 0, 0, errHost}, // RFC 6874
+		{"GET http:\\\\a/", "", 0, 0, errTargetForm},
 		{"GET a", "", 0, 0, errTargetForm},
 		{"GET a:80", "", 0, 0, errTargetForm},
 		{"GET http:/a", "", 0, 0, errTargetForm},
 		{"GET ://a", "", 0, 0, errTargetForm},
 		{"GET *", "", 0, 0, errTargetForm},
+		// RFC 9112 section 3.2.1 and 3.2.4: origin-form; asterisk-form, for OPTIONS.
+		{"GET !", "", 0, 0, errTargetForm},
+		{"GET ?a", "", 0, 0, errTargetForm},
 		{"GET /", "", 0, OriginForm, nil},
 		{"GET //a/b", "", 0, OriginForm, nil},
 		{"OPTIONS *", "", 0, AsteriskForm, nil},
