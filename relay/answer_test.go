@@ -334,3 +334,43 @@ func TestAPIConditionTooLate(t *testing.T) {
 	(<-late)(nil)
 	c.expectEnd()
 }
+
+// The limits of a head can be set, smaller and larger.
+func TestHeadLimits(t *testing.T) {
+	fields := func(n int) string { // one of them is Host
+		return "GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\n" + strings.Repeat("A: b\r\n", n-1) + "\r\n"
+	}
+	long := func(n int) string { // bytes of the target
+		const front = "http://example.com/"
+		return "GET " + front + strings.Repeat("x", n-len(front)) + " HTTP/1.1\r\nHost: example.com\r\n\r\n"
+	}
+	for _, row := range []struct {
+		name   string
+		limits Limits
+		good   string
+		bad    string
+		status int
+		class  string
+	}{
+		{"few field lines", Limits{HeadFields: 16}, fields(16), fields(17), 431, "head-too-large"},
+		{"many field lines", Limits{HeadFields: 1000}, fields(1000), fields(1001), 431, "head-too-large"},
+		{"short target", Limits{TargetBytes: 300}, long(300), long(301), 414, "target-too-long"},
+		{"long target", Limits{TargetBytes: 100_000, HeadBytes: 200_000}, long(100_000), long(100_001), 414, "target-too-long"},
+		{"small head", Limits{HeadBytes: 1024}, fields(100), fields(200), 431, "head-too-large"},
+		{"large head", Limits{HeadBytes: 100_000, TargetBytes: 90_000}, long(90_000), long(90_000)[:90_000] + strings.Repeat("y", 20_000), 414, "target-too-long"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			g := newRig(t, func(cfg *Config) { cfg.Limits = row.limits })
+			c, u := g.client(0), (*peer)(nil)
+			c.send(row.good)
+			u = g.upstream()
+			if head := u.head(); len(head) < len(row.good) {
+				t.Fatalf("the provider got %d bytes of %d", len(head), len(row.good))
+			}
+			u.send(ok)
+			c.expect(ok)
+			c.send(row.bad)
+			c.expectAnswer(row.status, row.class, "limit")
+		})
+	}
+}

@@ -89,8 +89,8 @@ func newLoop(r *Relay) (*loop, error) {
 		return nil, err
 	}
 	l := &loop{relay: r, poll: poll, start: r.start, reserveLeft: r.admission.budget.Reserve}
-	l.req.Fields = make([]httpparse.Field, 0, httpparse.MaxFields)
-	l.res.Fields = make([]httpparse.Field, 0, httpparse.MaxFields)
+	l.req.Fields = make([]httpparse.Field, 0, r.headLimits.Fields)
+	l.res.Fields = make([]httpparse.Field, 0, r.headLimits.Fields)
 	l.tick()
 	return l, nil
 }

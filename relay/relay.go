@@ -60,7 +60,7 @@ func Listen(cfg Config) (*Relay, error) {
 		lookup:     cfg.lookup,
 		spread:     cfg.spread || !gathers,
 	}
-	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes}
+	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -192,11 +192,12 @@ func (l Limits) withDefaults() Limits {
 			*f.have = *f.def
 		}
 	}
-	if l.HeadBytes <= 0 {
-		l.HeadBytes = d.HeadBytes
-	}
-	if l.TargetBytes <= 0 {
-		l.TargetBytes = d.TargetBytes
+	for _, f := range []struct{ have, def *int }{
+		{&l.HeadFields, &d.HeadFields}, {&l.HeadBytes, &d.HeadBytes}, {&l.TargetBytes, &d.TargetBytes},
+	} {
+		if *f.have <= 0 {
+			*f.have = *f.def
+		}
 	}
 	return l
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tailscale/hujson"
 )
@@ -188,6 +189,31 @@ func (o *object) number(key string, least, most int) int {
 		return 0
 	}
 	return v
+}
+
+// maxDuration is the longest time that may be set.
+const maxDuration = 30 * 24 * time.Hour
+
+// duration reads a length of time; 0 if it is not there or not right. Where never says so, "0" is allowed, and -1 the
+// result.
+func (o *object) duration(key string, never bool) time.Duration {
+	allowed := "a duration such as 500ms, 30s, 5m or 1h30m, of 1ms to 720h"
+	if never {
+		allowed += ", or 0 for never"
+	}
+	s, n, ok := o.literal(key, allowed)
+	if !ok {
+		return 0
+	}
+	d, err := time.ParseDuration(strings.TrimSpace(s))
+	switch {
+	case err == nil && d == 0 && never:
+		return -1
+	case err != nil || d < time.Millisecond || d > maxDuration:
+		o.r.fault(n, "%s: must be %s", n.show(), allowed)
+		return 0
+	}
+	return d
 }
 
 // list reads an array.

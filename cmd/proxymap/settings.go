@@ -20,7 +20,7 @@ import (
 
 // Keys of the settings file. What a later version will know is told apart from what nobody knows.
 var (
-	rootKeys  = []string{"ProxyMappings", "Listen", "Authentication", "ProxyServers", "SessionAPI", "HTTP"}
+	rootKeys  = []string{"ProxyMappings", "Listen", "Authentication", "ProxyServers", "SessionAPI", "HTTP", "Limits"}
 	rootLater = []string{
 		"HostRules", "HostStats", "Admin", "State", "Logging", "AllowedHosts", "CorsSettings", "Security", "Dashboard", "Routing",
 		"DetailedLogging", "WebSocketMonitoring", "SslClientOptions", "SslServerOptions", "Cache", "CacheRules",
@@ -41,6 +41,9 @@ var (
 	serverKeys    = []string{"Host", "Port", "ProxyType", "Username", "Password", "UsernameParameters"}
 	serverLater   = []string{"ResolveIP", "SourceAddresses"}
 	apiKeys       = []string{"Enabled", "Domain", "RequireHeader"}
+	limitKeys     = []string{
+		"Connections", "HeadBytes", "TargetBytes", "HeadFields", "HeadTime", "IdleTime", "DialTime", "ReplyTime", "TunnelIdleTime", "HalfClosedTime",
+	}
 )
 
 // maxLifetime is the longest StickyProxyLifetime in minutes: a year.
@@ -128,6 +131,8 @@ func (r *reader) root(s *settings, n node) {
 	}
 	r.object(o.get("HTTP"), []string{"UserAgent"}, nil).text("UserAgent") // of CONNECTs that the relay itself makes: none yet
 
+	s.config.Limits = r.limits(r.object(o.get("Limits"), limitKeys, nil))
+
 	mappings := o.list("ProxyMappings")
 	short := o.get("Listen").there() || o.get("Authentication").there() || o.get("ProxyServers").there()
 	switch {
@@ -150,6 +155,30 @@ func (r *reader) root(s *settings, n node) {
 	for i := range s.mappings {
 		s.add(r, &s.mappings[i], a)
 	}
+}
+
+// limits reads what bounds waits and buffers. What is not there keeps its default.
+func (r *reader) limits(o *object) relay.Limits {
+	l := relay.Limits{
+		Connections: o.number("Connections", 1, 1<<20),
+		HeadBytes:   o.number("HeadBytes", 1<<10, 1<<20),
+		TargetBytes: o.number("TargetBytes", 1<<8, 1<<20),
+		HeadFields:  o.number("HeadFields", 16, 4096),
+		Head:        o.duration("HeadTime", false),
+		Idle:        o.duration("IdleTime", false),
+		Dial:        o.duration("DialTime", false),
+		Reply:       o.duration("ReplyTime", false),
+		TunnelIdle:  o.duration("TunnelIdleTime", true),
+		HalfClosed:  o.duration("HalfClosedTime", false),
+	}
+	all := relay.DefaultLimits()
+	if head := cmp.Or(l.HeadBytes, all.HeadBytes); cmp.Or(l.TargetBytes, all.TargetBytes) > head {
+		if l.TargetBytes > 0 {
+			r.fault(o.get("TargetBytes"), "value \"%d\": is more than the %d bytes of a whole head (HeadBytes)", l.TargetBytes, head)
+		}
+		l.TargetBytes = head
+	}
+	return l
 }
 
 // mapping reads a mapping's three parts.

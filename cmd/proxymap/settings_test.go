@@ -3,8 +3,11 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"proxymap/relay"
 )
 
 // The two fragments of the article that introduced the Session API, joined.
@@ -178,6 +181,14 @@ func TestFaults(t *testing.T) {
 		{"SOCKS", item(`"Host":"a","Port":1,"ProxyType":"Socks5"`), `ProxyType: value "Socks5": not supported yet; use Http`},
 		{"no proxy type", item(`"Host":"a","Port":1,"ProxyType":"ftp"`), `ProxyType: value "ftp": must be Http, Socks4 or Socks5`},
 		{"ResolveIP", item(`"Host":"a","Port":1,"ResolveIP":true`), `ProxyServers.Items[0].ResolveIP: ` + later},
+		{"time without a unit", with(`"Limits":{"HeadTime":30}`), `f:1: Limits.HeadTime: value "30": must be a duration such as 500ms, 30s, 5m or 1h30m, of 1ms to 720h`},
+		{"negative time", with(`"Limits":{"IdleTime":"-1s"}`), `f:1: Limits.IdleTime: value "-1s": must be a duration`},
+		{"no time", with(`"Limits":{"DialTime":"0"}`), `f:1: Limits.DialTime: value "0": must be a duration`},
+		{"endless time", with(`"Limits":{"TunnelIdleTime":"9999h"}`), `of 1ms to 720h, or 0 for never`},
+		{"no connections", with(`"Limits":{"Connections":0}`), `f:1: Limits.Connections: value "0": must be a whole number from 1 to 1048576`},
+		{"tiny head", with(`"Limits":{"HeadBytes":100}`), `f:1: Limits.HeadBytes: value "100": must be a whole number from 1024 to 1048576`},
+		{"target larger than a head", with(`"Limits":{"HeadBytes":2048,"TargetBytes":4096}`), `f:1: Limits.TargetBytes: value "4096": is more than the 2048 bytes of a whole head (HeadBytes)`},
+		{"few field lines", with(`"Limits":{"HeadFields":1}`), `f:1: Limits.HeadFields: value "1": must be a whole number from 16 to 4096`},
 		{"domain with a port", with(`"SessionAPI":{"Domain":"a:80"}`), `f:1: SessionAPI.Domain: value "a:80": must be a host name without a port`},
 		{"upstream that is the port itself", item(`"Host":"127.0.0.1","Port":10201`), `f:1: ProxyServers.Items[0].Port: value "10201": is a port of this relay itself`},
 		{"upstream that is the port by name", item(`"Host":"LocalHost","Port":"10201"`), `is a port of this relay itself`},
@@ -193,6 +204,22 @@ func TestFaults(t *testing.T) {
 				t.Errorf("the error tells a secret: %v", err)
 			}
 		})
+	}
+}
+
+func TestLimitSettings(t *testing.T) {
+	s, err := parseSettings("f", []byte(`{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},"Limits":{
+		"Connections": 100, "HeadBytes": 8192, "HeadFields": "64", "HeadTime": "5s", "IdleTime": "1m30s", "DialTime": "500ms",
+		"ReplyTime": "10s", "TunnelIdleTime": 0, "HalfClosedTime": "1h"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := relay.Limits{
+		Connections: 100, HeadBytes: 8192, TargetBytes: 8192, HeadFields: 64, Head: 5 * time.Second, Idle: 90 * time.Second,
+		Dial: 500 * time.Millisecond, Reply: 10 * time.Second, TunnelIdle: -1, HalfClosed: time.Hour,
+	}
+	if diff := cmp.Diff(want, s.config.Limits); diff != "" {
+		t.Errorf("limits (-want +got):\n%s", diff)
 	}
 }
 
