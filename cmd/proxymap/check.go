@@ -18,7 +18,16 @@ func (c checkCommand) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	return set.print(s.out)
+	room, err := set.config.Budget()
+	if err != nil {
+		return err
+	}
+	set.warnings = append(set.warnings, machineWarnings(&set.config)...)
+	if err := set.print(s.out); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "this machine's limit of %d open files has room for %s at once\n", room.Descriptors, count(room.Connections, "connection"))
+	return err
 }
 
 func (s *settings) print(w io.Writer) error {

@@ -27,7 +27,7 @@ func (c serveCommand) Run(s streams) error {
 	}
 	log, flush := newLog(s.err, level)
 	defer flush()
-	for _, w := range set.warnings {
+	for _, w := range append(set.warnings, machineWarnings(&set.config)...) {
 		log.Warn(w, "file", c.Config)
 	}
 	cfg := set.config
@@ -57,7 +57,8 @@ func serve(cfg relay.Config, grace time.Duration, log *slog.Logger, started func
 	if err != nil {
 		return err
 	}
-	log.Info("listening", "ports", len(r.Ports()), "first", r.Ports()[0], "last", r.Ports()[len(r.Ports())-1])
+	log.Info("listening", "ports", len(r.Ports()), "first", r.Ports()[0], "last", r.Ports()[len(r.Ports())-1],
+		"descriptors", r.Budget().Descriptors, "connections", r.Budget().Connections)
 	if started != nil {
 		started(r)
 	}

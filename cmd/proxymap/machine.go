@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"proxymap/relay"
+)
+
+// machineWarnings tells what this machine does not have for a configuration. Nothing of it keeps the relay from
+// starting.
+func machineWarnings(cfg *relay.Config) (warnings []string) {
+	if b, err := cfg.Budget(); err == nil && cfg.Limits.Connections > b.Connections {
+		warnings = append(warnings, fmt.Sprintf("Limits.Connections is %d, but the limit of %d open files has room for %d connections only; raise it (ulimit -n) to %d",
+			cfg.Limits.Connections, b.Descriptors, b.Connections, b.Fixed+2*cfg.Limits.Connections+b.Reserve))
+	}
+	// Systems other than Linux do not have these files, and nothing is said of their ports.
+	text, _ := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	kept, _ := os.ReadFile("/proc/sys/net/ipv4/ip_local_reserved_ports")
+	var first, last int
+	if n, _ := fmt.Sscan(string(text), &first, &last); n == 2 {
+		warnings = append(warnings, ephemeralWarnings(cfg, first, last, string(kept))...)
+	}
+	return warnings
+}
+
+// ephemeralWarnings names the mappings whose ports the kernel gives to outgoing connections, first to last but for the
+// reserved ones: a list such as "8080,10000-10100".
+func ephemeralWarnings(cfg *relay.Config, first, last int, reserved string) (warnings []string) {
+	free := make([]bool, 1<<16) // the kernel's to give
+	for p := max(first, 0); p <= min(last, 1<<16-1); p++ {
+		free[p] = true
+	}
+	for _, item := range strings.Split(strings.TrimSpace(reserved), ",") {
+		var from, to int
+		if n, _ := fmt.Sscanf(item, "%d-%d", &from, &to); n == 1 {
+			to = from
+		}
+		for p := max(from, 0); p <= min(to, 1<<16-1); p++ {
+			free[p] = false
+		}
+	}
+	for i := range cfg.Mappings {
+		m := &cfg.Mappings[i]
+		for p := int(m.First); p <= int(m.Last); p++ {
+			if free[p] {
+				warnings = append(warnings, fmt.Sprintf("ports %s overlap the range %d-%d that the kernel takes outgoing connections' ports from, so listening may fail: choose others, or sysctl net.ipv4.ip_local_reserved_ports=%d-%d",
+					portsOf(m), first, last, m.First, m.Last))
+				break
+			}
+		}
+	}
+	return warnings
+}
