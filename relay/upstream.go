@@ -20,7 +20,7 @@ import (
 const (
 	maxServersTried = 8               // of one request
 	lookupAge       = time.Minute     // after which a server's addresses are looked up again
-	lookupRetry     = 5 * time.Second // after which one that failed is tried again
+	lookupRetry     = 5 * time.Second // after which one that failed, or whose addresses have, is tried again
 	lookupTimeout   = 5 * time.Second // of one look-up
 
 	// noPortPause is how long a server is not dialled after there was no local port left to dial it from: the kernel
@@ -43,7 +43,8 @@ type server struct {
 // addresses are what a name stands for.
 type addresses struct {
 	list  []netip.AddrPort // not empty
-	until int64            // wall time at which they are to be looked up again
+	since int64            // the loops' time at which they were looked up
+	until int64            // the loops' time at which they are to be looked up again
 }
 
 // A waiter is a connection that waits for a server's addresses, if it still does.
@@ -55,7 +56,7 @@ type waiter struct {
 func newServer(s Server) *server {
 	srv := &server{Server: s}
 	if addr, err := netip.ParseAddr(s.Host); err == nil {
-		srv.known.Store(&addresses{[]netip.AddrPort{netip.AddrPortFrom(addr, s.Port)}, never})
+		srv.known.Store(&addresses{list: []netip.AddrPort{netip.AddrPortFrom(addr, s.Port)}, until: never})
 	}
 	return srv
 }
@@ -73,15 +74,12 @@ func systemLookup(ctx context.Context, host string) ([]netip.Addr, error) {
 // the result if there are none yet. Old addresses are good until new ones have come.
 func (s *server) resolve(w waiter) []netip.AddrPort {
 	known := s.known.Load()
-	if known != nil && w.l.wall < known.until {
+	if known != nil && w.l.now < known.until {
 		return known.list
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.busy {
-		s.busy = true
-		go s.find(w.l.relay.lookup)
-	}
+	s.lookUp(w.l)
 	if known != nil {
 		return known.list
 	}
@@ -89,11 +87,37 @@ func (s *server) resolve(w waiter) []netip.AddrPort {
 	return nil
 }
 
+// lookUp begins a look-up if none is under way. s.mu is held.
+func (s *server) lookUp(l *loop) {
+	if !s.busy {
+		s.busy = true
+		go s.find(l)
+	}
+}
+
+// failed is called when none of the server's addresses takes a connection: the name may stand for others by now. A
+// server that is down has its name looked up no more often than each lookupRetry.
+func (s *server) failed(l *loop) {
+	known := s.known.Load()
+	if known == nil || known.until == never {
+		return
+	}
+	until := min(known.until, known.since+int64(lookupRetry))
+	if until != known.until {
+		s.known.CompareAndSwap(known, &addresses{known.list, known.since, until})
+	}
+	if l.now >= until {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.lookUp(l)
+	}
+}
+
 // find looks the name up and tells those who wait.
-func (s *server) find(look lookup) {
+func (s *server) find(l *loop) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
-	found, err := look(ctx, s.Host)
+	found, err := l.relay.lookup(ctx, s.Host)
 	if err == nil && len(found) == 0 {
 		err = errors.New("the name has no address")
 	}
@@ -101,11 +125,11 @@ func (s *server) find(look lookup) {
 	for _, a := range found {
 		list = append(list, netip.AddrPortFrom(a.Unmap(), s.Port))
 	}
-	now := time.Now().UnixNano()
+	now := l.clock()
 	if err == nil {
-		s.known.Store(&addresses{list, now + int64(lookupAge)})
+		s.known.Store(&addresses{list, now, now + int64(lookupAge)})
 	} else if old := s.known.Load(); old != nil {
-		s.known.Store(&addresses{old.list, now + int64(lookupRetry)})
+		s.known.Store(&addresses{old.list, now, now + int64(lookupRetry)})
 	}
 	s.mu.Lock()
 	waiting := s.waiting
@@ -220,6 +244,7 @@ func (c *conn) connectNext() {
 			srv.noPortUntil.Store(c.l.now + int64(noPortPause))
 		}
 	}
+	srv.failed(c.l)
 	c.nextServer()
 }
 
