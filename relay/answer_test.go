@@ -267,7 +267,12 @@ func TestDialTimeout(t *testing.T) {
 // silentServer is a listener whose backlog is full, so that connects to it hang.
 func silentServer(t *testing.T) Server {
 	t.Helper()
-	fd, addr, err := listenOn(netip.MustParseAddrPort("127.0.0.1:0"))
+	return silentServerAt(t, netip.MustParseAddrPort("127.0.0.1:0"))
+}
+
+func silentServerAt(t *testing.T, addr netip.AddrPort) Server {
+	t.Helper()
+	fd, addr, err := listenOn(addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,6 +85,19 @@ func (g *rig) at(addr string) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr(addr), serverAt(g.provider.Addr()).Port)
 }
 
+// A name's addresses are tried in turn: one that refuses, one without a route, one that says nothing, and one that works.
+// The next request begins with that.
+func TestAddressesAreTriedInTurn(t *testing.T) {
+	_, byName := named("127.0.0.2", "127.255.255.255", "127.0.0.3", "127.0.0.1")
+	g := newRig(t, byName, func(cfg *Config) { cfg.Limits.Dial = 2 * time.Second })
+	silentServerAt(t, g.at("127.0.0.3"))
+	g.served()
+	if first := g.server().known.Load().list[0]; first != g.at("127.0.0.1") {
+		t.Errorf("%v stands first of the addresses; want the one that works", first)
+	}
+	g.tunnel()
+}
+
 // A name is looked up once, not for each connection.
 func TestNameIsCached(t *testing.T) {
 	names, byName := named("127.0.0.1")

@@ -113,6 +113,15 @@ func (s *server) failed(l *loop) {
 	}
 }
 
+// prefer puts addr first: it takes connections, and those before it do not.
+func (s *server) prefer(addr netip.AddrPort) {
+	known := s.known.Load()
+	if i := slices.Index(known.list, addr); i > 0 {
+		list := slices.Concat(known.list[i:], known.list[:i])
+		s.known.CompareAndSwap(known, &addresses{list, known.since, known.until})
+	}
+}
+
 // find looks the name up and tells those who wait.
 func (s *server) find(l *loop) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
@@ -148,6 +157,7 @@ func (s *server) find(l *loop) {
 type dialing struct {
 	session *session.Session
 	addrs   []netip.AddrPort // of the server being tried, those not tried yet
+	addr    netip.AddrPort   // being tried
 	first   int              // the server that was to be tried first
 	tried   int              // servers given up
 	until   int64            // the loop's time when all trying ends
@@ -178,27 +188,26 @@ func (c *conn) beginDial(s *session.Session) {
 	c.tryServer()
 }
 
-// dialTime is how long the current server may take: an even share of what is left, so that one that drops our packets
-// does not use up the time of those behind it.
+// dialTime is how long the current address, or the look-up, may take: an even share of what is left, so that one that
+// drops our packets does not use up the time of those behind it.
 func (c *conn) dialTime() time.Duration {
 	d := &c.x.dial
 	if d.until == never {
 		return -1
 	}
-	left := min(len(c.port.mapping.servers), maxServersTried) - d.tried
+	left := len(d.addrs) + min(len(c.port.mapping.servers), maxServersTried) - d.tried
 	return time.Duration(max(d.until-c.l.now, 0) / int64(max(left, 1)))
 }
 
 // tryServer begins with c.server.
 func (c *conn) tryServer() {
 	d := &c.x.dial
-	c.enter(stageDial)
-	addrs := c.port.mapping.servers[c.server].resolve(waiter{c.l, c.ref()})
-	if addrs == nil {
+	d.addrs = c.port.mapping.servers[c.server].resolve(waiter{c.l, c.ref()})
+	if d.addrs == nil {
 		d.lookup = true
+		c.enter(stageDial)
 		return
 	}
-	d.addrs = addrs
 	c.connectNext()
 }
 
@@ -223,9 +232,9 @@ func (c *conn) connectNext() {
 		d.addrs, d.err = nil, unix.EADDRNOTAVAIL
 	}
 	for len(d.addrs) > 0 {
-		addr := d.addrs[0]
-		d.addrs = d.addrs[1:]
-		fd, err := c.l.connectTo(addr)
+		d.addr, d.addrs = d.addrs[0], d.addrs[1:]
+		c.enter(stageDial)
+		fd, err := c.l.connectTo(d.addr)
 		if err == nil {
 			c.upstream = socket{fd: fd}
 			err = c.l.watch(c, &c.upstream, tokenUpstream)
@@ -280,19 +289,22 @@ func (c *conn) onDialEvent(ev events) {
 	if ev&evWrite == 0 {
 		return
 	}
+	if d.err != nil {
+		c.port.mapping.servers[c.server].prefer(d.addr)
+	}
 	if d.session != nil && c.server != d.first {
 		c.port.slot.Repin(d.first, c.server)
 	}
 	c.sendRequest()
 }
 
-// onDialTimeout is called when the current server's share of the time has passed.
+// onDialTimeout is called when the current address's share of the time has passed, or the look-up's.
 func (c *conn) onDialTimeout() {
 	d := &c.x.dial
 	d.err = errDialTimeout
 	d.lookup = false
 	c.closeUpstream()
-	c.nextServer()
+	c.connectNext()
 }
 
 // dialFailed answers when no server could be reached.
