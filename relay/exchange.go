@@ -292,7 +292,7 @@ func (c *conn) pumpRequest() {
 		if x.sendFailed {
 			return
 		}
-		done, err := c.toUpstream.flush(&c.upstream)
+		done, err := c.flush(&c.toUpstream, &c.upstream)
 		if err != nil {
 			c.upstreamTakesNoMore()
 			return
@@ -385,7 +385,7 @@ func (c *conn) pumpResponse() {
 	defer func() { c.l.moved += moved; c.toClient.settle() }()
 	for moved < turnBudget {
 		x := c.x
-		done, err := c.toClient.flush(&c.client)
+		done, err := c.flush(&c.toClient, &c.client)
 		if err != nil {
 			c.abort()
 			return
@@ -537,7 +537,7 @@ func (c *conn) pumpContentOfEarly() {
 	moved := 0
 	defer func() { c.l.moved += moved; c.toUpstream.settle() }()
 	for moved < turnBudget {
-		done, err := c.toUpstream.flush(&c.upstream)
+		done, err := c.flush(&c.toUpstream, &c.upstream)
 		if err != nil || done && c.x.request.done() {
 			c.linger()
 			return

@@ -29,6 +29,7 @@ type rig struct {
 	t        testing.TB
 	relay    *Relay
 	provider net.Listener
+	dialer   net.Dialer // of clients
 }
 
 // newRig starts a relay with one port. change may alter what it is made of.
@@ -141,7 +142,7 @@ func (l *logLines) count(text string) int {
 // client connects to the relay's i-th port.
 func (g *rig) client(i int) *peer {
 	g.t.Helper()
-	conn, err := net.Dial("tcp", g.relay.Ports()[i].String())
+	conn, err := g.dialer.Dial("tcp", g.relay.Ports()[i].String())
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -73,8 +73,17 @@ type direction struct {
 	ended bool  // of a tunnel: nothing will come any more, and the sink has been told, or is broken
 }
 
-// empty reports whether the direction holds nothing.
-func (d *direction) empty() bool { return d.unsent.empty() && (d.pipe == nil || d.pipe.held == 0) }
+// empty reports whether the direction keeps nothing.
+func (d *direction) empty() bool { return d.kept() == 0 }
+
+// kept is how many bytes the direction keeps.
+func (d *direction) kept() int {
+	n := len(d.unsent.bytes())
+	if d.pipe != nil {
+		n += d.pipe.held
+	}
+	return n
+}
 
 // send writes b to the sink and keeps what it does not take.
 func (d *direction) send(sink *socket, b []byte) error {

@@ -44,7 +44,7 @@ func (c *conn) pump(d *direction, source, sink *socket) (more bool) {
 		if d.ended {
 			return false
 		}
-		done, err := d.flush(sink)
+		done, err := c.flush(d, sink)
 		if err != nil {
 			return c.sinkFailed(d, sink)
 		}

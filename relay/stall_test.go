@@ -1,0 +1,178 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bytes come many times in lifeLimit, so that a busy machine does not matter, for a multiple of it.
+const (
+	lifeLimit = time.Second
+	lifeTest  = 3 * lifeLimit
+)
+
+const (
+	postMuch  = "POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nContent-Length: 1000000\r\n\r\n"
+	replyMuch = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+)
+
+// streams are the ways in which bytes move for long: the end that sends and the one that receives.
+var streams = []struct {
+	name string
+	open func(g *rig) (source, sink *peer)
+}{
+	{"content of a request", func(g *rig) (*peer, *peer) { return g.asked(postMuch) }},
+	{"content of a response", func(g *rig) (*peer, *peer) {
+		c, u := g.asked(get)
+		u.send(replyMuch)
+		c.expect(replyMuch)
+		return u, c
+	}},
+	{"content of a request behind its response", func(g *rig) (*peer, *peer) {
+		c, u := g.asked(postMuch)
+		u.send(ok)
+		c.expect(ok)
+		c.expectEnd()
+		return c, u
+	}},
+	{"content of an answer to CONNECT", func(g *rig) (*peer, *peer) {
+		c, u := g.asked(connect)
+		refusal := strings.Replace(replyMuch, "200 OK", "403 Forbidden", 1)
+		u.send(refusal)
+		c.expect(refusal)
+		return u, c
+	}},
+	{"tunnel, up", func(g *rig) (*peer, *peer) { return g.tunnel() }},
+	{"tunnel, down", func(g *rig) (*peer, *peer) {
+		c, u := g.tunnel()
+		return u, c
+	}},
+	{"half-closed tunnel", func(g *rig) (*peer, *peer) {
+		c, u := g.tunnel()
+		c.fin()
+		u.expectEnd()
+		return u, c
+	}},
+}
+
+// stream opens all streams, has move run on each of them, all at once, and then waits until the relay has given them up.
+func (g *rig) stream(move func(source, sink *peer) error) {
+	g.t.Helper()
+	done := make(chan error)
+	for _, row := range streams {
+		source, sink := row.open(g)
+		go func() {
+			err := move(source, sink)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", row.name, err)
+			}
+			done <- err
+		}()
+	}
+	for range streams {
+		if err := <-done; err != nil {
+			g.t.Error(err)
+		}
+	}
+	await(g.t, "the relay gives all up", func() bool { return g.relay.Connections() == 0 })
+}
+
+func withLife(cfg *Config) {
+	cfg.Limits = Limits{Reply: lifeLimit, TunnelIdle: lifeLimit, HalfClosed: lifeLimit, Linger: time.Millisecond}
+}
+
+// Where bytes count as life, a source that sends few of them lives for as long as it does so, and not for ever behind
+// the last one.
+func TestSlowSourceLives(t *testing.T) {
+	newRig(t, withLife).stream(func(source, sink *peer) error {
+		for end := time.Now().Add(lifeTest); time.Now().Before(end); time.Sleep(lifeLimit / 50) {
+			if _, err := io.WriteString(source.conn, "x"); err != nil {
+				return err
+			}
+			if _, err := sink.r.ReadByte(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// So does a sink that takes few of them: what the relay keeps for it was read all at once.
+func TestSlowSinkLives(t *testing.T) {
+	const size = 200 << 10
+	g := newRig(t, withLife)
+	g.narrow()
+	g.stream(func(source, sink *peer) error {
+		g.narrowSinks()
+		if _, err := io.WriteString(source.conn, strings.Repeat("x", size)); err != nil {
+			return err
+		}
+		got := int64(0)
+		for end := time.Now().Add(lifeTest); time.Now().Before(end); time.Sleep(lifeLimit / 50) {
+			n, err := io.CopyN(io.Discard, sink.r, 512)
+			if got += n; err != nil {
+				return fmt.Errorf("%w after %d bytes", err, got)
+			}
+		}
+		n, err := io.CopyN(io.Discard, sink.r, size-got)
+		if err != nil {
+			err = fmt.Errorf("%w after %d bytes", err, got+n)
+		}
+		return err
+	})
+}
+
+// onLoops has the loops call f for each of their connections.
+func (g *rig) onLoops(f func(c *conn)) {
+	for _, l := range g.relay.loops {
+		done := make(chan struct{})
+		l.do(func() {
+			defer close(done)
+			for _, c := range l.conns {
+				if c != nil && c.stage != stageClosed {
+					f(c)
+				}
+			}
+		})
+		<-done
+	}
+}
+
+// narrow has the kernel keep little of what clients and the provider do not read. It is for connections to come;
+// narrowSinks is for the relay's side of those that there are.
+func (g *rig) narrow() {
+	control := func(_, _ string, conn syscall.RawConn) error {
+		var failed error
+		err := conn.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10) })
+		return errors.Join(err, failed)
+	}
+	g.dialer.Control = control
+	conn, err := g.provider.(*net.TCPListener).SyscallConn()
+	if err == nil {
+		err = control("", "", conn)
+	}
+	if err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func (g *rig) narrowSinks() {
+	g.onLoops(func(c *conn) {
+		for _, s := range []socket{c.client, c.upstream} {
+			if s.fd < 0 {
+				continue // it is still being opened
+			}
+			if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 4<<10); err != nil {
+				g.t.Error(err)
+			}
+		}
+	})
+}
