@@ -359,6 +359,24 @@ func TestTimers(t *testing.T) {
 	}
 }
 
+// What is closed in the turn in which the memory of a burst goes back is closed all the same.
+func TestTrimLosesNoDescriptors(t *testing.T) {
+	l := newRig(t).relay.loops[0]
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.do(func() {
+		l.closeLater(fd)
+		l.peak, l.trimAt = burstSize, l.now
+		l.load.Store(0)
+	})
+	await(t, "the descriptor is closed", func() bool {
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		return err == unix.EBADF
+	})
+}
+
 // An idle relay has no goroutines but its loops, and a closed one none.
 func TestGoroutines(t *testing.T) {
 	before := runtime.NumGoroutine()

@@ -51,7 +51,8 @@ func (l *loop) trim() {
 	l.conns = slices.Clone(l.conns[:used])
 	l.free = slices.Clone(slices.DeleteFunc(l.free, func(i uint32) bool { return int(i) >= used }))
 	l.timers.heap = slices.Clone(l.timers.heap)
-	l.spare, l.closing = nil, nil
+	l.spare = nil
+	l.closing = slices.Clone(l.closing) // of this batch: they are still open
 	l.runnable, l.ran = slices.Clone(l.runnable[l.ran:]), 0
 	l.mail.trim()
 	l.peak, l.peakExchanges = l.size(), l.exchanges
