@@ -281,12 +281,14 @@ func TestRequireHeader(t *testing.T) {
 	}
 }
 
-// Asked on the port itself, a name in Host could be anybody's (DNS rebinding).
+// Asked on the port itself, a name in Host could be anybody's (DNS rebinding). Other spellings of loopback addresses are
+// refused as well, for browsers do not send them Sec-Fetch-Site.
 func TestDirectHost(t *testing.T) {
 	api := API{Enabled: true}
 	for host, status := range map[string]int{
 		"127.0.0.1:10201": 200, "127.0.0.1": 200, "[::1]:10201": 200, "[::1]": 200, "10.1.2.3:10201": 200, "localhost": 200, "LOCALHOST:10201": 200,
 		"": 403, "evil.example:10201": 403, "localhost.evil.example": 403, "127.0.0.1.evil.example": 403, "evil.example": 403,
+		"0.0.0.0:10201": 403, "0.0.0.0": 403, "[::]:10201": 403, "[::]": 403, "[::ffff:127.0.0.1]:10201": 403, "[::ffff:7f00:1]": 403, "[::ffff:0.0.0.0]:1": 403,
 	} {
 		for _, path := range []string{"/session/", "/session/new"} {
 			r := call("GET", path)

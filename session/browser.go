@@ -53,16 +53,19 @@ func withoutDefaultPort(host []byte) []byte { return bytes.TrimSuffix(host, []by
 // localhost, or the listen address, each with or without a port (DNS rebinding).
 func localHost(host []byte, listen netip.AddrPort) bool {
 	text := string(host)
-	if _, err := netip.ParseAddrPort(text); err == nil {
-		return true
+	if ap, err := netip.ParseAddrPort(text); err == nil {
+		return tellsSite(ap.Addr())
 	}
 	if name, _, found := strings.Cut(text, ":"); found && !strings.HasPrefix(text, "[") {
 		text = name
 	}
 	text = strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
-	if strings.EqualFold(text, "localhost") || text == listen.Addr().String() {
-		return true
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return tellsSite(addr)
 	}
-	_, err := netip.ParseAddr(text)
-	return err == nil
+	return strings.EqualFold(text, "localhost") || text == listen.Addr().String()
 }
+
+// tellsSite reports whether addr is no other spelling of a loopback address: 0.0.0.0, [::] and [::ffff:127.0.0.1] lead to
+// one too, but are no trustworthy origins to browsers, which therefore send them no Sec-Fetch-Site.
+func tellsSite(addr netip.Addr) bool { return !addr.IsUnspecified() && !addr.Is4In6() }
