@@ -8,8 +8,9 @@ import (
 
 // crossSite says why a call that changes something is refused, or nothing. A web page that a browser shows through the
 // port must not rotate it. Browsers tell where a request comes from: by Sec-Fetch-Site (to trustworthy origins only), by
-// Origin (not with an image or a link), by Referer (unless the page hides it). RequireHeader closes what is left open: a
-// page cannot send the field without a preflight, and OPTIONS is refused.
+// Origin (not with an image or a link), by Referer (unless the page hides it). Of a redirect from an address that no page
+// led to they tell nothing, or "none". RequireHeader closes what is left open: a page cannot send the field without a
+// preflight, and OPTIONS is refused.
 func (a *API) crossSite(r *Request) string {
 	const why = " (a web page is not allowed to change a session)"
 	switch {

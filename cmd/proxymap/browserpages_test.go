@@ -1,0 +1,93 @@
+package main
+
+// attemptsPage makes the attempts one after the other, and tells of each when it has been made. A call bears its
+// attempt's name in the query. Forms and links are used in windows of their own, and from the second page on in frames,
+// which open faster.
+const attemptsPage = `<!doctype html><title>attempts</title><body><script>
+const round = DATA;
+const until = async done => { while (!done()) await new Promise(again => setTimeout(again, 5)); };
+const ends = promise => promise.then(() => {}, () => {});
+const loads = (kind, src, hide) => new Promise(ended => {
+  const e = document.createElement(kind);
+  if (hide) e.referrerPolicy = 'no-referrer';
+  e.onload = e.onerror = ended;
+  e.src = src;
+  document.body.append(e);
+});
+const there = w => { try { return w.location.pathname.startsWith('/session/'); } catch { return true; } };
+const goes = async (how, to, hide) => {
+  const go = '/go?' + new URLSearchParams({how, to, policy: hide ? 'no-referrer' : ''});
+  const frame = document.createElement('iframe');
+  frame.src = go;
+  if (round.number > 1) document.body.append(frame);
+  const w = round.number > 1 ? frame.contentWindow : open(go);
+  if (!w) throw new Error('the window is blocked');
+  await until(() => there(w));
+  round.number > 1 ? frame.remove() : w.close();
+};
+const socket = to => new Promise(ended => {
+  const s = new WebSocket(to.replace('http:', 'ws:'));
+  s.onopen = s.onerror = s.onclose = ended;
+});
+const redirect = to => '/redirect?' + new URLSearchParams({to});
+const reset = to => to.replace('/new', '/reset');
+const hidden = {referrerPolicy: 'no-referrer'}, simple = {mode: 'no-cors'}, post = {method: 'POST'};
+const field = {headers: {'X-Proxymap': '1'}};
+const attempts = {
+  'fetch': to => ends(fetch(to)),
+  'fetch, no Referer': to => ends(fetch(to, hidden)),
+  'fetch, no-cors': to => ends(fetch(to, simple)),
+  'fetch, no-cors, no Referer': to => ends(fetch(to, {...simple, ...hidden})),
+  'fetch, no-cors, POST': to => ends(fetch(to, {...simple, ...post})),
+  'fetch, no-cors, POST, no Referer': to => ends(fetch(to, {...simple, ...post, ...hidden})),
+  'fetch, X-Proxymap': to => ends(fetch(to, field)),
+  'fetch, no-cors, X-Proxymap': to => ends(fetch(to, {...simple, ...field})),
+  'img': to => loads('img', to),
+  'img, no Referer': to => loads('img', to, true),
+  'img, reset': to => loads('img', reset(to)),
+  'img, reset, no Referer': to => loads('img', reset(to), true),
+  'img, redirected': to => loads('img', redirect(to)),
+  'img, redirected, no Referer': to => loads('img', redirect(to), true),
+  'script, no Referer': to => loads('script', to, true),
+  'iframe': to => loads('iframe', to),
+  'iframe, no Referer': to => loads('iframe', to, true),
+  'WebSocket': to => socket(to),
+  'form GET': to => goes('get', to),
+  'form GET, no Referer': to => goes('get', to, true),
+  'form POST': to => goes('post', to),
+  'form POST, no Referer': to => goes('post', to, true),
+  'link': to => goes('link', to),
+  'link, rel=noreferrer': to => goes('noreferrer', to),
+  'link, meta no-referrer': to => goes('link', to, true),
+  'refresh, no Referer': to => goes('refresh', to, true),
+};
+(async () => {
+  for (const [name, attempt] of Object.entries(attempts)) {
+    let fault = '';
+    const by = round.number + '. ' + name;
+    await attempt(round.target + '/session/new?' + new URLSearchParams({by})).catch(e => { fault = String(e); });
+    await fetch('/after?' + new URLSearchParams({name, by, fault}), post);
+  }
+  location.href = round.next;
+})();
+</script>`
+
+// goPage leads to another one, by what its script clicks on.
+const goPage = `<!doctype html><title>go</title><meta name=referrer content="POLICY"><body><script>
+const go = DATA, add = (parent, kind, fields) => {
+  const e = Object.assign(document.createElement(kind), fields);
+  parent.append(e);
+  return e;
+};
+if (go.how === 'get' || go.how === 'post') {
+  const form = add(document.body, 'form', {method: go.how, action: go.to});
+  if (go.how === 'get') {
+    for (const [name, value] of new URL(go.to).searchParams) add(form, 'input', {type: 'hidden', name, value});
+  }
+  form.submit();
+} else if (go.how === 'refresh') {
+  add(document.head, 'meta', {httpEquiv: 'refresh', content: '0;url=' + go.to});
+} else {
+  add(document.body, 'a', {href: go.to, rel: go.how === 'noreferrer' ? go.how : ''}).click();
+}
+</script>`
