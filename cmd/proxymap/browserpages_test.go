@@ -91,3 +91,28 @@ if (go.how === 'get' || go.how === 'post') {
   add(document.body, 'a', {href: go.to, rel: go.how === 'noreferrer' ? go.how : ''}).click();
 }
 </script>`
+
+// partsPage loads ten scripts, ten images and ten files, and talks to a WebSocket. Then it tells what it has.
+const partsPage = `<!doctype html><title>parts</title><body><script>
+const has = {scripts: 0, widths: 0, files: [], echo: ''}, loaded = [];
+const part = (kind, src) => loaded.push(new Promise((ended, failed) => {
+  const e = document.createElement(kind);
+  [e.onload, e.onerror, e.src] = [() => { has.widths += e.naturalWidth || 0; ended(); }, () => failed(new Error(src)), src];
+  document.body.append(e);
+}));
+for (let i = 1; i <= 10; i++) {
+  part('script', '/script/' + i);
+  part('img', '/img/' + i);
+  loaded.push(fetch('/file/' + i).then(res => res.text()).then(text => { has.files[i - 1] = text.length; }));
+}
+loaded.push(new Promise((ended, failed) => {
+  const s = new WebSocket('ws://shop.example/echo');
+  s.onopen = () => s.send('through the port');
+  s.onmessage = m => { has.echo = m.data; s.close(); };
+  s.onclose = ended;
+  s.onerror = () => failed(new Error('WebSocket'));
+}));
+Promise.all(loaded).catch(e => { has.fault = String(e); }).then(() => {
+  fetch('/has', {method: 'POST', body: JSON.stringify(has)});
+});
+</script>`
