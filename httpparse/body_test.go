@@ -200,39 +200,43 @@ func bytesOf(set func(c byte) bool) string {
 	return string(in)
 }
 
+const bodyEnd = "\r\n\r\n"
+
+// signedChunks are chunks of so many bytes of data, with an extension of so many.
+func signedChunks(extension, data, chunks int) string {
+	return strings.Repeat(strconv.FormatInt(int64(data), 16)+";"+strings.Repeat("x", extension)+"\r\n"+strings.Repeat("d", data)+"\r\n", chunks)
+}
+
 // The bounds to the byte. RFC 9112 section 7.1.1 asks for one on extensions, section 7.1 for care with the size.
+var chunkBounds = []struct {
+	name, body string
+	done       bool
+	want       error
+}{
+	{"size line of 1 KiB, zeros", strings.Repeat("0", 1024) + bodyEnd, true, nil},
+	{"size line over 1 KiB, zeros", strings.Repeat("0", 1025) + bodyEnd, false, errChunkLine},
+	{"size line of 1 KiB, extension", "0;" + strings.Repeat("x", 1022) + bodyEnd, true, nil},
+	{"size line over 1 KiB, extension", "0;" + strings.Repeat("x", 1023) + bodyEnd, false, errChunkLine},
+	{"size line over 1 KiB, quoted", "0;\"" + strings.Repeat("\\\"", 511) + "\"" + bodyEnd, false, errChunkLine},
+	{"a second size line of 1 KiB", "1\r\nx\r\n" + strings.Repeat("0", 1024) + bodyEnd, true, nil},
+	{"size of 2^63-1", "7fffffffffffffff\r\n", false, nil},
+	{"size of 2^63", "8000000000000000", false, errChunkSize},
+	{"size of 2^64", "10000000000000000", false, errChunkSize},
+	{"size of 2^64+3", "10000000000000003\r\nabc", false, errChunkSize},
+	{"zeros before 2^63-1", "0007fffffffffffffff\r\n", false, nil},
+	{"extensions of 16 KiB more than the data", signedChunks(1001, 1, 16) + "0;" + strings.Repeat("x", 384) + bodyEnd, true, nil},
+	{"extensions over 16 KiB more than the data", signedChunks(1001, 1, 16) + "0;" + strings.Repeat("x", 385) + bodyEnd, false, errChunkLine},
+	{"extensions as long as the data, without end", signedChunks(1000, 1000, 20) + "0" + bodyEnd, true, nil},
+	{"data does not pay for extensions to come", signedChunks(0, 10000, 1) + signedChunks(1001, 1, 17), false, errChunkLine},
+	{"trailers of 8 KiB", "0\r\nA:" + strings.Repeat("x", 8<<10-6) + bodyEnd, true, nil},
+	{"trailers over 8 KiB", "0\r\nA:" + strings.Repeat("x", 8<<10-5) + bodyEnd, false, errTrailerSize},
+	{"trailer lines of 8 KiB", "0\r\n" + strings.Repeat("A:xy\r\n", 1365) + "\r\n", true, nil},
+	{"trailer lines over 8 KiB", "0\r\n" + strings.Repeat("A:xy\r\n", 1365) + "B", false, nil},
+	{"trailer name without end", "0\r\n" + strings.Repeat("A", 8<<10+1), false, errTrailerSize},
+}
+
 func TestChunkBounds(t *testing.T) {
-	repeat := strings.Repeat
-	const end = "\r\n\r\n"
-	signed := func(extension, data, chunks int) string {
-		return repeat(strconv.FormatInt(int64(data), 16)+";"+repeat("x", extension)+"\r\n"+repeat("d", data)+"\r\n", chunks)
-	}
-	for _, row := range []struct {
-		name, body string
-		done       bool
-		want       error
-	}{
-		{"size line of 1 KiB, zeros", repeat("0", 1024) + end, true, nil},
-		{"size line over 1 KiB, zeros", repeat("0", 1025) + end, false, errChunkLine},
-		{"size line of 1 KiB, extension", "0;" + repeat("x", 1022) + end, true, nil},
-		{"size line over 1 KiB, extension", "0;" + repeat("x", 1023) + end, false, errChunkLine},
-		{"size line over 1 KiB, quoted", "0;\"" + repeat("\\\"", 511) + "\"" + end, false, errChunkLine},
-		{"a second size line of 1 KiB", "1\r\nx\r\n" + repeat("0", 1024) + end, true, nil},
-		{"size of 2^63-1", "7fffffffffffffff\r\n", false, nil},
-		{"size of 2^63", "8000000000000000", false, errChunkSize},
-		{"size of 2^64", "10000000000000000", false, errChunkSize},
-		{"size of 2^64+3", "10000000000000003\r\nabc", false, errChunkSize},
-		{"zeros before 2^63-1", "0007fffffffffffffff\r\n", false, nil},
-		{"extensions of 16 KiB more than the data", signed(1001, 1, 16) + "0;" + repeat("x", 384) + end, true, nil},
-		{"extensions over 16 KiB more than the data", signed(1001, 1, 16) + "0;" + repeat("x", 385) + end, false, errChunkLine},
-		{"extensions as long as the data, without end", signed(1000, 1000, 20) + "0" + end, true, nil},
-		{"data does not pay for extensions to come", signed(0, 10000, 1) + signed(1001, 1, 17), false, errChunkLine},
-		{"trailers of 8 KiB", "0\r\nA:" + repeat("x", 8<<10-6) + end, true, nil},
-		{"trailers over 8 KiB", "0\r\nA:" + repeat("x", 8<<10-5) + end, false, errTrailerSize},
-		{"trailer lines of 8 KiB", "0\r\n" + repeat("A:xy\r\n", 1365) + "\r\n", true, nil},
-		{"trailer lines over 8 KiB", "0\r\n" + repeat("A:xy\r\n", 1365) + "B", false, nil},
-		{"trailer name without end", "0\r\n" + repeat("A", 8<<10+1), false, errTrailerSize},
-	} {
+	for _, row := range chunkBounds {
 		for _, n := range []int{1, 1000, len(row.body)} {
 			if _, _, done, err := chunked(row.body, n); done != row.done || err != row.want {
 				t.Errorf("%s in pieces of %d: got done %v, %v; want %v, %v", row.name, n, done, err, row.done, row.want)
