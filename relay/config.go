@@ -55,6 +55,10 @@ type Mapping struct {
 type Server struct {
 	Host string // name or IP literal, without brackets
 	Port uint16
+
+	// Sources are local addresses to connect from, in turn, so that there are as many times the local ports. Addresses of
+	// the other IP version than the server's are passed over. Empty: the system chooses.
+	Sources []netip.Addr
 }
 
 // Limits bound every wait and every buffer of a connection. A field's zero value means its default; a negative

@@ -2,6 +2,8 @@ package relay
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -454,7 +456,7 @@ func TestNoSourcePort(t *testing.T) {
 				m.Servers = append(m.Servers, m.Servers[0])
 			}
 		})
-		full := &g.relay.ports[0].mapping.servers[0].noPortUntil
+		full := &g.relay.ports[0].mapping.servers[0].sources[0].noPortUntil
 		full.Store(never)
 		if servers == 2 {
 			g.served()
@@ -592,5 +594,43 @@ func TestTwoPortsNeverShareASession(t *testing.T) {
 	}
 	if len(seen) != 3 {
 		t.Errorf("3 ports used %d sessions", len(seen))
+	}
+}
+
+// A server with source addresses is dialled from them in turn, from those that have a port left, and of its own IP
+// version.
+func TestSourceAddresses(t *testing.T) {
+	a, b := netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")
+	g := newRig(t, func(cfg *Config) {
+		cfg.Mappings[0].Servers[0].Sources = []netip.Addr{a, netip.IPv6Loopback(), b}
+	})
+	seen := map[string]int{}
+	for range 6 {
+		_, u := g.served()
+		seen[u.conn.RemoteAddr().(*net.TCPAddr).IP.String()]++
+	}
+	if seen["127.0.0.2"] < 2 || seen["127.0.0.3"] < 2 || len(seen) != 2 {
+		t.Errorf("the provider was dialled from %v; want both addresses in turn", seen)
+	}
+	srv := g.relay.ports[0].mapping.servers[0]
+	srv.sources[0].noPortUntil.Store(never)
+	for range 3 {
+		if _, u := g.served(); !strings.HasPrefix(u.conn.RemoteAddr().String(), "127.0.0.3:") {
+			t.Errorf("dialled from %v; the other address has ports left", u.conn.RemoteAddr())
+		}
+	}
+	srv.sources[2].noPortUntil.Store(never)
+	c := g.client(0)
+	c.send(get)
+	c.expectAnswer(503, classNoSourcePort, "no local port is free")
+}
+
+func TestForeignSourceAddress(t *testing.T) {
+	_, err := Listen(Config{Mappings: []Mapping{{
+		Address: netip.MustParseAddr("127.0.0.1"), Plan: newPlan(t, session.PlanConfig{}),
+		Servers: []Server{{Host: "127.0.0.1", Port: 1, Sources: []netip.Addr{netip.MustParseAddr("198.51.100.7")}}},
+	}}})
+	if err == nil || !strings.Contains(err.Error(), "source address 198.51.100.7 of upstream 127.0.0.1: ") || !strings.Contains(err.Error(), "of this machine") {
+		t.Errorf("got %v; want the address, and that it is not the machine's", err)
 	}
 }

@@ -85,6 +85,11 @@ func (r *Relay) openPorts(mappings []Mapping) error {
 		}
 		m := &mapping{Mapping: cfg}
 		for _, s := range cfg.Servers {
+			for _, from := range s.Sources {
+				if err := bindable(from); err != nil {
+					return fmt.Errorf("source address %s of upstream %s: %w; it must be an address of this machine", from, s.Host, err)
+				}
+			}
 			m.servers = append(m.servers, newServer(s))
 		}
 		for n := int(cfg.First); n <= int(cfg.Last); n++ {

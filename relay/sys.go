@@ -32,14 +32,23 @@ func socketError(fd int) error {
 	return unix.Errno(errno)
 }
 
-// connectTo begins to connect a new socket to addr. It is the caller's to close. The error is about starting only.
-func (l *loop) connectTo(addr netip.AddrPort) (fd int, err error) {
+// connectTo begins to connect a new socket to addr, from a port of the local address from if that is valid. It is the
+// caller's to close. The error is about starting only; EADDRNOTAVAIL says that there is no port left.
+func (l *loop) connectTo(addr netip.AddrPort, from netip.Addr) (fd int, err error) {
 	fd, err = newSocket(family(addr))
 	if err != nil {
 		return -1, err
 	}
 	prepareDial(fd)
-	err = l.peer.connect(fd, addr)
+	if from.IsValid() {
+		err = l.peer.bind(fd, from)
+	}
+	if err == unix.EADDRINUSE { // no port is left, where bind has to choose one
+		err = unix.EADDRNOTAVAIL
+	}
+	if err == nil {
+		err = l.peer.connect(fd, addr)
+	}
 	if err != nil && err != unix.EINPROGRESS {
 		_ = closeDescriptor(fd)
 		return -1, err
@@ -68,6 +77,16 @@ func listenOn(addr netip.AddrPort) (fd int, bound netip.AddrPort, err error) {
 		bound, err = localAddr(fd)
 	}
 	return fd, bound, err
+}
+
+// bindable reports why no socket can be bound to a local address.
+func bindable(addr netip.Addr) error {
+	fd, err := newSocket(family(netip.AddrPortFrom(addr, 0)))
+	if err != nil {
+		return err
+	}
+	defer closeDescriptor(fd)
+	return new(sockaddr).bind(fd, addr)
 }
 
 func localAddr(fd int) (netip.AddrPort, error) {

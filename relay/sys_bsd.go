@@ -34,26 +34,33 @@ func closeDescriptor(fd int) error { return unix.Close(fd) }
 // prepareDial has small messages not wait for the acknowledgement of the last one. It cannot fail on a socket of ours.
 func prepareDial(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) }
 
-// A sockaddr is a loop's scratch space for the address of connect(2).
+// A sockaddr is a loop's scratch space for the addresses of connect(2) and bind(2).
 type sockaddr struct {
 	v4 unix.SockaddrInet4
 	v6 unix.SockaddrInet6
 }
 
-// connect begins to connect fd, a socket of the address's family, to addr.
-func (a *sockaddr) connect(fd int, addr netip.AddrPort) error {
-	var sa unix.Sockaddr = &a.v4
+func (a *sockaddr) set(addr netip.AddrPort) unix.Sockaddr {
 	if family(addr) == unix.AF_INET {
 		a.v4.Port, a.v4.Addr = int(addr.Port()), addr.Addr().Unmap().As4()
-	} else {
-		a.v6.Port, a.v6.Addr = int(addr.Port()), addr.Addr().As16()
-		sa = &a.v6
+		return &a.v4
 	}
+	a.v6.Port, a.v6.Addr = int(addr.Port()), addr.Addr().As16()
+	return &a.v6
+}
+
+// connect begins to connect fd, a socket of the address's family, to addr.
+func (a *sockaddr) connect(fd int, addr netip.AddrPort) error {
 	for {
-		if err := unix.Connect(fd, sa); err != unix.EINTR {
+		if err := unix.Connect(fd, a.set(addr)); err != unix.EINTR {
 			return err
 		}
 	}
+}
+
+// bind binds fd to a local address, and a port of it.
+func (a *sockaddr) bind(fd int, from netip.Addr) error {
+	return unix.Bind(fd, a.set(netip.AddrPortFrom(from, 0)))
 }
 
 // accept takes one connection from a listener.

@@ -86,23 +86,38 @@ func setOption(fd, name int, value int32) {
 		uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0)
 }
 
-// A sockaddr is a loop's scratch space for the address of connect(2).
+// A sockaddr is a loop's scratch space for the addresses of connect(2) and bind(2).
 type sockaddr struct {
 	v4 unix.RawSockaddrInet4
 	v6 unix.RawSockaddrInet6
 }
 
-// connect begins to connect fd, a socket of the address's family, to addr.
-func (a *sockaddr) connect(fd int, addr netip.AddrPort) error {
+// set makes addr what the result points to.
+func (a *sockaddr) set(addr netip.AddrPort) (p unsafe.Pointer, size uintptr) {
 	var port uint16
 	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&port))[:], addr.Port()) // network order
-	p, size := unsafe.Pointer(&a.v4), unsafe.Sizeof(a.v4)
 	if family(addr) == unix.AF_INET {
 		a.v4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port, Addr: addr.Addr().Unmap().As4()}
-	} else {
-		a.v6 = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: addr.Addr().As16()}
-		p, size = unsafe.Pointer(&a.v6), unsafe.Sizeof(a.v6)
+		return unsafe.Pointer(&a.v4), unsafe.Sizeof(a.v4)
 	}
+	a.v6 = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: addr.Addr().As16()}
+	return unsafe.Pointer(&a.v6), unsafe.Sizeof(a.v6)
+}
+
+// connect begins to connect fd, a socket of the address's family, to addr.
+func (a *sockaddr) connect(fd int, addr netip.AddrPort) error {
+	p, size := a.set(addr)
 	_, err := call(unix.SYS_CONNECT, fd, uintptr(p), size, 0)
+	return err
+}
+
+// bind binds fd to a local address. Its port is chosen when it connects, so that one port can serve for several
+// destinations (ip(7), IP_BIND_ADDRESS_NO_PORT). Kernels before 4.2 choose it now.
+func (a *sockaddr) bind(fd int, from netip.Addr) error {
+	on := int32(1)
+	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT,
+		uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0)
+	p, size := a.set(netip.AddrPortFrom(from, 0))
+	_, err := call(unix.SYS_BIND, fd, uintptr(p), size, 0)
 	return err
 }

@@ -23,8 +23,8 @@ const (
 	lookupRetry     = 5 * time.Second // after which one that failed, or whose addresses have, is tried again
 	lookupTimeout   = 5 * time.Second // of one look-up
 
-	// noPortPause is how long a server is not dialled after there was no local port left to dial it from: the kernel
-	// looks at each of them, for milliseconds, and the loop waits.
+	// noPortPause is how long a server is not dialled from an address of which no local port was left: the kernel looks at
+	// each of them, for milliseconds, and the loop waits.
 	noPortPause = 100 * time.Millisecond
 )
 
@@ -33,11 +33,19 @@ type server struct {
 	Server
 	known atomic.Pointer[addresses] // the last look-up's; kept when a later one fails
 
-	noPortUntil atomic.Int64 // the loops' time until which it is not dialled for want of a local port
+	sources []*source     // at least one
+	turn    atomic.Uint32 // sources given out in turn
 
 	mu      sync.Mutex
 	busy    bool     // a look-up is under way
 	waiting []waiter // for its result
+}
+
+// A source is a local address that a server is dialled from.
+type source struct {
+	addr netip.Addr // the zero Addr: the system chooses
+
+	noPortUntil atomic.Int64 // the loops' time until which it is not dialled from for want of a local port
 }
 
 // addresses are what a name stands for.
@@ -55,6 +63,12 @@ type waiter struct {
 
 func newServer(s Server) *server {
 	srv := &server{Server: s}
+	for _, addr := range s.Sources {
+		srv.sources = append(srv.sources, &source{addr: addr.Unmap()})
+	}
+	if len(s.Sources) == 0 {
+		srv.sources = []*source{{}}
+	}
 	if addr, err := netip.ParseAddr(s.Host); err == nil {
 		srv.known.Store(&addresses{list: []netip.AddrPort{netip.AddrPortFrom(addr, s.Port)}, until: never})
 	}
@@ -225,16 +239,30 @@ func (c *conn) onLookup(s *server, addrs []netip.AddrPort, err error) {
 	c.connectNext()
 }
 
+// connect begins to connect to one of the server's addresses, from the next of its sources that has a port left.
+func (s *server) connect(l *loop, addr netip.AddrPort) (fd int, err error) {
+	fd, err = -1, unix.EADDRNOTAVAIL
+	first := int(s.turn.Add(1) % uint32(len(s.sources)))
+	for i := range s.sources {
+		from := s.sources[(first+i)%len(s.sources)]
+		if l.now < from.noPortUntil.Load() || from.addr.IsValid() && from.addr.Is4() != addr.Addr().Unmap().Is4() {
+			continue
+		}
+		if fd, err = l.connectTo(addr, from.addr); err != unix.EADDRNOTAVAIL {
+			return fd, err
+		}
+		from.noPortUntil.Store(l.now + int64(noPortPause))
+	}
+	return fd, err
+}
+
 // connectNext tries the server's next address, and when there is none the next server.
 func (c *conn) connectNext() {
 	d, srv := &c.x.dial, c.port.mapping.servers[c.server]
-	if len(d.addrs) > 0 && c.l.now < srv.noPortUntil.Load() {
-		d.addrs, d.err = nil, unix.EADDRNOTAVAIL
-	}
 	for len(d.addrs) > 0 {
 		d.addr, d.addrs = d.addrs[0], d.addrs[1:]
 		c.enter(stageDial)
-		fd, err := c.l.connectTo(d.addr)
+		fd, err := srv.connect(c.l, d.addr)
 		if err == nil {
 			c.upstream = socket{fd: fd}
 			err = c.l.watch(c, &c.upstream, tokenUpstream)
@@ -248,9 +276,6 @@ func (c *conn) connectNext() {
 			c.l.outOfDescriptors()
 			c.dialFailed()
 			return
-		}
-		if err == unix.EADDRNOTAVAIL && len(d.addrs) == 0 {
-			srv.noPortUntil.Store(c.l.now + int64(noPortPause))
 		}
 	}
 	srv.failed(c.l)

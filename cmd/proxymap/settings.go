@@ -38,8 +38,8 @@ var (
 		"SessionLength", "TTLUnit", "TTLMin", "TTLMax", "Jwt", "DevToken",
 	}
 	parameterKeys = []string{"Name", "Value", "Default", "SessionId", "SessionTime"}
-	serverKeys    = []string{"Host", "Port", "ProxyType", "Username", "Password", "UsernameParameters"}
-	serverLater   = []string{"ResolveIP", "SourceAddresses"}
+	serverKeys    = []string{"Host", "Port", "ProxyType", "Username", "Password", "UsernameParameters", "SourceAddresses"}
+	serverLater   = []string{"ResolveIP"}
 	apiKeys       = []string{"Enabled", "Domain", "RequireHeader"}
 	limitKeys     = []string{
 		"Connections", "HeadBytes", "TargetBytes", "HeadFields", "HeadTime", "IdleTime", "DialTime", "ReplyTime", "TunnelIdleTime", "HalfClosedTime",
@@ -294,8 +294,27 @@ func (r *reader) server(o *object) (s serverSettings) {
 	default:
 		r.fault(o.get("ProxyType"), "value %q: must be Http, Socks4 or Socks5", text)
 	}
+	s.Sources = r.sources(o)
 	s.account = r.account(o)
 	return s
+}
+
+// sources reads the local addresses that a server is dialled from.
+func (r *reader) sources(o *object) (list []netip.Addr) {
+	server, err := netip.ParseAddr(o.text("Host"))
+	for _, n := range o.list("SourceAddresses") {
+		text, _ := n.value.Value.(hujson.Literal)
+		addr, e := netip.ParseAddr(text.String())
+		switch {
+		case n.value.Value.Kind() != '"' || e != nil || addr.Zone() != "":
+			r.fault(n, "%s: must be an IP address of this machine, as a string", n.show())
+		case err == nil && server.Unmap().Is4() != addr.Unmap().Is4():
+			r.fault(n, "%s: is of another IP version than the server's address %s", n.show(), server)
+		default:
+			list = append(list, addr.Unmap())
+		}
+	}
+	return list
 }
 
 // overlaps finds ports that two mappings claim.
