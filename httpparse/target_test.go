@@ -111,36 +111,64 @@ func TestTargetParts(t *testing.T) {
 	}
 }
 
-// FuzzTargetURL: the host and port of an accepted absolute-form are those that net/url finds, or it finds nothing: two
-// readers that disagree here would send a request to two places.
+// FuzzTargetURL: each form stands only where it is allowed, and the host and port of an accepted absolute-form or
+// authority-form are those that net/url finds: two readers that disagree here would send a request to two places.
 func FuzzTargetURL(f *testing.F) {
 	for _, s := range []string{
 		"http://a/b?c", "http://[::1]:8080/", "http://a:80@b/", "http://a\\@b/", "http://a?@b", "HTTP://A:", "http://a/%zz", "http://a//b:c@d/",
+		"/a?b", "*", "a:443", "[::1]:443",
 	} {
-		f.Add(s)
+		for _, m := range []Method{MethodGet, MethodConnect, MethodOptions} {
+			f.Add(s, uint8(m))
+		}
 	}
-	f.Fuzz(func(t *testing.T, s string) {
+	f.Fuzz(func(t *testing.T, s string, method uint8) {
+		const before = "METHOD "
+		m := Method(method) % (MethodPost + 1)
 		var target Target
-		if target.parse([]byte(s), 0, MethodGet) != nil || target.Form != AbsoluteForm {
+		if target.parse([]byte(s), len(before), m) != nil {
 			return
 		}
-		u, err := url.ParseRequestURI(s)
-		if err != nil {
-			if !strings.Contains(err.Error(), "invalid URL escape") { // of the path or query, which it decodes and we do not
-				t.Fatalf("net/url refuses %q: %v", s, err)
+		allowed := map[Form]bool{
+			OriginForm:    m != MethodConnect && s[0] == '/',
+			AbsoluteForm:  m != MethodConnect && strings.HasPrefix(strings.ToLower(s), "http://"),
+			AuthorityForm: m == MethodConnect,
+			AsteriskForm:  m == MethodOptions && s == "*",
+		}
+		if !allowed[target.Form] {
+			t.Fatalf("%q to method %d has form %d", s, m, target.Form)
+		}
+		text := func(span Span) string { return string(span.In([]byte(before + s))) }
+		switch target.Form {
+		case OriginForm, AsteriskForm:
+			path, query, _ := strings.Cut(strings.TrimPrefix(s, "*"), "?")
+			if text(target.Path) != path || text(target.Query) != query || target.Host.Len() != 0 || target.Port != 0 {
+				t.Fatalf("%q: got %+v", s, target)
 			}
-			return
-		}
-		port := u.Port()
-		if port == "" {
-			port = "80"
-		}
-		host := string(target.Host.In([]byte(s)))
-		if host != u.Hostname() || u.User != nil || port != strconv.Itoa(int(target.Port)) {
-			t.Fatalf("%q: got %q port %d; net/url has %q port %q", s, host, target.Port, u.Hostname(), port)
-		}
-		if query := string(target.Query.In([]byte(s))); query != u.RawQuery {
-			t.Fatalf("%q: got query %q; net/url has %q", s, query, u.RawQuery)
+		case AuthorityForm:
+			sameURL(t, "http://"+s, text(target.Host), text(target.Query), target.Port)
+		case AbsoluteForm:
+			sameURL(t, s, text(target.Host), text(target.Query), target.Port)
 		}
 	})
+}
+
+// sameURL checks that net/url finds that host, query and port, or refuses the URL for an escape of its path or query,
+// which it decodes and we do not.
+func sameURL(t *testing.T, s, host, query string, port uint16) {
+	t.Helper()
+	u, err := url.ParseRequestURI(s)
+	if err != nil {
+		if !strings.Contains(err.Error(), "invalid URL escape") {
+			t.Fatalf("net/url refuses %q: %v", s, err)
+		}
+		return
+	}
+	theirs := u.Port()
+	if theirs == "" {
+		theirs = "80"
+	}
+	if host != u.Hostname() || u.User != nil || theirs != strconv.Itoa(int(port)) || query != u.RawQuery {
+		t.Fatalf("%q: got %q port %d, query %q; net/url has %q port %q, query %q", s, host, port, query, u.Hostname(), theirs, u.RawQuery)
+	}
 }
