@@ -235,14 +235,14 @@ func TestProgressLooksAtBytesOnce(t *testing.T) {
 // FuzzPieces: pieces never change a verdict, whatever the limits.
 func FuzzPieces(f *testing.F) {
 	for i, b := range allHeads() {
-		f.Add(b, uint64(i), uint16(100), uint16(20))
-		f.Add(b, uint64(i), uint16(32<<10), uint16(16<<10))
+		f.Add(b, uint64(i), uint16(100), uint16(20), uint8(2))
+		f.Add(b, uint64(i), uint16(32<<10), uint16(16<<10), uint8(0))
 	}
-	f.Fuzz(func(t *testing.T, b []byte, seed uint64, head, target uint16) {
+	f.Fuzz(func(t *testing.T, b []byte, seed uint64, head, target uint16, fields uint8) {
 		if len(b) == 0 || head < 2 {
 			return // an empty line is no part of the head, but its CR alone looks like one of 1 byte
 		}
-		lim := Limits{Head: int(head), Target: int(target)}
+		lim := Limits{Head: int(head), Target: int(target), Fields: int(fields)}
 		agree(t, b, lim, someCuts(b, rand.New(rand.NewPCG(seed, 0))))
 		agree(t, b, lim, everyCut(b))
 	})
