@@ -19,11 +19,11 @@ const goes = async (how, to, hide) => {
   const go = '/go?' + new URLSearchParams({how, to, policy: hide ? 'no-referrer' : ''});
   const frame = document.createElement('iframe');
   frame.src = go;
-  if (round.number > 1) document.body.append(frame);
-  const w = round.number > 1 ? frame.contentWindow : open(go);
+  if (round.number > 0) document.body.append(frame);
+  const w = round.number > 0 ? frame.contentWindow : open(go);
   if (!w) throw new Error('the window is blocked');
   await until(() => there(w));
-  round.number > 1 ? frame.remove() : w.close();
+  round.number > 0 ? frame.remove() : w.close();
 };
 const socket = to => new Promise(ended => {
   const s = new WebSocket(to.replace('http:', 'ws:'));
@@ -62,10 +62,14 @@ const attempts = {
   'refresh, no Referer': to => goes('refresh', to, true),
 };
 (async () => {
-  for (const [name, attempt] of Object.entries(attempts)) {
+  for (const name of round.names) {
     let fault = '';
     const by = round.number + '. ' + name;
-    await attempt(round.target + '/session/new?' + new URLSearchParams({by})).catch(e => { fault = String(e); });
+    try {
+      await attempts[name](round.target + '/session/new?' + new URLSearchParams({by}));
+    } catch (e) {
+      fault = String(e);
+    }
     await fetch('/after?' + new URLSearchParams({name, by, fault}), post);
   }
   location.href = round.next;
