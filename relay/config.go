@@ -67,7 +67,7 @@ type Limits struct {
 	Head       time.Duration // for a request head to be complete, from its first byte; 30 s
 	Idle       time.Duration // between two requests of a connection, and before the first; 75 s
 	Dial       time.Duration // to connect to the provider, all servers tried included; 10 s
-	Reply      time.Duration // for the provider's response head, and between the bytes of a request until then; 60 s
+	Reply      time.Duration // for each of the provider's response heads, and between the bytes of a request; 60 s
 	TunnelIdle time.Duration // without a byte in either direction of a tunnel or an exchange's bodies; 1 h
 	HalfClosed time.Duration // for the other direction of a tunnel to end once one has, without a byte; 5 min
 	Linger     time.Duration // to discard what a client still sends after the last answer; 2 s

@@ -426,7 +426,9 @@ func (c *conn) pumpResponse() {
 		if c.stage != stageReply && c.stage != stageExchange {
 			return
 		}
-		c.arm()
+		if c.x.responding {
+			c.arm() // a head has its time in all, however many pieces it comes in
+		}
 	}
 	c.l.schedule(c)
 }

@@ -59,6 +59,7 @@ func (c *conn) onResponseHeads(b []byte) {
 			return
 		}
 		pos += res.End
+		c.arm() // the provider works on it
 		if x.minor == 0 {
 			from = pos // RFC 9110 section 15.2: an HTTP/1.0 client knows none
 		}

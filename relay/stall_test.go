@@ -130,6 +130,99 @@ func TestSlowSinkLives(t *testing.T) {
 	})
 }
 
+// Where bytes do not count as life, they do not prolong it, nor is it shorter than its limit.
+func TestTricklesProlongNothing(t *testing.T) {
+	const limit = lifeLimit // a trickle without a pause of that length would last for long
+	silent := silentServer(t)
+	for _, row := range []struct {
+		name   string
+		limits Limits
+		begin  func(g *rig) (trickles, told *peer)
+		status int
+		class  string
+	}{
+		{"request head", Limits{Head: limit}, func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send("GET http://example.com/ HTTP/1.1\r\nHost: ")
+			return c, c
+		}, 408, classHeadTimeout},
+		{"content of an API call", Limits{Head: limit}, func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send("POST http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nContent-Length: 60000\r\n\r\n")
+			return c, c
+		}, 408, classHeadTimeout},
+		{"dialling", Limits{Dial: limit}, func(g *rig) (*peer, *peer) {
+			c := g.client(1)
+			c.send(postMuch)
+			return c, c
+		}, 504, classTimeout},
+		{"response head", Limits{Reply: limit}, func(g *rig) (*peer, *peer) {
+			c, u := g.asked(get)
+			u.send("HTTP/1.1 200 OK\r\nA: ")
+			return u, c
+		}, 504, classTimeout},
+		{"response head to CONNECT", Limits{Reply: limit}, func(g *rig) (*peer, *peer) {
+			c, u := g.asked(connect)
+			u.send("HTTP/1.1 200 OK\r\nA: ")
+			return u, c
+		}, 504, classTimeout},
+		{"lingering", Limits{Linger: limit}, func(g *rig) (*peer, *peer) {
+			c := g.client(0)
+			c.send("x\r\n")
+			c.expectAnswer(400, classBadRequest, "")
+			c.expectEnd()
+			return c, nil
+		}, 0, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
+				hanging := cfg.Mappings[0]
+				hanging.Servers = []Server{silent}
+				cfg.Mappings = append(cfg.Mappings, hanging)
+				cfg.Limits = row.limits
+				if cfg.Limits.Linger == 0 {
+					cfg.Limits.Linger = time.Millisecond
+				}
+			})
+			start := time.Now()
+			trickles, told := row.begin(g)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				if told != nil {
+					told.expectAnswer(row.status, row.class, "")
+				}
+				await(t, "the relay ends it", func() bool { return g.relay.Connections() == 0 })
+			}()
+			for over := false; !over; {
+				select {
+				case <-ended:
+					over = true
+				case <-time.After(limit / 200):
+					_, _ = io.WriteString(trickles.conn, "x")
+				}
+			}
+			if took := time.Since(start); took < limit*9/10 {
+				t.Errorf("it ended after %v; want %v", took, limit)
+			}
+		})
+	}
+}
+
+// An interim response says that the provider works on it, and gives it its time anew.
+func TestInterimResponsesAreLife(t *testing.T) {
+	g := newRig(t, func(cfg *Config) { cfg.Limits.Reply = lifeLimit })
+	c, u := g.asked(get)
+	for range maxInformational {
+		time.Sleep(lifeLimit / 8)
+		u.send("HTTP/1.1 102 Processing\r\n\r\n")
+		c.expect("HTTP/1.1 102 Processing\r\n\r\n")
+	}
+	u.send(ok)
+	c.expect(ok)
+}
+
 // onLoops has the loops call f for each of their connections.
 func (g *rig) onLoops(f func(c *conn)) {
 	for _, l := range g.relay.loops {
