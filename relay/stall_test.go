@@ -107,7 +107,7 @@ func TestSlowSourceLives(t *testing.T) {
 
 // So does a sink that takes few of them: what the relay keeps for it was read all at once.
 func TestSlowSinkLives(t *testing.T) {
-	const size = 200 << 10
+	const size, window = 200 << 10, 4 << 10
 	g := newRig(t, withLife)
 	g.narrow()
 	g.stream(func(source, sink *peer) error {
@@ -116,8 +116,8 @@ func TestSlowSinkLives(t *testing.T) {
 			return err
 		}
 		got := int64(0)
-		for end := time.Now().Add(lifeTest); time.Now().Before(end); time.Sleep(lifeLimit / 50) {
-			n, err := io.CopyN(io.Discard, sink.r, 512)
+		for end := time.Now().Add(lifeTest); time.Now().Before(end); time.Sleep(lifeLimit / 10) {
+			n, err := io.CopyN(io.Discard, sink.r, window) // less would leave it to TCP's timers when more comes
 			if got += n; err != nil {
 				return fmt.Errorf("%w after %d bytes", err, got)
 			}
