@@ -451,17 +451,8 @@ func (f *farm) open(n int, eager []byte) {
 		f.must(unix.Connect(client, &unix.SockaddrInet4{Port: int(f.relay.Port()), Addr: f.relay.Addr().As4()}))
 		f.send(client, append([]byte("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"), eager...))
 	}
-	buf := make([]byte, burstBytes)
 	for i := range f.tunnels[opened:] {
-		provider, err := unbroken(func() (int, error) {
-			fd, _, err := unix.Accept4(f.listener, unix.SOCK_CLOEXEC)
-			return fd, err
-		})
-		f.must(err)
-		f.tunnels[opened+i][1] = provider
-		for head := 0; !bytes.HasSuffix(buf[:head], []byte("\r\n\r\n")); {
-			head += f.receive(provider, buf[head:])
-		}
+		f.tunnels[opened+i][1] = f.accept()
 	}
 	for _, tunnel := range f.tunnels[opened:] {
 		f.send(tunnel[1], []byte(granted))
@@ -470,6 +461,20 @@ func (f *farm) open(n int, eager []byte) {
 		f.receiveAll(tunnel[0], len(granted))
 		f.receiveAll(tunnel[1], len(eager))
 	}
+}
+
+// accept takes the relay's next connection to the provider, and the head that comes on it.
+func (f *farm) accept() (fd int) {
+	f.t.Helper()
+	fd, err := unbroken(func() (int, error) {
+		fd, _, err := unix.Accept4(f.listener, unix.SOCK_CLOEXEC)
+		return fd, err
+	})
+	f.must(err)
+	for head := []byte{}; !bytes.HasSuffix(head, []byte("\r\n\r\n")); {
+		head = append(head, f.buf[:f.receive(fd, f.buf[:])]...)
+	}
+	return fd
 }
 
 // burst sends burstBytes both ways through each tunnel, through some at once, and receives them.
