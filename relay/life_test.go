@@ -29,7 +29,7 @@ func openDescriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// A client that resets in whatever stage leaves nothing behind.
+// A client that resets in whatever stage leaves nothing behind, and the provider is told by a reset.
 func TestResetInEveryStage(t *testing.T) {
 	silent := silentServer(t)
 	for _, row := range []struct {
@@ -104,7 +104,7 @@ func TestResetInEveryStage(t *testing.T) {
 			client, provider := row.do(g)
 			client.reset()
 			if provider != nil {
-				provider.expectClosed()
+				provider.expectReset()
 				provider.close()
 			}
 			await(t, "the relay has closed all", func() bool { return g.relay.Connections() == 0 && openDescriptors(t) == before })
