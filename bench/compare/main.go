@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"proxymap/bench/drive"
+	"proxymap/bench/proc"
 )
 
 type options struct {
@@ -150,16 +151,8 @@ func (o *options) run() error {
 
 // build makes the binaries that are measured.
 func build(dir string) error {
-	for _, args := range [][]string{
-		{"-o", "proxymap", "./cmd/proxymap"},
-		{"-tags", "netpoll", "-o", "proxymap-netpoll", "./cmd/proxymap"},
-	} {
-		args[len(args)-2] = filepath.Join(dir, args[len(args)-2])
-		cmd := exec.Command("go", append([]string{"build"}, args...)...)
-		cmd.Stderr = os.Stderr
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("go %s: %w (run this in the project's folder)", strings.Join(cmd.Args[1:], " "), err)
-		}
+	if err := errors.Join(proc.Build(dir, "proxymap"), proc.Build(dir, "proxymap-netpoll", "-tags", "netpoll")); err != nil {
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -264,7 +257,7 @@ func (c *comparison) startAll() {
 func (c *comparison) stopAll() {
 	for _, t := range c.running {
 		if t.proc != nil {
-			t.proc.stop()
+			t.proc.Stop()
 		}
 	}
 }
@@ -297,8 +290,8 @@ func (c *comparison) measure(r row, t *target) {
 	s := t.scenario(r.scenario, c.o.Time)
 	var from, to time.Duration
 	if t.proc != nil {
-		s.Began = func() { from = t.proc.cpu() }
-		s.Ended = func() { to = t.proc.cpu() }
+		s.Began = func() { from = t.proc.CPU() }
+		s.Ended = func() { to = t.proc.CPU() }
 	}
 	res, err := drive.Run(s)
 	if err == nil && res.Errors > 0 {
@@ -316,7 +309,7 @@ func (c *comparison) measure(r row, t *target) {
 	f := figure{rate: res.Rate(), p50: us(.5), p99: us(.99), p999: us(.999)}
 	if t.proc != nil {
 		f.cpu = float64((to - from).Nanoseconds()) / 1e3 / float64(res.Operations)
-		f.resident = float64(t.proc.resident()) / 1024
+		f.resident = float64(t.proc.Resident()) / 1024
 	}
 	if c.figures[r.name] == nil {
 		c.figures[r.name] = map[string][]figure{}
@@ -333,7 +326,7 @@ func (c *comparison) measureIdle(t *target) {
 	for i, n := range [...]int{c.o.Tunnels / 4, c.o.Tunnels} {
 		time.Sleep(restTime)
 		s := t.scenario(drive.Scenario{Kind: drive.Idle, Clients: n}, 2*time.Second)
-		s.Ended = func() { with[i] = t.proc.resident() }
+		s.Ended = func() { with[i] = t.proc.Resident() }
 		if res, err := drive.Run(s); err != nil || res.Errors > 0 {
 			t.broken["idle"] = fmt.Errorf("%d idle tunnels: %v", n, err)
 			fmt.Fprintf(os.Stderr, "idle, %s: %v\n", t.name, t.broken["idle"])

@@ -3,22 +3,17 @@
 package main
 
 import (
-	"bytes"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"proxymap/bench/proc"
 )
 
 // A peer is a relay to be measured. All are given the same job: listen on some ports, send every request to one
@@ -151,14 +146,11 @@ Upstream http %s:%s@%s
 
 // A process is a peer at work.
 type process struct {
-	peer  *peer
-	cmd   *exec.Cmd
+	*proc.Process
 	ports []netip.AddrPort
-	log   bytes.Buffer
-	ended chan struct{}
 }
 
-// start runs a peer on the given processors until stop, and waits until its ports answer.
+// start runs a peer on the given processors until it is stopped, and waits until its ports answer.
 func (p *peer) start(j job, cpus *unix.CPUSet) (*process, error) {
 	args, err := p.command(j)
 	if err != nil {
@@ -168,90 +160,18 @@ func (p *peer) start(j job, cpus *unix.CPUSet) (*process, error) {
 	if p.onePort {
 		ports = ports[:1]
 	}
-	proc := &process{peer: p, cmd: exec.Command(args[0], args[1:]...), ended: make(chan struct{})}
-	proc.cmd.Stdout, proc.cmd.Stderr = &proc.log, &proc.log
-	proc.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := proc.startOn(cpus); err != nil {
+	started, err := proc.Start(args, cpus)
+	if err != nil {
 		return nil, err
 	}
-	go func() {
-		_ = proc.cmd.Wait()
-		close(proc.ended)
-	}()
+	running := &process{Process: started}
 	for _, port := range ports {
 		addr := netip.AddrPortFrom(j.address, port)
-		proc.ports = append(proc.ports, addr)
-		if err := proc.await(addr); err != nil {
-			proc.stop()
-			return nil, fmt.Errorf("%s: %w\n%s", p.name, err, proc.log.Bytes())
+		running.ports = append(running.ports, addr)
+		if err := running.Await(addr); err != nil {
+			running.Stop()
+			return nil, fmt.Errorf("%s: %w\n%s", p.name, err, running.Log())
 		}
 	}
-	return proc, nil
-}
-
-// startOn starts the process on the given processors: it inherits them from the thread that starts it.
-func (p *process) startOn(cpus *unix.CPUSet) error {
-	started := make(chan error)
-	stop := p.ended
-	go func() { // the thread lives as long as the process, or the death signal would come; it is not used again
-		runtime.LockOSThread()
-		if err := unix.SchedSetaffinity(0, cpus); err != nil {
-			started <- err
-			return
-		}
-		started <- p.cmd.Start()
-		<-stop
-	}()
-	return <-started
-}
-
-func (p *process) await(addr netip.AddrPort) error {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", addr.String())
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-p.ended:
-			return errors.New("it has ended")
-		default:
-		}
-		if time.Now().After(deadline) {
-			return err
-		}
-	}
-}
-
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.ended:
-	case <-time.After(3 * time.Second):
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-	}
-}
-
-// cpu is the CPU time of the process so far, all its threads together.
-func (p *process) cpu() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid<<3|2), &ts); err != nil { // the clock of that process
-		return 0
-	}
-	return time.Duration(ts.Nano())
-}
-
-// resident is the process's own memory in bytes, without what it shares with files.
-func (p *process) resident() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "Anonymous:"); ok {
-			kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-			return kib << 10
-		}
-	}
-	return 0
+	return running, nil
 }

@@ -48,7 +48,7 @@ func (o *options) countSyscalls(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer t.proc.stop()
+	defer t.proc.Stop()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "operation\tcalls each\tat most\tcounted\tby the runtime's clock\twhich")
 	over := false
@@ -57,7 +57,7 @@ func (o *options) countSyscalls(dir string) error {
 		s.Warm = time.Second
 		var tracer *tracer
 		var failed error
-		s.Began = func() { tracer, failed = trace(t.proc.cmd.Process.Pid) }
+		s.Began = func() { tracer, failed = trace(t.proc.PID()) }
 		var calls map[string]int
 		s.Ended = func() {
 			if failed == nil {

@@ -63,13 +63,14 @@ type Scenario struct {
 
 // A Result is what a Scenario came to.
 type Result struct {
-	Elapsed    time.Duration
-	Operations int64 // that ended while the clock ran; of Down, Up and Slow: MiB
-	Bytes      int64 // received at the sinks of Down, Up and Slow
-	Background int64 // bytes of Scenario.Streams
-	Errors     int64 // connections that ended, answers that were not what they should be, operations that were dropped
-	FirstError error
-	latencies  []int64 // sorted, nanoseconds
+	Elapsed     time.Duration
+	Connections int64 // that clients have opened, from the beginning on
+	Operations  int64 // that ended while the clock ran; of Down, Up and Slow: MiB
+	Bytes       int64 // received at the sinks of Down, Up and Slow
+	Background  int64 // bytes of Scenario.Streams
+	Errors      int64 // connections that ended, answers that were not what they should be, operations that were dropped
+	FirstError  error
+	latencies   []int64 // sorted, nanoseconds
 }
 
 // Rate is the operations a second.
@@ -193,6 +194,7 @@ func Run(s Scenario) (*Result, error) {
 	r := &Result{Elapsed: time.Since(from)}
 	stop()
 	for _, w := range workers {
+		r.Connections += w.connections
 		r.Operations += w.operations
 		r.Bytes += w.bytes
 		r.Background += w.background

@@ -41,6 +41,9 @@ func TestScenarios(t *testing.T) {
 		if r.Errors > 0 {
 			t.Errorf("%+v: %d errors, the first: %v", s, r.Errors, r.FirstError)
 		}
+		if want := int64(s.withDefaults().Clients + s.Streams); r.Connections < want {
+			t.Errorf("%+v: %d connections; want %d at least", s, r.Connections, want)
+		}
 		if r.Operations == 0 {
 			t.Errorf("%+v: nothing was done", s)
 		}

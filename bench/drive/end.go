@@ -182,6 +182,7 @@ func (e *end) step() {
 		if !e.writable {
 			return
 		}
+		e.w.connections++
 		if e.kind == Plain {
 			e.standing()
 			return

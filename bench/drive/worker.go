@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/netip"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -60,6 +61,7 @@ type worker struct {
 	begun    bool
 
 	operations, bytes, background, errors int64
+	connections                           int64
 	firstError                            error
 	latencies                             []int64
 }
@@ -133,9 +135,17 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 
 // reserveProcs gives the runtime Ps for the workers, whose waits keep theirs.
 func reserveProcs(n int) (release func()) {
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + n)
-	return func() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - n) }
+	add := func(n int) {
+		procs.Lock()
+		defer procs.Unlock()
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + n)
+	}
+	add(n)
+	return func() { add(-n) }
 }
+
+// procs is held by who changes the number of Ps: scenarios may run beside each other.
+var procs sync.Mutex
 
 func (w *worker) run() {
 	for !w.stop.Load() && w.errors < maxErrors {
