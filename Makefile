@@ -6,7 +6,7 @@ FUZZTIME    ?= 60s
 FUZZERS      = ./httpparse ./session ./cmd/proxymap
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race portable lint fuzz bench compare syscalls smoke verify
+.PHONY: help build run test race portable lint fuzz bench compare syscalls soak smoke verify
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ compare: ## measure proxymap beside HAProxy, squid, tinyproxy and others, a quar
 
 syscalls: ## count system calls for each request with strace
 	$(GO) run ./bench/compare --syscalls
+
+soak: ## look whether proxymap stays as it was under mixed load, ten minutes; SOAK='--time 20s' for less
+	$(GO) run ./bench/soak $(SOAK)
 
 smoke: build ## start the binary, ask it with curl, stop it
 	./.ci/smoke bin/proxymap
