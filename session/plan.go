@@ -140,15 +140,22 @@ func (b *planBuilder) parameter(server, i int, p *Parameter) part {
 		b.id = v
 	case p.SessionTime && !b.minutes.given:
 		b.minutes = v
-		for key, literal := range map[string]string{"Value": v.literal, "Default": v.fallback} {
-			if _, err := parseMinutes(literal); err != nil && literal != "" {
-				b.fault(server, i, key, "value %q: %v", literal, err)
-			}
-		}
+		b.checkMinutes(server, i, "Value", p.Value, v.literal, v.draw)
+		b.checkMinutes(server, i, "Default", p.Default, v.fallback, v.drawDefault)
 	}
 	return part{
 		prefix: "-" + p.Name + "-", value: v, isID: p.SessionID, isTime: p.SessionTime,
 		hidden: p.Name == "account", // reference to the client's own account, never part of a user name
+	}
+}
+
+// checkMinutes tries what a SessionTime parameter has without a client: a literal or what is drawn; empty is nothing.
+func (b *planBuilder) checkMinutes(server, i int, key, setting, minutes string, draw func() string) {
+	if draw != nil {
+		minutes = draw()
+	}
+	if _, err := parseMinutes(minutes); err != nil && minutes != "" {
+		b.fault(server, i, key, "value %q: %v", setting, err)
 	}
 }
 
@@ -218,15 +225,23 @@ func (v *value) resolve(params []Pair) string {
 	case v.from == "":
 		return v.literal
 	}
-	for _, p := range params {
-		if p.Name == v.from && p.Value != "" {
-			return p.Value
-		}
+	if s := lookUp(params, v.from); s != "" {
+		return s
 	}
 	if v.drawDefault != nil {
 		return v.drawDefault()
 	}
 	return v.fallback
+}
+
+// lookUp returns the first value of that name that is not empty.
+func lookUp(pairs []Pair, name string) string {
+	for _, p := range pairs {
+		if p.Name == name && p.Value != "" {
+			return p.Value
+		}
+	}
+	return ""
 }
 
 func (v *value) random() bool { return v.draw != nil || v.drawDefault != nil }
@@ -354,13 +369,15 @@ func (p *Plan) New(now int64, params []Pair) (*Session, error) {
 
 // lifetimeOf resolves the SessionTime parameter, which comes before the session id and overrides the plan's lifetime.
 func (p *Plan) lifetimeOf(params []Pair) (minutes string, d time.Duration, err error) {
-	minutes = p.minutes.resolve(params)
-	if minutes == "" {
-		return "", p.lifetime, nil
+	if given := lookUp(params, p.minutes.from); given != "" {
+		if _, err := parseMinutes(given); err != nil {
+			return "", p.lifetime, fmt.Errorf("%s=%q: %w", p.minutes.from, given, err)
+		}
 	}
+	minutes = p.minutes.resolve(params)
 	n, err := parseMinutes(minutes)
-	if err != nil {
-		return "", p.lifetime, fmt.Errorf("%s=%q: %w", p.minutes.from, minutes, err)
+	if err != nil { // empty, or made by a pattern that makes minutes only now and then
+		return "", p.lifetime, nil
 	}
 	return minutes, time.Duration(n) * time.Minute, nil
 }

@@ -218,6 +218,19 @@ func TestSessionTimeOverridesLifetime(t *testing.T) {
 	}
 }
 
+// A pattern that makes minutes only now and then must not leave a port without a session.
+func TestDrawnTimeThatIsNone(t *testing.T) {
+	drawn := "5"
+	p := mustPlan(t, PlanConfig{
+		Lifetime: time.Hour, Account: &Account{Parameters: []Parameter{{Name: "t", Value: "^x", SessionTime: true}}},
+		Compile: func(string) (func() string, error) { return func() string { return drawn }, nil },
+	})
+	drawn = "five"
+	if s := NewSlot(p).Current(now); s == nil || s.Lifetime() != time.Hour {
+		t.Errorf("got %+v; want a session of the plan's lifetime", s)
+	}
+}
+
 func TestPlanFaults(t *testing.T) {
 	bad := func(string) (func() string, error) { return nil, fmt.Errorf("missing bracket") }
 	colon := func(string) (func() string, error) { return func() string { return "a:b" }, nil }
@@ -236,6 +249,8 @@ func TestPlanFaults(t *testing.T) {
 		{"bad pattern", Account{Parameters: []Parameter{{Name: "a", Value: "^["}}}, bad, `parameter 0: Value: value "^[": not a regular expression that can be used: missing bracket`},
 		{"pattern with a colon", Account{Parameters: []Parameter{{Name: "a", Value: "^x"}}}, colon, "makes strings with a colon"},
 		{"time that is none", Account{Parameters: []Parameter{{Name: "a", Value: "ten", SessionTime: true}}}, nil, "whole minutes"},
+		{"pattern that makes no time", Account{Parameters: []Parameter{{Name: "a", Value: "^x", SessionTime: true}}}, nil, `parameter 0: Value: value "^x": must be whole minutes`},
+		{"default that makes no time", Account{Parameters: []Parameter{{Name: "a", Value: "$t", Default: "^x", SessionTime: true}}}, nil, `parameter 0: Default: value "^x": must be whole minutes`},
 		{"time and id", Account{Parameters: []Parameter{{Name: "a", Value: "1", SessionTime: true, SessionID: true}}}, nil, "cannot both"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
