@@ -1,7 +1,6 @@
 package session
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -299,11 +298,7 @@ func (t *template) appendUser(dst []byte, id, minutes string, params []Pair) []b
 func (t *template) appendLine(dst []byte, id, minutes string, params []Pair) []byte {
 	var scratch [256]byte
 	user := t.appendUser(scratch[:0], id, minutes, params)
-	user = append(user, ':')
-	user = append(user, t.password...)
-	dst = append(dst, "Proxy-Authorization: Basic "...)
-	dst = base64.StdEncoding.AppendEncode(dst, user)
-	return append(dst, '\r', '\n')
+	return appendBasic(dst, user, t.password)
 }
 
 // Lifetime is that of a session to which no parameters were given; 0: each client connection is a session of its own.
