@@ -159,7 +159,7 @@ func (c *conn) beginExchange() {
 		return
 	}
 	x := c.x
-	current := c.port.slot.Current(c.l.wall)
+	current := c.port.slot.Current(c.l.wall, nil)
 	if c.upstream.fd >= 0 && x.method != httpparse.MethodConnect && current == c.sess && c.upstreamQuiet() {
 		x.reused = true
 		c.sendRequest()
@@ -224,7 +224,7 @@ func (c *conn) sendRequest() {
 		c.refuse(400, classBadRequest, err.(*httpparse.Error).Reason)
 		return
 	}
-	c.sess = c.port.slot.Current(l.wall)
+	c.sess = c.port.slot.Current(l.wall, nil)
 	out := append(c.appendRequestHead(l.buf[:0]), content[:n]...)
 	err = c.toUpstream.send(&c.upstream, out)
 	c.in.skip(n)
@@ -277,7 +277,7 @@ func (c *conn) credentials() []byte {
 	}
 	if c.creds == nil || c.credsFor != c.sess || c.credsAt != c.server {
 		var line [512]byte
-		c.creds = bytes.Clone(plan.AppendCredentials(line[:0], c.sess, c.server))
+		c.creds = bytes.Clone(plan.AppendCredentials(line[:0], c.sess, c.server, nil))
 		c.credsFor, c.credsAt = c.sess, c.server
 	}
 	return c.creds
@@ -446,7 +446,7 @@ func (c *conn) onUpstreamEnd(err error) {
 	case !x.answered && x.reused && x.idempotent && !x.retried:
 		// It closed the idle connection just as the request left (RFC 9112 section 9.3.1).
 		x.retried, x.reused, x.sendFailed = true, false, false
-		c.beginDial(c.port.slot.Current(c.l.wall))
+		c.beginDial(c.port.slot.Current(c.l.wall, nil))
 	case x.answered:
 		c.refuse(502, classBadResponse, "the provider's response ended within its head")
 	default:

@@ -34,6 +34,7 @@ type Request struct {
 	Host                []byte // host[:port] that the request was made to: of an absolute-form target, else of the Host field
 	Direct              bool   // made to the port itself
 	Listen              netip.AddrPort
+	Client              *Client // that asks: /session/ makes a session for it
 
 	// Values of the fields Origin, Referer, Sec-Fetch-Site and X-Proxymap; nil: the field is not there.
 	Origin, Referer, FetchSite, Header []byte
@@ -93,7 +94,7 @@ func (a *API) Answer(slot *Slot, r *Request, now int64) Answer {
 
 func show(slot *Slot, r *Request, now int64) Answer {
 	old := slot.Peek(now)
-	s := slot.Current(now)
+	s := slot.Current(now, r.Client)
 	answer := shown(s)
 	if s != old {
 		answer.Change = Change{New: s}

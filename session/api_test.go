@@ -170,7 +170,7 @@ func TestParameters(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			slot := testSlot(t)
-			before := slot.Current(now)
+			before := slot.Current(now, nil)
 			r := call("POST", "/session/new")
 			r.Query, r.Body = []byte(row.query), []byte(row.body)
 			got := testAPI.Answer(slot, r, now)
@@ -178,7 +178,7 @@ func TestParameters(t *testing.T) {
 				t.Fatalf("got %d, %s; want %d", got.Status, got.Body, row.status)
 			}
 			if row.status != 200 {
-				if slot.Current(now) != before || got.Change != (Change{}) {
+				if slot.Current(now, nil) != before || got.Change != (Change{}) {
 					t.Error("a refused call has changed the session")
 				}
 				if !strings.Contains(string(got.Body), row.want) {
@@ -205,7 +205,7 @@ func TestParametersOfTheSession(t *testing.T) {
 		t.Errorf("got %+v; want id abc for 30 minutes", s)
 	}
 	got = testAPI.Answer(slot, call("GET", "/session/new?sessTime=soon"), now)
-	if got.Status != 400 || !strings.Contains(string(got.Body), "whole minutes") || slot.Current(now).ID() != "abc" {
+	if got.Status != 400 || !strings.Contains(string(got.Body), "whole minutes") || slot.Current(now, nil).ID() != "abc" {
 		t.Errorf("got %d %s; want 400 and the session as it was", got.Status, got.Body)
 	}
 }

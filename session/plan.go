@@ -19,7 +19,7 @@ type Account struct {
 // A Parameter becomes -Name-value at the end of a user name.
 type Parameter struct {
 	Name    string
-	Value   string // a literal; $name, a parameter given to /session/new; or ^regex, a random string that matches it
+	Value   string // a literal; $name, a parameter in the client's user name or given to /session/new; or ^regex, a random string that matches it
 	Default string // a literal or ^regex, in place of a $name that was not given
 
 	SessionID   bool // its value is the session's id
@@ -31,6 +31,11 @@ type PlanConfig struct {
 	Lifetime time.Duration // of a session, from its creation on; 0: each client connection is a session of its own
 	Account  *Account      // the mapping's; its parameters make ids and lifetimes even where it is not set
 	Set      bool          // requests carry Account upstream
+	Remove   bool          // the client's credentials stay here, even where none of ours go upstream
+
+	Require         bool // clients must bring credentials
+	Verify          bool // what they bring must be Account's user name and password
+	ParseParameters bool // a client's user name is account-name-value-…, and $name reads it
 
 	// Servers has an entry for each upstream server, in the list's order: an account of its own, or nil. One with a
 	// user name comes before the mapping's, with its own parameters if it has any, else with the mapping's.
@@ -47,6 +52,11 @@ type Plan struct {
 	id        value
 	minutes   value
 	templates []template // by server
+
+	remove, require, verify, parse bool
+
+	account string // that clients are known by
+	secret  secret
 }
 
 // A Fault is one thing that is wrong with a PlanConfig.
@@ -74,7 +84,10 @@ const maxMinutes = 525600
 // NewPlan makes a plan of cfg. The error joins all faults, each a *Fault.
 func NewPlan(cfg PlanConfig) (*Plan, error) {
 	b := planBuilder{compile: cfg.Compile}
-	p := &Plan{lifetime: cfg.Lifetime}
+	p := &Plan{lifetime: cfg.Lifetime, remove: cfg.Remove, require: cfg.Require, verify: cfg.Verify, parse: cfg.ParseParameters}
+	if cfg.Account != nil {
+		p.account, p.secret = cfg.Account.Username, secretOf(cfg.Account.Username, cfg.Account.Password)
+	}
 	own := b.account(-1, cfg.Account)
 	for i, a := range cfg.Servers {
 		t := template{}
@@ -90,10 +103,25 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 		p.templates = append(p.templates, t)
 	}
 	p.id, p.minutes = b.id, b.minutes
+	for i := range p.templates {
+		p.markClients(p.templates[i].parts)
+	}
+	if cfg.Verify && p.account == "" {
+		b.fault(-1, -1, "Verify", "needs a Username to compare the clients' with")
+	}
 	if cfg.Lifetime < 0 {
 		b.fault(-1, -1, "StickyProxyLifetime", "must not be negative")
 	}
 	return p, errors.Join(b.faults...)
+}
+
+// markClients notes which parts a client's user name decides. The names that make a session's id and lifetime are read
+// when it is made, and whoever comes to it later does not change them.
+func (p *Plan) markClients(parts []part) {
+	for i := range parts {
+		from := parts[i].value.from
+		parts[i].client = p.parse && from != "" && from != p.id.from && from != p.minutes.from
+	}
 }
 
 // planBuilder collects what an account's parameters say of sessions, and every fault.
@@ -211,20 +239,23 @@ type value struct {
 	given       bool
 	literal     string
 	draw        func() string
-	from        string // the name of a parameter given to /session/new
+	from        string // the name of a parameter in the client's user name, or given to /session/new
 	fallback    string
 	drawDefault func() string
 }
 
-// resolve returns the value for a session that was given params.
-func (v *value) resolve(params []Pair) string {
+// resolve returns the value for a client with its own parameters, in a session that was given others.
+func (v *value) resolve(own, given []Pair) string {
 	switch {
 	case v.draw != nil:
 		return v.draw()
 	case v.from == "":
 		return v.literal
 	}
-	if s := lookUp(params, v.from); s != "" {
+	if s := lookUp(own, v.from); s != "" {
+		return s
+	}
+	if s := lookUp(given, v.from); s != "" {
 		return s
 	}
 	if v.drawDefault != nil {
@@ -259,20 +290,28 @@ type part struct {
 	isID   bool
 	isTime bool
 	hidden bool
+	client bool // read from the user name of each client, not only of the one that the session is made for
 }
 
-// perConnection reports whether two client connections of one session differ in their user names.
+// perConnection reports whether two client connections of one session can differ in their user names.
 func (t *template) perConnection() bool {
 	for i := range t.parts {
-		if p := &t.parts[i]; !p.hidden && !p.isID && !p.isTime && p.value.random() {
+		if p := &t.parts[i]; !p.hidden && !p.isID && !p.isTime && (p.client || p.value.random()) {
 			return true
 		}
 	}
 	return false
 }
 
-// appendUser appends the user name for a session with that id and SessionTime value.
-func (t *template) appendUser(dst []byte, id, minutes string, params []Pair) []byte {
+// bindings are what a session and a client connection bring into a user name.
+type bindings struct {
+	id, minutes string
+	own, given  []Pair // the client's parameters, the session's
+	alone       bool   // the connection is a session of its own
+}
+
+// appendUser appends the user name.
+func (t *template) appendUser(dst []byte, b *bindings) []byte {
 	dst = append(dst, t.base...)
 	for i := range t.parts {
 		p := &t.parts[i]
@@ -280,11 +319,13 @@ func (t *template) appendUser(dst []byte, id, minutes string, params []Pair) []b
 		switch {
 		case p.hidden:
 		case p.isID:
-			v = id
+			v = b.id
 		case p.isTime:
-			v = minutes
+			v = b.minutes
+		case p.client || b.alone:
+			v = p.value.resolve(b.own, b.given)
 		default:
-			v = p.value.resolve(params)
+			v = p.value.resolve(nil, b.given)
 		}
 		if v != "" {
 			dst = append(dst, p.prefix...)
@@ -295,15 +336,14 @@ func (t *template) appendUser(dst []byte, id, minutes string, params []Pair) []b
 }
 
 // appendLine appends the field line (RFC 7617 section 2).
-func (t *template) appendLine(dst []byte, id, minutes string, params []Pair) []byte {
+func (t *template) appendLine(dst []byte, b *bindings) []byte {
 	var scratch [256]byte
-	user := t.appendUser(scratch[:0], id, minutes, params)
-	return appendBasic(dst, user, t.password)
+	return appendBasic(dst, t.appendUser(scratch[:0], b), t.password)
 }
 
 // Lifetime is that of a session to which no parameters were given; 0: each client connection is a session of its own.
 func (p *Plan) Lifetime() time.Duration {
-	_, d, _ := p.lifetimeOf(nil)
+	_, d, _ := p.lifetimeOf(nil, nil)
 	return d
 }
 
@@ -312,64 +352,85 @@ func (p *Plan) Sets(server int) bool {
 	return server >= 0 && server < len(p.templates) && p.templates[server].sets
 }
 
-// PerConnection reports whether the credentials for that server hold something that is drawn for each client connection.
-func (p *Plan) PerConnection(server int) bool {
-	return p.Sets(server) && p.templates[server].perConnection()
+// passes reports whether the client's own credentials go to that server, as they came.
+func (p *Plan) passes(server int, c *Client) bool {
+	return server >= 0 && server < len(p.templates) && !p.templates[server].sets && !p.remove && c != nil && c.verdict == Admitted
 }
 
-// AppendCredentials appends the field line for that server with what is drawn per connection drawn anew; nothing if
-// the server gets none of ours. A nil session is one of the connection's own, so its id is drawn too.
-func (p *Plan) AppendCredentials(dst []byte, s *Session, server int) []byte {
-	if !p.Sets(server) {
-		return dst
+// AppendCredentials appends the field line with which a client's request goes to that server; nothing if it goes without.
+// What is drawn per connection is drawn anew. A nil session is one of the connection's own, so its id is drawn too.
+func (p *Plan) AppendCredentials(dst []byte, s *Session, server int, c *Client) []byte {
+	switch {
+	case p.Sets(server):
+		b := p.bind(s, c)
+		return p.templates[server].appendLine(dst, &b)
+	case p.passes(server, c):
+		var scratch [256]byte
+		return appendBasic(dst, append(scratch[:0], c.user...), c.password)
 	}
-	id, minutes, params := p.partsOf(s)
-	return p.templates[server].appendLine(dst, id, minutes, params)
+	return dst
 }
 
-// AppendUser appends the user name alone that AppendCredentials would send, for showing how it is composed.
-func (p *Plan) AppendUser(dst []byte, s *Session, server int) []byte {
-	if !p.Sets(server) {
-		return dst
+// Credentials are those that AppendCredentials would send, for servers that want them apart. It is false if there are
+// none.
+func (p *Plan) Credentials(s *Session, server int, c *Client) (user, password string, ok bool) {
+	switch {
+	case p.Sets(server):
+		t, b := &p.templates[server], p.bind(s, c)
+		return string(t.appendUser(nil, &b)), t.password, true
+	case p.passes(server, c):
+		return c.user, c.password, true
 	}
-	id, minutes, params := p.partsOf(s)
-	return p.templates[server].appendUser(dst, id, minutes, params)
+	return "", "", false
 }
 
-// partsOf returns what a session brings into a user name; for nil it is drawn.
-func (p *Plan) partsOf(s *Session) (id, minutes string, params []Pair) {
+// bind returns what a session and a client bring into a user name; for a nil session it is drawn.
+func (p *Plan) bind(s *Session, c *Client) bindings {
+	var own []Pair
+	if c != nil {
+		own = c.params
+	}
 	if s != nil {
-		return s.id, s.minutes, s.params
+		return bindings{id: s.id, minutes: s.minutes, own: own, given: s.params}
 	}
-	minutes, _, _ = p.lifetimeOf(nil)
-	return p.newID(nil), minutes, nil
+	minutes, _, _ := p.lifetimeOf(own, nil)
+	return bindings{id: p.newID(own, nil), minutes: minutes, own: own, alone: true}
 }
 
-// New makes a session at that moment, with the parameters that a client gave. It is nil without an error where the
-// lifetime is 0. The error is about a parameter, and meant for the client.
-func (p *Plan) New(now int64, params []Pair) (*Session, error) {
-	minutes, lifetime, err := p.lifetimeOf(params)
+// New makes a session at that moment, for a client, with the parameters that were given to /session/new. It is nil
+// without an error where the lifetime is 0. The error is about a given parameter, and meant for who gave it.
+func (p *Plan) New(now int64, c *Client, given []Pair) (*Session, error) {
+	var own []Pair
+	if c != nil {
+		own = c.params
+	}
+	minutes, lifetime, err := p.lifetimeOf(own, given)
 	if err != nil || lifetime == 0 {
 		return nil, err
 	}
-	s := &Session{id: p.newID(params), minutes: minutes, expires: now + int64(lifetime), lifetime: lifetime, params: params}
+	s := &Session{id: p.newID(own, given), minutes: minutes, expires: now + int64(lifetime), lifetime: lifetime, params: given}
 	s.lines = make([][]byte, len(p.templates))
+	b := bindings{id: s.id, minutes: minutes, given: given}
 	for i := range p.templates {
 		if t := &p.templates[i]; t.sets && !t.perConnection() {
-			s.lines[i] = t.appendLine(nil, s.id, minutes, params)
+			s.lines[i] = t.appendLine(nil, &b)
 		}
 	}
 	return s, nil
 }
 
-// lifetimeOf resolves the SessionTime parameter, which comes before the session id and overrides the plan's lifetime.
-func (p *Plan) lifetimeOf(params []Pair) (minutes string, d time.Duration, err error) {
-	if given := lookUp(params, p.minutes.from); given != "" {
-		if _, err := parseMinutes(given); err != nil {
-			return "", p.lifetime, fmt.Errorf("%s=%q: %w", p.minutes.from, given, err)
+// lifetimeOf resolves the SessionTime parameter, which comes before the session id and overrides the plan's lifetime. A
+// client's own value that is none counts as not given; a given one is an error.
+func (p *Plan) lifetimeOf(own, given []Pair) (minutes string, d time.Duration, err error) {
+	if text := lookUp(given, p.minutes.from); text != "" {
+		if _, err := parseMinutes(text); err != nil {
+			return "", p.lifetime, fmt.Errorf("%s=%q: %w", p.minutes.from, text, err)
 		}
 	}
-	minutes = p.minutes.resolve(params)
+	if _, err := parseMinutes(lookUp(own, p.minutes.from)); err != nil {
+		own = nil
+	}
+	minutes = p.minutes.resolve(own, given)
 	n, err := parseMinutes(minutes)
 	if err != nil { // empty, or made by a pattern that makes minutes only now and then
 		return "", p.lifetime, nil
@@ -386,8 +447,8 @@ func parseMinutes(s string) (int, error) {
 }
 
 // newID draws a session id: as the SessionId parameter says, else 8 letters.
-func (p *Plan) newID(params []Pair) string {
-	if id := p.id.resolve(params); id != "" {
+func (p *Plan) newID(own, given []Pair) string {
+	if id := p.id.resolve(own, given); id != "" {
 		return id
 	}
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

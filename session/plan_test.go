@@ -79,11 +79,11 @@ func TestUserName(t *testing.T) {
 				Lifetime: time.Minute, Set: true, Servers: []*Account{nil},
 				Account: &Account{Username: "user", Password: "p:w", Parameters: row.params},
 			})
-			s, err := p.New(now, row.given)
+			s, err := p.New(now, nil, row.given)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := userOf(t, p.AppendCredentials(nil, s, 0)); got != row.want+":p:w" {
+			if got := userOf(t, p.AppendCredentials(nil, s, 0, nil)); got != row.want+":p:w" {
 				t.Errorf("got %q; want %q", got, row.want+":p:w")
 			}
 			if line := s.Line(0); line != nil && userOf(t, line) != row.want+":p:w" {
@@ -102,7 +102,7 @@ func TestDocumentedExample(t *testing.T) {
 			{Name: "session", Value: "^[A-Za-z]{8}", SessionID: true}, {Name: "sessTime", Value: "10", SessionTime: true},
 		}},
 	})
-	s, _ := p.New(now, nil)
+	s, _ := p.New(now, nil, nil)
 	if got := userOf(t, s.Line(0)); got != "user-session-LZpmRqdu-sessTime-10:x" {
 		t.Errorf("got %q", got)
 	}
@@ -130,12 +130,12 @@ func TestWhichCredentials(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := mustPlan(t, PlanConfig{Lifetime: time.Minute, Account: mapping, Set: row.set, Servers: []*Account{row.server}})
-			s, _ := p.New(now, nil)
+			s, _ := p.New(now, nil, nil)
 			if p.Sets(0) != (row.want != "") {
 				t.Errorf("Sets is %v", p.Sets(0))
 			}
 			if row.want == "" {
-				if s.Line(0) != nil || p.AppendCredentials(nil, s, 0) != nil {
+				if s.Line(0) != nil || p.AppendCredentials(nil, s, 0, nil) != nil {
 					t.Error("there are credentials; want none")
 				}
 				return
@@ -155,13 +155,13 @@ func TestDrawnPerConnection(t *testing.T) {
 			{Name: "session", Value: "^id", SessionID: true}, {Name: "rnd", Value: "^r"}, {Name: "d", Value: "$d", Default: "^d"},
 		}},
 	})
-	s, _ := p.New(now, nil)
-	if !p.PerConnection(0) || s.Line(0) != nil {
+	s, _ := p.New(now, nil, nil)
+	if s.Line(0) != nil {
 		t.Fatal("there is a ready line; want one for each connection")
 	}
 	for n := 1; n <= 2; n++ {
 		want := fmt.Sprintf("user-session-id1-rnd-r%d-d-d%d:", n, n)
-		if got := userOf(t, p.AppendCredentials(nil, s, 0)); got != want {
+		if got := userOf(t, p.AppendCredentials(nil, s, 0, nil)); got != want {
 			t.Errorf("got %q; want %q", got, want)
 		}
 	}
@@ -169,8 +169,8 @@ func TestDrawnPerConnection(t *testing.T) {
 
 func TestIDWithoutParameter(t *testing.T) {
 	p := mustPlan(t, PlanConfig{Lifetime: time.Minute, Set: true, Account: &Account{Username: "user"}, Servers: []*Account{nil}})
-	a, _ := p.New(now, nil)
-	b, _ := p.New(now, nil)
+	a, _ := p.New(now, nil, nil)
+	b, _ := p.New(now, nil, nil)
 	if !regexp.MustCompile(`^[A-Za-z]{8}$`).MatchString(a.ID()) || a.ID() == b.ID() {
 		t.Errorf("ids are %q and %q; want 8 letters each, not the same", a.ID(), b.ID())
 	}
@@ -183,11 +183,11 @@ func TestLifetimeZeroIsPerConnection(t *testing.T) {
 	p := mustPlan(t, PlanConfig{Set: true, Servers: []*Account{nil}, Account: &Account{Username: "user", Parameters: []Parameter{
 		{Name: "session", Value: "^id", SessionID: true},
 	}}})
-	if s, err := p.New(now, nil); s != nil || err != nil {
+	if s, err := p.New(now, nil, nil); s != nil || err != nil {
 		t.Fatalf("got %v, %v; want no session", s, err)
 	}
 	for n := 1; n <= 2; n++ {
-		if got, want := userOf(t, p.AppendCredentials(nil, nil, 0)), fmt.Sprintf("user-session-id%d:", n); got != want {
+		if got, want := userOf(t, p.AppendCredentials(nil, nil, 0, nil)), fmt.Sprintf("user-session-id%d:", n); got != want {
 			t.Errorf("got %q; want %q", got, want)
 		}
 	}
@@ -208,7 +208,7 @@ func TestSessionTimeOverridesLifetime(t *testing.T) {
 		{time.Hour, "$t", []Pair{{"t", "0"}}, 0},
 	} {
 		p := mustPlan(t, PlanConfig{Lifetime: row.plan, Account: &Account{Parameters: []Parameter{{Name: "t", Value: row.value, SessionTime: true}}}})
-		s, err := p.New(now, row.given)
+		s, err := p.New(now, nil, row.given)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +226,7 @@ func TestDrawnTimeThatIsNone(t *testing.T) {
 		Compile: func(string) (func() string, error) { return func() string { return drawn }, nil },
 	})
 	drawn = "five"
-	if s := NewSlot(p).Current(now); s == nil || s.Lifetime() != time.Hour {
+	if s := NewSlot(p).Current(now, nil); s == nil || s.Lifetime() != time.Hour {
 		t.Errorf("got %+v; want a session of the plan's lifetime", s)
 	}
 }
@@ -305,7 +305,7 @@ func FuzzParametersInLine(f *testing.F) {
 		if strings.Count(string(answer.Fields), "\n") != strings.Count(string(answer.Fields), "\r\n") {
 			t.Fatalf("fields hold a bare LF: %q", answer.Fields)
 		}
-		user := userOf(t, p.AppendCredentials(nil, slot.Current(now), 0))
+		user := userOf(t, p.AppendCredentials(nil, slot.Current(now, nil), 0, nil))
 		if name, password, _ := strings.Cut(user, ":"); password != "pass" || !clean(name) {
 			t.Fatalf("got %q; want one colon, before the password, and no control characters", user)
 		}
@@ -316,6 +316,6 @@ func BenchmarkNewSession(b *testing.B) {
 	p := mustPlan(b, PlanConfig{Lifetime: time.Minute, Set: true, Servers: []*Account{nil}, Account: &Account{Username: "user", Password: "x"}})
 	b.ReportAllocs()
 	for b.Loop() {
-		_, _ = p.New(now, nil)
+		_, _ = p.New(now, nil, nil)
 	}
 }

@@ -13,7 +13,7 @@ type Session struct {
 	lines    [][]byte // by server; nil where the line depends on the client connection, or is none
 }
 
-// A Pair is a username parameter that a client gave to /session/new.
+// A Pair is a username parameter: one that was given to /session/new, or that stands in a client's user name.
 type Pair struct{ Name, Value string }
 
 // ID is the session id, never empty.
@@ -29,8 +29,8 @@ func (s *Session) Lifetime() time.Duration { return s.lifetime }
 func (s *Session) Parameters() []Pair { return s.params }
 
 // Line is the whole field line Proxy-Authorization for that server, its CRLF included. It is nil where the server gets
-// no credentials of ours, and where they are rendered for each client connection (Plan.AppendCredentials). It is not to
-// be changed.
+// no credentials of ours, and where they differ from client connection to client connection: there
+// Plan.AppendCredentials makes the line, or none. It is not to be changed.
 func (s *Session) Line(server int) []byte {
 	if server < 0 || server >= len(s.lines) {
 		return nil

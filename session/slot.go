@@ -20,23 +20,23 @@ func NewSlot(p *Plan) *Slot { return &Slot{plan: p} }
 // Plan is what the slot's sessions are made by.
 func (s *Slot) Plan() *Plan { return s.plan }
 
-// Current returns the port's session, and makes one if there is none or it has expired. It is nil where the lifetime is
-// 0: each client connection is a session of its own then.
-func (s *Slot) Current(now int64) *Session {
-	if c := s.current.Load(); c != nil && now < c.expires {
-		return c
+// Current returns the port's session, and makes one for the client if there is none or it has expired. It is nil where
+// the lifetime is 0: each client connection is a session of its own then.
+func (s *Slot) Current(now int64, c *Client) *Session {
+	if made := s.current.Load(); made != nil && now < made.expires {
+		return made
 	}
-	return s.make(now)
+	return s.make(now, c)
 }
 
 // make is Current for a port that needs a session. Those who come at once all get the one that the first of them made.
-func (s *Slot) make(now int64) *Session {
+func (s *Slot) make(now int64, c *Client) *Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.current.Load(); c != nil && now < c.expires {
-		return c
+	if made := s.Peek(now); made != nil {
+		return made
 	}
-	made, _ := s.plan.New(now, nil) // without parameters of a client's there is no error
+	made, _ := s.plan.New(now, c, nil) // without given parameters there is no error
 	s.current.Store(made)
 	return made
 }
@@ -49,14 +49,15 @@ func (s *Slot) Peek(now int64) *Session {
 	return nil
 }
 
-// Renew replaces the session at once by a new one with the client's parameters. Where the lifetime is 0 none takes its
-// place, and parameters, which would belong to nothing, are an error. An error is meant for the client; nothing has
-// changed then.
-func (s *Slot) Renew(now int64, params []Pair) (Change, error) {
+// Renew replaces the session at once by a new one with the given parameters. Those in the user name of the client that
+// asks are not read: the id there could be the very one that it wants to be rid of. Where the lifetime is 0 none takes
+// the old one's place, and parameters, which would belong to nothing, are an error. An error is meant for the client;
+// nothing has changed then.
+func (s *Slot) Renew(now int64, given []Pair) (Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	made, err := s.plan.New(now, params)
-	if err == nil && made == nil && len(params) > 0 {
+	made, err := s.plan.New(now, nil, given)
+	if err == nil && made == nil && len(given) > 0 {
 		err = errNoSession
 	}
 	if err != nil {

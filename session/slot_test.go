@@ -22,7 +22,7 @@ func TestFreshSlotMakesOneSession(t *testing.T) {
 	for i := range got {
 		wg.Go(func() {
 			<-start
-			got[i] = slot.Current(now)
+			got[i] = slot.Current(now, nil)
 		})
 	}
 	close(start)
@@ -37,15 +37,15 @@ func TestFreshSlotMakesOneSession(t *testing.T) {
 // A session is good up to its last nanosecond, and not in the next.
 func TestExpiry(t *testing.T) {
 	slot := testSlot(t)
-	first := slot.Current(now)
+	first := slot.Current(now, nil)
 	end := now + int64(10*time.Minute)
-	if slot.Current(end-1) != first || slot.Peek(end-1) != first {
+	if slot.Current(end-1, nil) != first || slot.Peek(end-1) != first {
 		t.Error("the session ended before its time")
 	}
 	if slot.Peek(end) != nil {
 		t.Error("an expired session is shown")
 	}
-	second := slot.Current(end)
+	second := slot.Current(end, nil)
 	if second == first || second.Expires() != end+int64(10*time.Minute) {
 		t.Error("the session did not end at its time, or the next one does not run from its creation")
 	}
@@ -56,18 +56,18 @@ func TestRenewAndReset(t *testing.T) {
 	if c := slot.Reset(); c != (Change{}) {
 		t.Errorf("resetting nothing changed %+v", c)
 	}
-	first := slot.Current(now)
+	first := slot.Current(now, nil)
 	c, err := slot.Renew(now, []Pair{{"a", "b"}})
-	if err != nil || c.Old != first || c.New == nil || c.New != slot.Current(now) {
+	if err != nil || c.Old != first || c.New == nil || c.New != slot.Current(now, nil) {
 		t.Errorf("got %+v, %v; want the first session to go and the current one to have come", c, err)
 	}
-	if p := slot.Current(now).Parameters(); len(p) != 1 || p[0] != (Pair{"a", "b"}) {
+	if p := slot.Current(now, nil).Parameters(); len(p) != 1 || p[0] != (Pair{"a", "b"}) {
 		t.Errorf("the session has parameters %v", p)
 	}
 	if c := slot.Reset(); c.New != nil || c.Old == nil || slot.Peek(now) != nil {
 		t.Errorf("got %+v; want the session gone", c)
 	}
-	if s := slot.Current(now); s.Parameters() != nil {
+	if s := slot.Current(now, nil); s.Parameters() != nil {
 		t.Error("parameters outlived their session")
 	}
 }
@@ -85,7 +85,7 @@ func TestRenewRacesWithReaders(t *testing.T) {
 					return
 				default:
 				}
-				if s := slot.Current(now); userOf(t, s.Line(0)) != "user-session-"+s.ID()+":x" {
+				if s := slot.Current(now, nil); userOf(t, s.Line(0)) != "user-session-"+s.ID()+":x" {
 					t.Error("a session with another one's credentials")
 					return
 				}
@@ -98,7 +98,7 @@ func TestRenewRacesWithReaders(t *testing.T) {
 			continue
 		}
 		c, _ := slot.Renew(now, nil)
-		if slot.Current(now) != c.New {
+		if slot.Current(now, nil) != c.New {
 			t.Error("a third session has slipped in")
 		}
 	}
@@ -119,12 +119,13 @@ func TestRepin(t *testing.T) {
 
 func TestHotPathAllocatesNothing(t *testing.T) {
 	slot := testSlot(t)
-	slot.Current(now)
+	slot.Current(now, nil)
+	c := slot.Plan().NewClient("me", "x")
 	buf := make([]byte, 0, 512)
 	if n := testing.AllocsPerRun(100, func() {
-		s := slot.Current(now)
+		s := slot.Current(now, c)
 		_ = s.Line(0)
-		_ = slot.Plan().AppendCredentials(buf, s, 0)
+		_ = slot.Plan().AppendCredentials(buf, s, 0, c)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -134,6 +135,6 @@ func BenchmarkCurrent(b *testing.B) {
 	slot := testSlot(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = slot.Current(now).Line(0)
+		_ = slot.Current(now, nil).Line(0)
 	}
 }

@@ -82,8 +82,8 @@ func credentialsOf(m *relay.Mapping, set *mappingSettings, server int) string {
 		base = set.account.Username
 	}
 	var example *session.Session
-	example, _ = m.Plan.New(time.Now().UnixNano(), nil) // there is no error without parameters of a client's
-	user := string(m.Plan.AppendUser(nil, example, server))
+	example, _ = m.Plan.New(time.Now().UnixNano(), nil, nil) // there is no error without given parameters
+	user, _, _ := m.Plan.Credentials(example, server, nil)
 	return fmt.Sprintf("user name like %s, password ***", mask(base)+strings.TrimPrefix(user, base))
 }
 
