@@ -1,0 +1,59 @@
+package httpparse
+
+import (
+	"strings"
+	"testing"
+)
+
+// A request to the target itself: origin-form, Host first, nothing hop-by-hop (RFC 9110 section 7.6.1, RFC 9112 section
+// 3.2.1).
+func TestAppendOriginForm(t *testing.T) {
+	for _, row := range []struct{ name, in, want string }{
+		{"path and query", "GET http://a.example:81/p?q=1 HTTP/1.1\r\nHost: a.example:81\r\nAccept: */*\r\n\r\n",
+			"GET /p?q=1 HTTP/1.1\r\nHost: AUTH\r\nAccept: */*\r\n\r\n"},
+		{"no path", "GET http://a HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
+		{"query without a path", "GET http://a?q HTTP/1.1\r\nHost: a\r\n\r\n", "GET /?q HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
+		{"empty query", "GET http://a/? HTTP/1.1\r\nHost: a\r\n\r\n", "GET /? HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
+		{"OPTIONS of the server", "OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
+		{"OPTIONS of its root", "OPTIONS http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS / HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
+		{"HTTP/1.0 without Host", "GET http://a/ HTTP/1.0\r\nA: b\r\n\r\n", "GET / HTTP/1.0\r\nHost: AUTH\r\nA: b\r\nConnection: close\r\n\r\n"},
+		{"empty lines before it", "\r\n\r\nGET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
+		{"credentials and other Proxy fields", "GET http://a/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic eDp5\r\nproxy-connection: keep-alive\r\nPROXY-X: 1\r\nProxy: 2\r\n\r\n",
+			"GET / HTTP/1.1\r\nHost: AUTH\r\nProxy: 2\r\n\r\n"},
+		{"fields that Connection names", "GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Hop ,\tx-two\r\nX-Hop: 1\r\nX-TWO: 2\r\nX-Three: 3\r\nKeep-Alive: 5\r\nTE: trailers\r\n\r\n",
+			"GET / HTTP/1.1\r\nHost: AUTH\r\nX-Three: 3\r\n\r\n"},
+		{"named in a second Connection", "GET http://a/ HTTP/1.1\r\nX-Hop: 1\r\nHost: a\r\nConnection: a\r\nConnection: x-hop\r\n\r\n", "GET / HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
+		{"close", "GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "GET / HTTP/1.1\r\nHost: AUTH\r\nConnection: close\r\n\r\n"},
+		{"Upgrade", "GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+			"GET / HTTP/1.1\r\nHost: AUTH\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"},
+		{"Upgrade that Connection does not name", "GET http://a/ HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", "GET / HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
+		{"framing stays", "POST http://a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\nExpect: 100-continue\r\n\r\n",
+			"POST / HTTP/1.1\r\nHost: AUTH\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\nExpect: 100-continue\r\n\r\n"},
+		{"length stays", "POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n", "POST / HTTP/1.1\r\nHost: AUTH\r\nContent-Length: 3\r\n\r\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRequest()
+			if err := r.Parse([]byte(row.in), testLimits); err != nil {
+				t.Fatal(err)
+			}
+			got, ok := r.AppendOriginForm([]byte("x"), []byte(row.in), []byte("AUTH"))
+			if want := "x" + row.want; string(got) != want || !ok {
+				t.Errorf("got %q, %v; want %q", got, ok, want)
+			}
+			if err := newRequest().Parse(got[1:], testLimits); err != nil {
+				t.Errorf("the result cannot be parsed: %v", err)
+			}
+		})
+	}
+}
+
+func TestAppendOriginFormIsBounded(t *testing.T) {
+	in := []byte("GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: " + strings.Repeat("x,", 600) + "\r\n\r\n")
+	r := newRequest()
+	if err := r.Parse(in, testLimits); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := r.AppendOriginForm(nil, in, []byte("a")); ok || len(got) > 0 {
+		t.Errorf("got %q; want it refused", got)
+	}
+}
