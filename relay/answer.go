@@ -29,6 +29,9 @@ const (
 	classNoDescriptors    = "no-descriptors"
 	classNoSourcePort     = "no-source-port"
 	classTooMany          = "too-many-connections"
+	classDenied           = "denied"
+	classProxyAuth        = "proxy-auth"
+	classUnsupported      = "upstream-unsupported"
 	classNotConfirmed     = "session-not-confirmed"
 )
 
@@ -53,8 +56,14 @@ func (c *conn) refuseHead(err *httpparse.Error) {
 // refuse gives the request an answer of our own and closes the connection behind it. why says what is wrong and what to
 // do, without a line end.
 func (c *conn) refuse(status int, class, why string) {
+	if c.socks != 0 {
+		c.refuseSocks(status, class)
+		return
+	}
 	var fields string
 	switch class {
+	case classProxyAuth:
+		fields = "Proxy-Authenticate: Basic realm=\"proxymap\"\r\n"
 	case classMethodNotAllowed:
 		fields = "Allow: CONNECT\r\n"
 	case classTooMany, classNoDescriptors, classNoSourcePort:
@@ -64,6 +73,16 @@ func (c *conn) refuse(status int, class, why string) {
 		status: status, class: class, fields: fields, contentType: "text/plain; charset=utf-8",
 		content: "proxymap: " + why + "\n", closes: true,
 	})
+	c.linger()
+}
+
+// refuseSocks is refuse for a client that speaks SOCKS, which has codes and no reasons.
+func (c *conn) refuseSocks(status int, class string) {
+	code := socksCode(status, class)
+	if c.x != nil && c.x.socksCode != 0 {
+		code = c.x.socksCode
+	}
+	c.toClient.unsent.append(appendSocksReply(nil, c.socks, code))
 	c.linger()
 }
 

@@ -79,7 +79,12 @@ func (c *conn) outsideAPI() apiRoute {
 func (c *conn) openAPITunnel() {
 	c.insideAPI = true
 	c.closeUpstream()
-	c.toClient.unsent.append([]byte("HTTP/1.1 200 OK\r\n\r\n"))
+	if c.socks != 0 {
+		c.toClient.unsent.append(appendSocksReply(nil, c.socks, socksGranted))
+		c.socks = 0
+	} else {
+		c.toClient.unsent.append(connectGranted)
+	}
 	c.endOfOwnAnswer(true)
 }
 

@@ -14,6 +14,11 @@ type Config struct {
 	Mappings []Mapping
 	Limits   Limits // zero fields take DefaultLimits' values
 
+	Rules       *Rules           // for the hosts of all mappings' requests
+	RuleServers []Server         // what their Server is an index into
+	OtherPorts  []netip.AddrPort // that no request may be dialled for, like the relay's own
+	UserAgent   string           // of CONNECTs that the relay makes for SOCKS clients; empty: none
+
 	// Loops is the number of event loops; 0 means one for each processor that Go may use.
 	Loops int
 
@@ -46,15 +51,25 @@ type Mapping struct {
 	Address     netip.Addr // local address to listen on
 	First, Last uint16     // the range of ports, both included
 	Plan        *session.Plan
-	Servers     []Server // upstream proxies, in the plan's order; empty: every request is answered 502 no-upstream
+	Servers     []Server // upstream proxies; the plan has them in this order, and behind them Config.RuleServers
 	RejectPlain bool     // answer requests that are neither CONNECT nor for the Session API with 405
-	API         session.API
+
+	Action            Action // what becomes of requests that no rule matches
+	IgnoreRules       bool   // all of them are such
+	AllowLocalTargets bool   // bypassing the upstream may lead to loopback and link-local addresses
+
+	API session.API
 }
 
-// A Server is an upstream HTTP proxy.
+// A Server is an upstream proxy.
 type Server struct {
+	Type ServerType
 	Host string // name or IP literal, without brackets
 	Port uint16
+
+	// ResolveIP has targets' names looked up here, and addresses sent upstream. Names of plain requests to HTTP proxies
+	// stay.
+	ResolveIP bool
 
 	// Sources are local addresses to connect from, in turn, so that there are as many times the local ports. Addresses of
 	// the other IP version than the server's are passed over. Empty: the system chooses.

@@ -15,9 +15,11 @@ const (
 	stageClosed     stage = iota // all given back; the struct waits for its next connection
 	stageIdle                    // between requests: nothing of the next one has come
 	stageHead                    // collecting the rest of a request head
+	stageSocks                   // a SOCKS client says who it is and where it wants to go
 	stageAPIContent              // collecting the content of a Session API request
 	stageAPI                     // the Session API's answer waits for its conditions
 	stageDial                    // looking up a server's name, connecting to it
+	stageHandshake               // an upstream SOCKS server is asked for a tunnel to the target
 	stageReply                   // our CONNECT has gone; collecting the provider's response head
 	stageExchange                // plain HTTP: a framed request one way, its framed response the other
 	stageEarly                   // the response has ended, the request's content still goes upstream
@@ -47,10 +49,13 @@ type conn struct {
 	deadline int64  // the loop's time at which the stage has lasted too long
 
 	stage     stage
-	place     place // that it has been admitted to
-	scheduled bool  // on the loop's run list
-	insideAPI bool  // behind a CONNECT to the Session API's domain: nothing is forwarded
-	finSent   bool  // the client has our FIN
+	place     place     // that it has been admitted to
+	scheduled bool      // on the loop's run list
+	insideAPI bool      // behind a CONNECT to the Session API's domain: nothing is forwarded
+	finSent   bool      // the client has our FIN
+	greeted   bool      // the client's first byte has come, which tells SOCKS from HTTP
+	socks     uint8     // the version that a SOCKS client speaks until its tunnel stands; 0: it speaks HTTP
+	socksStep socksStep // what of SOCKS comes next
 
 	port     *port
 	client   socket
@@ -62,12 +67,17 @@ type conn struct {
 	toClient   direction
 
 	x         *exchange        // from a complete request head to the end of its response
+	who       *session.Client  // the credentials that the client brought with its last request; nil: none
+	whoField  string           // the field value that who was made of
 	sess      *session.Session // that the last request upstream went under; nil: the connection's own
-	server    int              // index of the server that upstream is connected to; -1: none chosen yet
+	sessWho   *session.Client  // whose credentials that was with
+	server    int              // index of the server that upstream is connected to; -1: none chosen yet, or the target itself
+	target    endpoint         // that upstream leads to, if it does so to one alone
 	discarded int              // bytes, while lingering
 
 	creds    []byte           // credentials line that is the connection's own; nil: none
 	credsFor *session.Session // what it was rendered for
+	credsWho *session.Client
 	credsAt  int
 }
 
@@ -102,13 +112,13 @@ func (c *conn) arm() {
 	d := limits.Idle
 	switch c.stage {
 	case stageIdle:
-	case stageHead, stageAPIContent:
+	case stageHead, stageSocks, stageAPIContent:
 		d = limits.Head
 	case stageAPI:
 		d = limits.API
 	case stageDial:
 		d = c.dialTime()
-	case stageReply, stageEarly:
+	case stageHandshake, stageReply, stageEarly:
 		d = limits.Reply
 	case stageExchange:
 		d = limits.TunnelIdle
@@ -175,8 +185,12 @@ func (c *conn) run() {
 	case stageClosed, stageAPI, stageDial:
 	case stageIdle, stageHead:
 		c.readHead()
+	case stageSocks:
+		c.readSocks()
 	case stageAPIContent:
 		c.readAPIContent()
+	case stageHandshake:
+		c.pumpHandshake()
 	case stageReply:
 		c.pumpResponse()
 	case stageExchange:
@@ -205,6 +219,9 @@ func (c *conn) readHead() {
 		n, err := c.client.read(c.l.buf[:])
 		switch err {
 		case nil:
+			if !c.greeted && c.beginsSocks(c.l.buf[:n]) {
+				return
+			}
 			c.onHeadBytes(c.l.buf[:n])
 		case errAgain:
 			return
@@ -260,7 +277,9 @@ func (c *conn) onHead(b []byte) {
 
 // route decides who answers the request: the Session API, the provider, or we with a refusal.
 func (c *conn) route() {
-	r, m := &c.l.req, c.port.mapping
+	if !c.authenticate() {
+		return
+	}
 	switch c.apiRoute() {
 	case apiAnswers:
 		c.beginAPI()
@@ -272,6 +291,7 @@ func (c *conn) route() {
 		c.refuse(404, classNotFound, "the Session API is on port 80 of its domain and nowhere else, and nothing else is there")
 		return
 	}
+	r := &c.l.req
 	switch {
 	case c.place == reserved:
 		c.refuseAboveBudget()
@@ -279,11 +299,9 @@ func (c *conn) route() {
 		c.refuse(400, classBadRequest, "this is a proxy port: send an absolute request-target (http://host/path) or CONNECT")
 	case r.Target.Form == httpparse.AsteriskForm:
 		c.refuse(400, classBadRequest, "OPTIONS * names no host to forward it to")
-	case m.RejectPlain && r.Method != httpparse.MethodConnect:
+	case c.port.mapping.RejectPlain && r.Method != httpparse.MethodConnect:
 		c.refuse(405, classMethodNotAllowed, "plain requests are switched off on this port (RejectHttpProxy); use CONNECT")
-	case len(m.servers) == 0:
-		c.refuse(502, classNoUpstream, "this port has no upstream proxy; add one to ProxyServers in the settings")
-	default:
+	case c.decide():
 		c.beginExchange()
 	}
 }
@@ -293,6 +311,8 @@ func (c *conn) onDeadline() {
 	switch c.stage {
 	case stageHead:
 		c.refuse(408, classHeadTimeout, "the request head was not complete in time")
+	case stageHandshake:
+		c.refuse(504, classTimeout, "the upstream SOCKS server did not answer in time")
 	case stageAPIContent:
 		c.refuse(408, classHeadTimeout, "the request's content was not complete in time")
 	case stageAPI:
@@ -301,7 +321,7 @@ func (c *conn) onDeadline() {
 		c.onDialTimeout()
 	case stageReply, stageExchange:
 		c.onExchangeTimeout()
-	case stageIdle, stageTunnel, stageHalfClosed, stageEarly, stageLinger:
+	case stageIdle, stageSocks, stageTunnel, stageHalfClosed, stageEarly, stageLinger:
 		c.close()
 	default:
 		panic("relay: a stage that cannot time out did")
@@ -385,8 +405,12 @@ func (c *conn) close() {
 	c.l.release(c)
 }
 
-// forget drops the connection's own credentials.
-func (c *conn) forget() { c.creds, c.credsFor = nil, nil }
+// forget drops the credentials that are the connection's own.
+func (c *conn) forget() {
+	c.creds, c.credsFor, c.credsWho = nil, nil, nil
+	c.who, c.whoField, c.sessWho = nil, "", nil
+	c.target = endpoint{}
+}
 
 // closeUpstream ends the upstream connection, if there is one.
 func (c *conn) closeUpstream() {

@@ -7,12 +7,17 @@
 // accepted and given to a loop, which makes a conn of it (conn.go). From there on a connection belongs to that loop, and nothing of it is shared.
 //
 //	accepted → idle → head ─┬─ Session API → content → waiting for its conditions → answer → idle
+//	           └─ SOCKS ────┤
 //	                        ├─ refused → lingering → closed
 //	                        ├─ CONNECT → dialling → reply ─┬─ 2xx → tunnel → half-closed → closed
 //	                        │                              └─ else → answer → lingering → closed
 //	                        └─ plain HTTP → dialling → exchange ─┬─ idle
 //	                                                             ├─ early → lingering → closed
 //	                                                             └─ 101 → tunnel
+//
+// What a SOCKS client asks for becomes a CONNECT (socksin.go). Who a client is, and where its request goes, is decided for
+// each request (route.go): mostly to the session's HTTP proxy; through a SOCKS server, which is asked for a tunnel behind
+// dialling (handshake.go); or straight to the target (target.go).
 //
 // A request head is parsed where it was read, in the loop's one buffer (conn.go: readHead, onHead). It is for the
 // Session API (api.go), refused (answer.go), or goes upstream: upstream.go finds a server and connects, exchange.go

@@ -3,14 +3,16 @@ package relay
 import (
 	"bytes"
 	"io"
+	"net/netip"
 
 	"proxymap/httpparse"
+	"proxymap/session"
 )
 
 const (
 	// maxEdits is how many field lines of one request may have to be dropped or replaced. Clients send one
 	// Proxy-Authorization and one Host.
-	maxEdits = 4
+	maxEdits = 5
 
 	// maxInformational is how many 1xx responses may come before a final one. Servers send one or two.
 	maxInformational = 16
@@ -28,6 +30,11 @@ type exchange struct {
 	edits      [maxEdits]edit
 	numEdits   int
 	authority  httpparse.Span // the target's, in head
+	host       httpparse.Span // without port and brackets
+	port       uint16
+	hostAgrees bool  // the Host field names the authority
+	rule       *Rule // that has matched the host
+	direct     bool  // the target is dialled itself, past the upstream proxies
 	method     httpparse.Method
 	minor      uint8
 	persists   bool // the client means to use its connection again
@@ -35,7 +42,11 @@ type exchange struct {
 	idempotent bool // may be sent a second time: a safe method without content
 	request    framed
 
-	dial dialing
+	dial     dialing
+	resolved netip.Addr // the target's, if an upstream proxy is to be told it
+	shake    socksDial  // with an upstream SOCKS server
+
+	socksCode uint8 // of the reply to a SOCKS client, if the upstream server has said one
 
 	reused     bool      // the upstream connection has answered a request before
 	retried    bool      // this is the second try
@@ -118,7 +129,7 @@ func (l *loop) newExchange(head []byte) *exchange {
 	r := &l.req
 	x.head.append(head)
 	x.start = r.Start
-	x.authority = r.Target.Authority
+	x.authority, x.host, x.port = r.Target.Authority, r.Target.Host, r.Target.Port
 	x.method, x.minor = r.Method, r.Minor
 	x.persists, x.upgrade = r.Persists(), r.HasUpgrade()
 	x.request = frame(r.Body())
@@ -151,22 +162,30 @@ func (c *conn) dropExchange() {
 	}
 }
 
-// beginExchange has the provider answer the request: over the upstream connection there is, if the session is still
-// the same, else over a new one.
+// beginExchange has the provider answer the request: over the upstream connection there is, if it leads there and the
+// session is still the same, else over a new one.
 func (c *conn) beginExchange() {
 	if !c.planEdits() {
 		c.refuse(400, classBadRequest, "more than 4 Proxy-Authorization field lines")
 		return
 	}
 	x := c.x
-	current := c.port.slot.Current(c.l.wall, nil)
-	if c.upstream.fd >= 0 && x.method != httpparse.MethodConnect && current == c.sess && c.upstreamQuiet() {
+	current := c.current()
+	if c.upstream.fd >= 0 && x.method != httpparse.MethodConnect && c.leadsThere(current) && c.upstreamQuiet() {
 		x.reused = true
 		c.sendRequest()
 		return
 	}
 	c.closeUpstream()
 	c.beginDial(current)
+}
+
+// current is the session of this moment that the request goes under; nil if it is the connection's own, or none.
+func (c *conn) current() *session.Session {
+	if c.x.direct {
+		return nil
+	}
+	return c.port.slot.Current(c.l.wall, c.who)
 }
 
 // upstreamQuiet reports whether the idle upstream connection may carry a request: nothing has come on it, not even an
@@ -179,8 +198,8 @@ func (c *conn) upstreamQuiet() bool {
 	return true
 }
 
-// planEdits finds the field lines that do not go upstream as they came: the client's Proxy-Authorization, and a Host
-// that names another authority than the target, which then decides (RFC 9112 section 3.2.2).
+// planEdits finds the field lines that may not go upstream as they came: the client's Proxy-Authorization, and Host, which
+// is replaced if it names another authority than the target, for that decides (RFC 9112 section 3.2.2).
 func (c *conn) planEdits() bool {
 	r, x := &c.l.req, c.x
 	head := x.head.bytes()
@@ -190,10 +209,8 @@ func (c *conn) planEdits() bool {
 		switch f.Kind {
 		case httpparse.KindProxyAuthorization:
 		case httpparse.KindHost:
-			if sameAuthority(&r.Target, head, f.Value.In(head)) {
-				continue
-			}
 			e.host = true
+			x.hostAgrees = sameAuthority(&r.Target, head, f.Value.In(head))
 		default:
 			continue
 		}
@@ -224,8 +241,12 @@ func (c *conn) sendRequest() {
 		c.refuse(400, classBadRequest, err.(*httpparse.Error).Reason)
 		return
 	}
-	c.sess = c.port.slot.Current(l.wall, nil)
-	out := append(c.appendRequestHead(l.buf[:0]), content[:n]...)
+	out, ok := c.appendHead(l.buf[:0])
+	if !ok {
+		c.refuse(400, classBadRequest, "Connection lists more than can be looked through")
+		return
+	}
+	out = append(out, content[:n]...)
 	err = c.toUpstream.send(&c.upstream, out)
 	c.in.skip(n)
 	if x.method == httpparse.MethodConnect {
@@ -242,17 +263,39 @@ func (c *conn) sendRequest() {
 	}
 }
 
-// appendRequestHead appends the head as it goes upstream: as it came, without the lines that planEdits found, and with
-// our credentials as its last field line.
+// appendHead appends the head as it goes upstream. ok is false if it cannot go.
+func (c *conn) appendHead(b []byte) (out []byte, ok bool) {
+	if !c.toTarget() {
+		c.sess, c.sessWho = c.current(), c.who
+		return c.appendRequestHead(b), true
+	}
+	head, r := c.x.head.bytes(), &c.l.req
+	if err := r.Parse(head, c.l.relay.headLimits); err != nil {
+		panic("relay: a head that was good is so no longer: " + err.Error())
+	}
+	var authority [300]byte // a name has 255 bytes at most
+	return r.AppendOriginForm(b, head, c.appendAuthority(authority[:0]))
+}
+
+// appendRequestHead appends the head as a proxy takes it: as it came, with a new authority where a rule says so, without
+// the lines that planEdits found, and with our credentials as its last field line.
 func (c *conn) appendRequestHead(b []byte) []byte {
 	x := c.x
 	head := x.head.bytes()
-	from := x.start
+	from, overridden := x.start, c.overridden()
+	if overridden {
+		b = append(b, head[from:x.authority.Start]...)
+		b = c.appendAuthority(b)
+		from = int(x.authority.End)
+	}
 	for _, e := range x.edits[:x.numEdits] {
+		if e.host && x.hostAgrees && !overridden {
+			continue
+		}
 		b = append(b, head[from:e.line.Start]...)
 		if e.host {
 			b = append(b, "Host: "...)
-			b = append(b, x.authority.In(head)...)
+			b = c.appendAuthority(b)
 			b = append(b, "\r\n"...)
 		}
 		from = int(e.line.End)
@@ -271,14 +314,10 @@ func (c *conn) credentials() []byte {
 			return line
 		}
 	}
-	plan := c.port.slot.Plan()
-	if !plan.Sets(c.server) {
-		return nil
-	}
-	if c.creds == nil || c.credsFor != c.sess || c.credsAt != c.server {
+	if c.creds == nil || c.credsFor != c.sess || c.credsAt != c.server || c.credsWho != c.who {
 		var line [512]byte
-		c.creds = bytes.Clone(plan.AppendCredentials(line[:0], c.sess, c.server, nil))
-		c.credsFor, c.credsAt = c.sess, c.server
+		c.creds = bytes.Clone(c.port.slot.Plan().AppendCredentials(line[:0], c.sess, c.server, c.who))
+		c.credsFor, c.credsAt, c.credsWho = c.sess, c.server, c.who
 	}
 	return c.creds
 }
@@ -446,7 +485,7 @@ func (c *conn) onUpstreamEnd(err error) {
 	case !x.answered && x.reused && x.idempotent && !x.retried:
 		// It closed the idle connection just as the request left (RFC 9112 section 9.3.1).
 		x.retried, x.reused, x.sendFailed = true, false, false
-		c.beginDial(c.port.slot.Current(c.l.wall, nil))
+		c.beginDial(c.current())
 	case x.answered:
 		c.refuse(502, classBadResponse, "the provider's response ended within its head")
 	default:

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,10 @@ type Relay struct {
 	placed    atomic.Uint32 // connections given out in turn
 	lookup    lookup
 	spread    bool // connections go to the loops in turn
+	rules     *Rules
+	targets   targets
+	own       map[uint16][]netip.Addr // where no request may be dialled for, by port
+	userAgent string
 	admission admission
 	pipes     pipeCount
 	memory    memoryReturn
@@ -39,8 +44,10 @@ var processors = runtime.GOMAXPROCS(0)
 // A mapping is a Mapping with its servers' state.
 type mapping struct {
 	Mapping
-	servers []*server
-	chosen  atomic.Uint32 // servers given out in turn
+	servers  []*server // those listed, then those of rules
+	listed   int
+	resolves bool          // one of them is to be told targets' addresses
+	chosen   atomic.Uint32 // servers given out in turn
 }
 
 // Listen binds every port of cfg and makes the loops. Nothing is served before Serve. An error names the port and the
@@ -61,13 +68,18 @@ func Listen(cfg Config) (*Relay, error) {
 		spread:     cfg.spread || !gathers,
 	}
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
+	r.rules, r.userAgent = cfg.Rules, cfg.UserAgent
+	r.own = map[uint16][]netip.Addr{}
+	for _, addr := range cfg.OtherPorts {
+		r.disown(addr)
+	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	if r.lookup == nil {
 		r.lookup = systemLookup
 	}
-	if err := r.openPorts(cfg.Mappings); err != nil {
+	if err := r.openPorts(cfg.Mappings, cfg.RuleServers); err != nil {
 		r.abandon()
 		return nil, err
 	}
@@ -78,13 +90,14 @@ func Listen(cfg Config) (*Relay, error) {
 	return r, nil
 }
 
-func (r *Relay) openPorts(mappings []Mapping) error {
+func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 	for _, cfg := range mappings {
 		if cfg.First > cfg.Last {
 			return fmt.Errorf("ports %d-%d: the first is behind the last", cfg.First, cfg.Last)
 		}
-		m := &mapping{Mapping: cfg}
-		for _, s := range cfg.Servers {
+		m := &mapping{Mapping: cfg, listed: len(cfg.Servers)}
+		for _, s := range slices.Concat(cfg.Servers, ruleServers) {
+			m.resolves = m.resolves || s.ResolveIP
 			for _, from := range s.Sources {
 				if err := bindable(from); err != nil {
 					return fmt.Errorf("source address %s of upstream %s: %w; it must be an address of this machine", from, s.Host, err)
@@ -99,9 +112,15 @@ func (r *Relay) openPorts(mappings []Mapping) error {
 			}
 			p.slot.Pin(m.nextServer())
 			r.ports = append(r.ports, p)
+			r.disown(p.addr)
 		}
 	}
 	return nil
+}
+
+// disown notes that no request may be dialled to addr for.
+func (r *Relay) disown(addr netip.AddrPort) {
+	r.own[addr.Port()] = append(r.own[addr.Port()], addr.Addr().Unmap())
 }
 
 // openLoops makes the loops and gives them the ports. Each port belongs to one loop; its connections may go to others.
@@ -209,8 +228,8 @@ func (l Limits) withDefaults() Limits {
 
 // nextServer gives out the mapping's servers in turn.
 func (m *mapping) nextServer() int {
-	if len(m.servers) == 0 {
+	if m.listed == 0 {
 		return 0
 	}
-	return int(m.chosen.Add(1)-1) % len(m.servers)
+	return int(m.chosen.Add(1)-1) % m.listed
 }

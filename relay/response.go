@@ -60,7 +60,7 @@ func (c *conn) onResponseHeads(b []byte) {
 		}
 		pos += res.End
 		c.arm() // the provider works on it
-		if x.minor == 0 {
+		if x.minor == 0 || c.socks != 0 {
 			from = pos // RFC 9110 section 15.2: an HTTP/1.0 client knows none
 		}
 	}
@@ -77,10 +77,18 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 		c.badResponse("the provider switched protocols without having been asked to")
 		return
 	case res.Status == 101, connect && res.Status < 300:
-		c.startTunnel(b)
+		if c.socks == 0 {
+			c.startTunnel(b, nil) // in one piece
+		} else {
+			c.startTunnel(nil, b[pos+res.End:])
+		}
 		return
 	case res.Status == 407 && c.port.slot.Plan().Sets(c.server):
 		c.authRefused()
+		return
+	}
+	if c.socks != 0 {
+		c.refuse(res.Status, "", "") // in SOCKS there is a code for it, and no more
 		return
 	}
 	body := res.Body(x.method)
@@ -175,5 +183,5 @@ func (c *conn) authRefused() {
 		c.l.relay.log.Warn("the provider refuses the port's credentials; check Username, Password and the parameters in the settings",
 			"port", p.addr.Port(), "upstream", p.mapping.servers[c.server].name())
 	}
-	c.refuse(502, classAuth, "the provider refuses this port's credentials (407); check Username and Password in the settings")
+	c.refuse(502, classAuth, "the provider refuses this port's credentials; check Username and Password in the settings")
 }

@@ -2,11 +2,21 @@ package relay
 
 import "io"
 
-// startTunnel turns the exchange into a tunnel. first is the provider's head, and what came behind it; it goes to the
-// client first, as what the client sent behind its own head goes first to the provider.
-func (c *conn) startTunnel(first []byte) {
+// startTunnel turns the exchange into a tunnel. grant is the head that says so, of which a SOCKS client gets its own form,
+// and first what came behind it; they go to the client first, as what the client sent behind its own head goes first to
+// the provider.
+func (c *conn) startTunnel(grant, first []byte) {
 	c.enter(stageTunnel)
-	if err := c.toClient.send(&c.client, first); err != nil {
+	if c.socks != 0 {
+		var reply [16]byte
+		grant = appendSocksReply(reply[:0], c.socks, socksGranted)
+		c.socks = 0
+	}
+	err := c.toClient.send(&c.client, grant)
+	if err == nil && len(first) > 0 {
+		err = c.toClient.send(&c.client, first)
+	}
+	if err != nil {
 		c.abort()
 		return
 	}

@@ -170,12 +170,14 @@ func (s *server) find(l *loop) {
 // dialing is where an exchange is in finding a server that takes it.
 type dialing struct {
 	session *session.Session
+	server  *server          // being tried; of a direct request the target
+	target  *server          // whose name is looked up before dialling
 	addrs   []netip.AddrPort // of the server being tried, those not tried yet
 	addr    netip.AddrPort   // being tried
 	first   int              // the server that was to be tried first
 	tried   int              // servers given up
 	until   int64            // the loop's time when all trying ends
-	lookup  bool             // the server's name is being looked up
+	lookup  bool             // the server's name, or the target's, is being looked up
 	err     error            // why the last try failed
 }
 
@@ -186,20 +188,36 @@ func (e errLookup) Error() string { return e.err.Error() }
 
 var errDialTimeout = errors.New("no answer in time")
 
-// beginDial connects to the session's server, or to the next one that takes us.
+// beginDial connects to where the request is to go: to the session's server, or the next one that takes us, to the
+// server of a rule, or to the target itself.
 func (c *conn) beginDial(s *session.Session) {
 	x, m := c.x, c.port.mapping
-	switch {
-	case s != nil:
-		c.server = c.port.slot.Server()
-	case c.server < 0:
-		c.server = m.nextServer() // without a lifetime, each client connection is a session
-	}
-	x.dial = dialing{session: s, first: c.server, until: never}
+	x.dial = dialing{session: s, until: never}
 	if d := c.l.relay.limits.Dial; d > 0 {
 		x.dial.until = c.l.now + int64(d)
 	}
-	c.tryServer()
+	switch {
+	case x.direct:
+		c.server = -1
+	case x.rule != nil && x.rule.Server >= 0:
+		c.server = m.listed + x.rule.Server
+	case s != nil:
+		c.server = c.port.slot.Server()
+	case c.server < 0 || c.server >= m.listed:
+		c.server = m.nextServer() // without a lifetime, each client connection is a session
+	}
+	x.dial.first = c.server
+	if !c.resolveTarget() {
+		c.tryServer()
+	}
+}
+
+// candidates is how many servers there are to be tried.
+func (c *conn) candidates() int {
+	if n := c.port.mapping.listed; c.x.dial.first >= 0 && c.x.dial.first < n {
+		return min(n, maxServersTried)
+	}
+	return 1
 }
 
 // dialTime is how long the current address, or the look-up, may take: an even share of what is left, so that one that
@@ -209,14 +227,19 @@ func (c *conn) dialTime() time.Duration {
 	if d.until == never {
 		return -1
 	}
-	left := len(d.addrs) + min(len(c.port.mapping.servers), maxServersTried) - d.tried
+	left := len(d.addrs) + c.candidates() - d.tried
 	return time.Duration(max(d.until-c.l.now, 0) / int64(max(left, 1)))
 }
 
 // tryServer begins with c.server.
 func (c *conn) tryServer() {
 	d := &c.x.dial
-	d.addrs = c.port.mapping.servers[c.server].resolve(waiter{c.l, c.ref()})
+	if c.server < 0 {
+		d.server = c.l.relay.targets.of(c.targetHost(), c.targetPort())
+	} else {
+		d.server = c.port.mapping.servers[c.server]
+	}
+	d.addrs = d.server.resolve(waiter{c.l, c.ref()})
 	if d.addrs == nil {
 		d.lookup = true
 		c.enter(stageDial)
@@ -225,18 +248,31 @@ func (c *conn) tryServer() {
 	c.connectNext()
 }
 
-// onLookup is called with the addresses that tryServer waits for.
+// onLookup is called with the addresses that the connection waits for.
 func (c *conn) onLookup(s *server, addrs []netip.AddrPort, err error) {
-	if c.stage != stageDial || !c.x.dial.lookup || c.port.mapping.servers[c.server] != s {
+	if c.stage != stageDial || !c.x.dial.lookup {
 		return // it has gone on meanwhile
 	}
 	d := &c.x.dial
-	d.lookup = false
-	if err != nil {
-		d.err = errLookup{err}
+	switch s {
+	case d.target:
+		d.lookup = false
+		if err != nil {
+			d.server, d.err = s, errLookup{err}
+			c.dialFailed()
+			return
+		}
+		d.target = nil
+		c.x.resolved = preferred(addrs)
+		c.tryServer()
+	case d.server:
+		d.lookup = false
+		if err != nil {
+			d.err = errLookup{err}
+		}
+		d.addrs = addrs
+		c.connectNext()
 	}
-	d.addrs = addrs
-	c.connectNext()
 }
 
 // connect begins to connect to one of the server's addresses, from the next of its sources that has a port left.
@@ -258,9 +294,16 @@ func (s *server) connect(l *loop, addr netip.AddrPort) (fd int, err error) {
 
 // connectNext tries the server's next address, and when there is none the next server.
 func (c *conn) connectNext() {
-	d, srv := &c.x.dial, c.port.mapping.servers[c.server]
+	d := &c.x.dial
+	srv := d.server
 	for len(d.addrs) > 0 {
 		d.addr, d.addrs = d.addrs[0], d.addrs[1:]
+		if c.server < 0 {
+			if why := c.port.mapping.forbidden(c.l.relay, d.addr); why != "" {
+				d.err = errForbidden(why)
+				continue
+			}
+		}
 		c.enter(stageDial)
 		fd, err := srv.connect(c.l, d.addr)
 		if err == nil {
@@ -284,13 +327,13 @@ func (c *conn) connectNext() {
 
 // nextServer gives the current server up.
 func (c *conn) nextServer() {
-	d, n := &c.x.dial, len(c.port.mapping.servers)
+	d := &c.x.dial
 	d.tried++
-	if d.tried >= min(n, maxServersTried) || c.l.now >= d.until {
+	if d.tried >= c.candidates() || c.l.now >= d.until {
 		c.dialFailed()
 		return
 	}
-	c.server = (c.server + 1) % n
+	c.server = (c.server + 1) % c.port.mapping.listed
 	c.tryServer()
 }
 
@@ -315,12 +358,19 @@ func (c *conn) onDialEvent(ev events) {
 		return
 	}
 	if d.err != nil {
-		c.port.mapping.servers[c.server].prefer(d.addr)
+		d.server.prefer(d.addr)
 	}
 	if d.session != nil && c.server != d.first {
 		c.port.slot.Repin(d.first, c.server)
 	}
-	c.sendRequest()
+	switch {
+	case c.server < 0:
+		c.reachTarget()
+	case c.port.mapping.servers[c.server].Type != HTTP:
+		c.beginHandshake()
+	default:
+		c.sendRequest()
+	}
 }
 
 // onDialTimeout is called when the current address's share of the time has passed, or the look-up's.
@@ -328,28 +378,46 @@ func (c *conn) onDialTimeout() {
 	d := &c.x.dial
 	d.err = errDialTimeout
 	d.lookup = false
+	if d.target != nil {
+		d.server = d.target
+		c.dialFailed()
+		return
+	}
 	c.closeUpstream()
 	c.connectNext()
 }
 
-// dialFailed answers when no server could be reached.
+// dialFailed answers when nothing could be reached.
 func (c *conn) dialFailed() {
-	err, name := c.x.dial.err, c.port.mapping.servers[c.server].name()
+	d := &c.x.dial
+	what, remedy := "upstream "+d.server.name(), "; check Host and Port in ProxyServers"
+	if c.server < 0 || d.target != nil {
+		what, remedy = "target "+d.server.name(), ""
+	}
 	c.server = -1
+	err := d.err
 	var notFound errLookup
+	var forbidden errForbidden
 	switch {
 	case errors.As(err, &notFound):
-		c.refuse(502, classDNS, fmt.Sprintf("look up upstream %s: %v; check Host in ProxyServers", name, err))
+		c.refuse(502, classDNS, fmt.Sprintf("look up %s: %v%s", what, err, remedy))
+	case errors.As(err, &forbidden):
+		c.refuse(403, classDenied, string(forbidden))
 	case err == errDialTimeout || err == unix.ETIMEDOUT:
-		c.refuse(504, classTimeout, fmt.Sprintf("dial upstream %s: no answer in time", name))
+		c.refuse(504, classTimeout, fmt.Sprintf("dial %s: no answer in time", what))
 	case err == unix.EADDRNOTAVAIL:
 		c.refuse(503, classNoSourcePort, "no local port is free to dial from; close connections or try again later")
 	case exhausted(err):
 		c.refuse(503, classNoDescriptors, "out of descriptors or memory; raise the limit of open files, or try again later")
 	default:
-		c.refuse(502, classRefused, fmt.Sprintf("dial upstream %s: %v; check Host and Port in ProxyServers", name, err))
+		c.refuse(502, classRefused, fmt.Sprintf("dial %s: %v%s", what, err, remedy))
 	}
 }
+
+// errForbidden is why a target must not be dialled.
+type errForbidden string
+
+func (e errForbidden) Error() string { return string(e) }
 
 // exhausted reports whether the fault is ours, so that another server would not help.
 func exhausted(err error) bool {

@@ -1,0 +1,127 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+
+	"proxymap/httpparse"
+)
+
+// beginHandshake asks the SOCKS server that upstream is connected to for a tunnel to the request's target, with the
+// credentials of this moment.
+func (c *conn) beginHandshake() {
+	x, srv := c.x, c.port.mapping.servers[c.server]
+	version := uint8(socks5)
+	if srv.Type == SOCKS4 {
+		version = socks4
+	}
+	c.sess, c.sessWho = c.current(), c.who
+	user, password, _ := c.port.slot.Plan().Credentials(c.sess, c.server, c.who)
+	var addr netip.Addr
+	if c.sendsAddress() {
+		addr = x.resolved
+	}
+	first, err := x.shake.begin(c.l.buf[:0], version, c.targetHost(), addr, c.targetPort(), user, password)
+	if err != nil {
+		c.handshakeFailed(err)
+		return
+	}
+	c.enter(stageHandshake)
+	if err := c.toUpstream.send(&c.upstream, first); err != nil {
+		c.handshakeFailed(io.EOF)
+		return
+	}
+	c.pumpHandshake()
+}
+
+// pumpHandshake goes on with what has come from the SOCKS server.
+func (c *conn) pumpHandshake() {
+	x := c.x
+	for {
+		done, err := c.toUpstream.flush(&c.upstream)
+		if err != nil {
+			c.handshakeFailed(err)
+			return
+		}
+		if !done || !c.upstream.readable {
+			return
+		}
+		n, err := c.upstream.read(c.l.buf[:])
+		if err == errAgain {
+			return
+		}
+		if err != nil {
+			c.handshakeFailed(err)
+			return
+		}
+		x.partial.append(c.l.buf[:n])
+		n, out, stands, err := x.shake.next(x.partial.bytes(), c.l.buf[:0])
+		if err == nil && len(out) > 0 {
+			err = c.toUpstream.send(&c.upstream, out)
+		}
+		if err != nil {
+			c.handshakeFailed(err)
+			return
+		}
+		x.partial.skip(n)
+		if stands {
+			c.reachTarget()
+			return
+		}
+		if len(x.partial.bytes()) > maxHandshake {
+			c.handshakeFailed(errSocksMalformed)
+			return
+		}
+	}
+}
+
+// maxHandshake is how many bytes a SOCKS server's message may have: a reply with a name.
+const maxHandshake = 512
+
+// handshakeFailed answers when the SOCKS server makes no tunnel.
+func (c *conn) handshakeFailed(err error) {
+	x, name := c.x, c.port.mapping.servers[c.server].name()
+	var refused *socksError
+	switch {
+	case errors.As(err, &refused):
+		x.socksCode = refused.reply()
+		status, class := 502, classRefused
+		switch refused.code {
+		case socksNotAllowed:
+			status, class = 403, classDenied
+		case socksTTLExpired:
+			status, class = 504, classTimeout
+		}
+		c.refuse(status, class, "upstream "+name+": "+refused.Error())
+	case errors.Is(err, errSocksCredentials):
+		c.authRefused()
+	case errors.Is(err, errSocksMalformed):
+		c.refuse(502, classBadResponse, "upstream "+name+": "+err.Error())
+	case c.stage == stageDial: // it was not even begun
+		c.refuse(502, classUnsupported, "upstream "+name+": "+err.Error())
+	default:
+		c.refuse(502, classClosed, "upstream "+name+" closed the connection within the SOCKS handshake; try again")
+	}
+}
+
+// reachTarget goes on when upstream leads to the target itself: a CONNECT is granted, other requests are sent there.
+func (c *conn) reachTarget() {
+	x := c.x
+	c.target = endpoint{string(c.targetHost()), c.targetPort()}
+	if x.method != httpparse.MethodConnect {
+		if !x.partial.empty() {
+			c.refuse(502, classBadResponse, "the target sent something before the request")
+			return
+		}
+		c.sendRequest()
+		return
+	}
+	rest := x.partial
+	x.partial = buffer{}
+	c.startTunnel(connectGranted, rest.bytes())
+	rest.release()
+}
+
+// connectGranted is the head that grants a CONNECT.
+var connectGranted = []byte("HTTP/1.1 200 OK\r\n\r\n")

@@ -1,0 +1,220 @@
+package relay
+
+import (
+	"bytes"
+	"net/netip"
+	"strconv"
+
+	"proxymap/httpparse"
+	"proxymap/session"
+)
+
+// How a request gets to its target. Mostly its session's upstream proxy is an HTTP proxy, which takes the request as it
+// came. A SOCKS server makes a tunnel to the target, and a target that a rule says to bypass the upstream for is dialled:
+// the two have in common that the upstream connection leads to that target alone, and that the request goes there as to
+// an origin server.
+
+// A ServerType is the protocol that an upstream proxy speaks.
+type ServerType uint8
+
+// The protocols of upstream proxies.
+const (
+	HTTP ServerType = iota
+	SOCKS4
+	SOCKS5
+)
+
+// authenticate finds out who the client is, and reports whether it may use the port.
+func (c *conn) authenticate() bool {
+	if c.insideAPI {
+		return true // its CONNECT has been let in
+	}
+	plan := c.port.slot.Plan()
+	if c.socks == 0 {
+		c.identify(plan)
+	}
+	switch plan.Admit(c.who) {
+	case session.Missing:
+		c.refuse(407, classProxyAuth, "this port wants a user name and a password; send Proxy-Authorization")
+		return false
+	case session.Wrong:
+		c.refuse(407, classProxyAuth, "the user name or the password is wrong")
+		return false
+	}
+	return true
+}
+
+// identify reads the client's Proxy-Authorization, the first of them if there are several: all others are dropped. What
+// is not Basic is nothing to us. Mostly it is the same as in the request before.
+func (c *conn) identify(plan *session.Plan) {
+	r, head := &c.l.req, c.x.head.bytes()
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if f.Kind != httpparse.KindProxyAuthorization {
+			continue
+		}
+		value := f.Value.In(head)
+		if c.who != nil && string(value) == c.whoField {
+			return
+		}
+		if scheme, _, _ := bytes.Cut(value, []byte(" ")); !bytes.EqualFold(scheme, []byte("Basic")) {
+			break
+		}
+		user, password, ok := session.ParseBasic(value)
+		if !ok {
+			user = "\x00" // no name: it is wrong
+		}
+		c.who, c.whoField = plan.NewClient(user, password), string(value)
+		return
+	}
+	c.who, c.whoField = nil, ""
+}
+
+// decide finds what is to be done with the request in l.req: the first rule that matches its host says it, else the
+// mapping. It reports whether the request goes on.
+func (c *conn) decide() bool {
+	x, m := c.x, c.port.mapping
+	action := m.Action
+	if !m.IgnoreRules {
+		if rule := c.l.relay.rules.Match(c.l.req.Target.Host.In(x.head.bytes()), c.l.req.Target.Port); rule != nil {
+			x.rule, action = rule, rule.Action
+		}
+	}
+	switch {
+	case action == Deny:
+		c.refuse(403, classDenied, "the host rules deny this host")
+		return false
+	case action == Bypass:
+		x.direct = true
+	case m.listed == 0 && (x.rule == nil || x.rule.Server < 0):
+		c.refuse(502, classNoUpstream, "this port has no upstream proxy; add one to ProxyServers in the settings")
+		return false
+	}
+	return true
+}
+
+// toTarget reports whether the upstream connection leads, or will lead, to the request's target alone.
+func (c *conn) toTarget() bool {
+	return c.x.direct || c.port.mapping.servers[c.server].Type != HTTP
+}
+
+// targetHost is the host that the request is for, rules applied; an IPv6 address has no brackets.
+func (c *conn) targetHost() []byte {
+	x := c.x
+	if x.rule != nil && x.rule.OverrideHost != "" {
+		return []byte(x.rule.OverrideHost)
+	}
+	return x.host.In(x.head.bytes())
+}
+
+// targetPort is the port that the request is for, rules applied.
+func (c *conn) targetPort() uint16 {
+	x := c.x
+	if x.rule != nil && x.rule.OverridePort != 0 {
+		return x.rule.OverridePort
+	}
+	return x.port
+}
+
+// overridden reports whether the request goes to another authority than its client has written.
+func (c *conn) overridden() bool {
+	x := c.x
+	return x.rule != nil && (x.rule.OverrideHost != "" || x.rule.OverridePort != 0) || c.sendsAddress()
+}
+
+// sendsAddress reports whether the upstream proxy is told the target's address in place of its name. A plain request to
+// an HTTP proxy keeps the name, for its Host must be the same (RFC 9112 section 3.2.2).
+func (c *conn) sendsAddress() bool {
+	x := c.x
+	if x.direct || !x.resolved.IsValid() || !c.port.mapping.servers[c.server].ResolveIP {
+		return false
+	}
+	return c.toTarget() || x.method == httpparse.MethodConnect
+}
+
+// appendAuthority appends the authority that goes upstream: what the client has written, or what takes its place.
+func (c *conn) appendAuthority(b []byte) []byte {
+	x := c.x
+	if !c.overridden() {
+		return append(b, x.authority.In(x.head.bytes())...)
+	}
+	host, port := c.targetHost(), c.targetPort()
+	if c.sendsAddress() && !c.toTarget() {
+		host = x.resolved.AppendTo(nil)
+	}
+	if bytes.IndexByte(host, ':') >= 0 {
+		b = append(b, '[')
+		b = append(b, host...)
+		b = append(b, ']')
+	} else {
+		b = append(b, host...)
+	}
+	if port != 80 || x.method == httpparse.MethodConnect {
+		b = append(b, ':')
+		b = strconv.AppendUint(b, uint64(port), 10)
+	}
+	return b
+}
+
+// leadsThere reports whether the upstream connection that there is may carry the request.
+func (c *conn) leadsThere(current *session.Session) bool {
+	x, m := c.x, c.port.mapping
+	switch {
+	case x.direct:
+		return c.server < 0 && c.isTarget()
+	case c.server < 0 || c.sess != current:
+		return false
+	case x.rule != nil && x.rule.Server >= 0:
+		if c.server != m.listed+x.rule.Server {
+			return false
+		}
+	case c.server >= m.listed:
+		return false
+	}
+	return m.servers[c.server].Type == HTTP || c.sessWho == c.who && c.isTarget()
+}
+
+// isTarget reports whether the upstream connection leads to the request's target.
+func (c *conn) isTarget() bool {
+	return c.target.port == c.targetPort() && bytes.EqualFold([]byte(c.target.host), c.targetHost())
+}
+
+// An endpoint is a target that an upstream connection leads to.
+type endpoint struct {
+	host string
+	port uint16
+}
+
+// resolveTarget begins to look the target's name up, if it must be known before dialling. It reports whether that is to
+// be waited for.
+func (c *conn) resolveTarget() bool {
+	x, m := c.x, c.port.mapping
+	if x.direct || !m.resolves {
+		return false
+	}
+	if addr, err := netip.ParseAddr(string(c.targetHost())); err == nil {
+		x.resolved = addr
+		return false
+	}
+	d := &x.dial
+	d.target = c.l.relay.targets.of(c.targetHost(), c.targetPort())
+	addrs := d.target.resolve(waiter{c.l, c.ref()})
+	if addrs == nil {
+		d.lookup = true
+		c.enter(stageDial)
+		return true
+	}
+	x.resolved = preferred(addrs)
+	return false
+}
+
+// preferred is the address of a target that an upstream proxy is told: an IPv4 address where there is one, which all
+// proxies can take.
+func preferred(addrs []netip.AddrPort) netip.Addr {
+	for _, a := range addrs {
+		if a.Addr().Is4() {
+			return a.Addr()
+		}
+	}
+	return addrs[0].Addr()
+}

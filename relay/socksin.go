@@ -1,0 +1,182 @@
+package relay
+
+import (
+	"io"
+	"net/netip"
+	"strconv"
+
+	"proxymap/session"
+)
+
+// A client's first byte tells SOCKS from HTTP. What a SOCKS client asks for becomes a CONNECT head of ours, and from there
+// on it is like any other: the Session API, the rules, dialling and the provider's answer are the same, and only the
+// answers to the client differ.
+
+// A socksStep is what of SOCKS a client has to say next.
+type socksStep uint8
+
+const (
+	socksRequestStep socksStep = iota // what it wants; version 4 says nothing else
+	socksMethodStep                   // which methods of authentication it knows
+	socksLoginStep                    // its user name and password
+)
+
+// beginsSocks looks at the first bytes of a client. If they are SOCKS it goes on so, and reports that.
+func (c *conn) beginsSocks(b []byte) bool {
+	c.greeted = true
+	switch b[0] {
+	case socks4:
+		c.socks, c.socksStep = socks4, socksRequestStep
+	case socks5:
+		c.socks, c.socksStep = socks5, socksMethodStep
+	default:
+		return false
+	}
+	c.in.append(b)
+	c.enter(stageSocks)
+	c.readSocks()
+	return true
+}
+
+// readSocks goes on with what has come of a client's SOCKS messages.
+func (c *conn) readSocks() {
+	for c.stage == stageSocks {
+		if !c.in.empty() && c.onSocksBytes() {
+			continue
+		}
+		if c.stage != stageSocks || !c.client.readable {
+			break
+		}
+		n, err := c.client.read(c.l.buf[:])
+		switch err {
+		case nil:
+			c.in.append(c.l.buf[:n])
+		case errAgain:
+		case io.EOF:
+			c.close()
+			return
+		default:
+			c.abort()
+			return
+		}
+	}
+	if c.stage == stageSocks {
+		c.sendSocks()
+	}
+}
+
+// onSocksBytes takes the next message. It reports whether there was one.
+func (c *conn) onSocksBytes() bool {
+	var r socksRequest
+	var n int
+	var err error
+	out := &c.toClient.unsent
+	switch b := c.in.bytes(); c.socksStep {
+	case socksMethodStep:
+		var method uint8
+		n, method, err = chooseSocksMethod(b, c.port.slot.Plan().Admit(nil) == session.Admitted)
+		if n == 0 && err == nil {
+			return false
+		}
+		if err != nil {
+			method = socksMethodNo
+		}
+		out.append(appendSocksMethod(nil, method))
+		switch method {
+		case socksMethodLogin:
+			c.socksStep = socksLoginStep
+		case socksMethodNone:
+			c.socksStep = socksRequestStep
+		default:
+			c.linger()
+			return false
+		}
+	case socksLoginStep:
+		n, err = r.parseLogin(b)
+		if n == 0 && err == nil {
+			return false
+		}
+		if err == nil {
+			c.who = c.port.slot.Plan().NewClient(string(r.user), string(r.password))
+		}
+		admitted := err == nil && c.port.slot.Plan().Admit(c.who) == session.Admitted
+		out.append(appendSocksLogin(nil, admitted))
+		if !admitted {
+			c.linger()
+			return false
+		}
+		c.socksStep = socksRequestStep
+	default:
+		if c.socks == socks4 {
+			n, err = r.parse4(b)
+		} else {
+			n, err = r.parse5(b)
+		}
+		switch {
+		case err != nil:
+			out.append(appendSocksReply(nil, c.socks, err.(*socksFault).code))
+			c.linger()
+		case n > 0:
+			c.onSocksRequest(&r, n)
+		}
+		return false
+	}
+	c.in.skip(n)
+	return true
+}
+
+// sendSocks sends what there is to be sent of SOCKS.
+func (c *conn) sendSocks() {
+	if _, err := c.toClient.flush(&c.client); err != nil {
+		c.abort()
+	}
+}
+
+// onSocksRequest makes a CONNECT of a client's request, which has n bytes of what it has sent.
+func (c *conn) onSocksRequest(r *socksRequest, n int) {
+	if c.sendSocks(); c.stage == stageClosed {
+		return
+	}
+	if len(r.user) > 0 { // the user-id of version 4
+		c.who = c.port.slot.Plan().NewClient(string(r.user), "")
+	}
+	l := c.l
+	var authority [300]byte // a name has 255 bytes at most
+	target := appendTarget(authority[:0], r)
+	head := append(l.buf[:0], "CONNECT "...)
+	head = append(append(head, target...), " HTTP/1.1\r\nHost: "...)
+	head = append(append(head, target...), "\r\n"...)
+	if ua := l.relay.userAgent; ua != "" {
+		head = append(append(append(head, "User-Agent: "...), ua...), "\r\n"...)
+	}
+	head = append(head, "\r\n"...)
+	c.in.skip(n)
+	if err := l.req.Parse(head, l.relay.headLimits); err != nil {
+		c.refuse(400, classBadRequest, "the SOCKS request cannot be made a CONNECT: "+err.Error())
+		return
+	}
+	c.x = l.newExchange(head)
+	c.route()
+}
+
+// appendTarget appends what a SOCKS request is for as an authority.
+func appendTarget(b []byte, r *socksRequest) []byte {
+	if r.addr.IsValid() {
+		return netip.AddrPortFrom(r.addr.Unmap().WithZone(""), r.port).AppendTo(b)
+	}
+	b = append(append(b, r.host...), ':')
+	return strconv.AppendUint(b, uint64(r.port), 10)
+}
+
+// socksCode is the code of a SOCKS reply that says what an answer of ours does.
+func socksCode(status int, class string) uint8 {
+	switch {
+	case class == classDenied || status == 403:
+		return socksNotAllowed
+	case class == classDNS || status == 504:
+		return socksHostUnreachable
+	case class == classRefused:
+		return socksRefused
+	}
+	return socksFailed
+}

@@ -1,0 +1,86 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+)
+
+// maxTargets is how many targets' addresses are remembered, of those that are dialled or resolved here. It bounds memory:
+// a scraper may ask for millions of hosts.
+const maxTargets = 4096
+
+// targets are the hosts that requests go to without an upstream proxy, with what their names stand for. It is locked, for
+// all loops share it; it is asked once for a connection to a target, not for each request.
+type targets struct {
+	mu   sync.Mutex
+	byID map[string]*server // by host:port, in lower case
+}
+
+// of returns what is known of a target.
+func (t *targets) of(host []byte, port uint16) *server {
+	srv := newServer(Server{Host: strings.ToLower(string(host)), Port: port})
+	id := srv.name()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known := t.byID[id]; known != nil {
+		return known
+	}
+	if len(t.byID) >= maxTargets {
+		n := 0
+		for id := range t.byID { // any quarter of them will do
+			delete(t.byID, id)
+			if n++; n > maxTargets/4 {
+				break
+			}
+		}
+	}
+	if t.byID == nil {
+		t.byID = map[string]*server{}
+	}
+	t.byID[id] = srv
+	return srv
+}
+
+// forbidden says why a target's address must not be dialled, or nothing. The relay's own ports are never a target:
+// requests would go round in circles.
+func (m *mapping) forbidden(r *Relay, addr netip.AddrPort) string {
+	ip := addr.Addr().Unmap().WithZone("")
+	if r.owns(netip.AddrPortFrom(ip, addr.Port())) {
+		return "the target is a port of this relay itself"
+	}
+	local := ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast()
+	if local && !m.AllowLocalTargets {
+		return "the target is an address of this machine or its link; Listen.AllowLocalTargets would allow that"
+	}
+	return ""
+}
+
+// owns reports whether addr leads to a port of the relay's.
+func (r *Relay) owns(addr netip.AddrPort) bool {
+	for _, own := range r.own[addr.Port()] {
+		if own == addr.Addr() || addr.Addr().IsUnspecified() {
+			return true
+		}
+		if own.IsUnspecified() && (addr.Addr().IsLoopback() || r.isInterface(addr.Addr())) {
+			return true
+		}
+	}
+	return false
+}
+
+// isInterface reports whether addr is one of this machine's. Asking the system is slow, and only done for a target with
+// a port of ours where we listen on all addresses.
+func (r *Relay) isInterface(addr netip.Addr) bool {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return true // we cannot tell, so it may be
+	}
+	for _, a := range list {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Unmap() == addr {
+			return true
+		}
+	}
+	return false
+}
