@@ -57,7 +57,8 @@ func (f *RuleFault) Error() string { return fmt.Sprintf("rule %d: %s: %s", f.Ind
 // host. Most patterns are no more than their literals: those are never tried as regular expressions, and not
 // even compiled. An automaton of all literals would take as many steps as a host has bytes, each of them a cache miss;
 // asking hash tables takes more steps, but nearly all of them end in a small bitmap. What is tried one by one is only
-// patterns without a literal, and only those that stand before the best rule found so far.
+// patterns without a literal (see rulefree.go), those whose only literals many others have too, and of both only those
+// that stand before the best rule found so far.
 type Rules struct {
 	rules []Rule // that which wins comes first; a rule's index is its rank
 
@@ -73,13 +74,6 @@ type Rules struct {
 // A hostPort is a key of Rules.names.
 type hostPort struct {
 	host string
-	port uint16 // 0: any
-}
-
-// A freePattern is to be tried with every host.
-type freePattern struct {
-	re   *regexp.Regexp
-	rank int32
 	port uint16 // 0: any
 }
 
@@ -222,7 +216,7 @@ func (b *ruleBuilder) addPattern(rank int32, r *Rule, s *shapes) {
 			re = regexp.MustCompile(r.Pattern) // it has been parsed before, and nothing else fails
 		}
 		if keys[i] = b.rarest(shape); keys[i] == "" {
-			b.free = append(b.free, freePattern{re, rank, r.Port})
+			b.free = append(b.free, newFreePattern(r.Pattern, re, rank, r.Port))
 			return
 		}
 	}
@@ -301,8 +295,8 @@ func (r *Rules) Match(host []byte, port uint16) *Rule {
 		best = r.parts.find(lower[i:], cased[i:], host, port, best)
 	}
 	for i := 0; i < len(r.free) && r.free[i].rank < best; i++ {
-		if p := &r.free[i]; (p.port == 0 || p.port == port) && p.re.Match(host) {
-			best = p.rank
+		if r.free[i].matches(cased, host, port) {
+			best = r.free[i].rank
 		}
 	}
 	if int(best) == len(r.rules) {

@@ -408,6 +408,31 @@ func TestUsualPatternsAreLiterals(t *testing.T) {
 	}
 }
 
+// Patterns without a literal are tried only with hosts whose first and last byte they allow.
+func TestFreePatternEnds(t *testing.T) {
+	for _, row := range []struct{ pattern, first, last string }{
+		{`^[0-9]+$`, "0123456789", "0123456789"},
+		{`^[ab]?[xy]*c$`, "abcxy", "c"},
+		{`^(a|[bc]d)+(?:\b|$)`, "abc", ""},
+		{`^(?i:a)[ef]*$`, "Aa", "Aaef"},
+		{`[0-9]`, "", ""},
+		{`^[0-9]|a`, "", ""},
+		{`[0-9]$`, "", "0123456789"},
+		{`(?m)^a$`, "", ""},
+		{`^a*`, "", ""},
+		{`^[0-9]*[a-c](\z)`, "0123456789abc", "abc"},
+	} {
+		p := newFreePattern(row.pattern, nil, 0, 0)
+		for want, set := range map[*string]byteSet{&row.first: p.first, &row.last: p.last} {
+			for c := range byte(128) {
+				if got := set.has(c); got != (*want == "" || strings.IndexByte(*want, c) >= 0) {
+					t.Errorf("%s: %q may stand at an end: %v; want %q, all if empty", row.pattern, c, got, *want)
+				}
+			}
+		}
+	}
+}
+
 // Patterns that have an end in common are told apart by what they have not.
 func TestRarestLiteral(t *testing.T) {
 	var rules []Rule
