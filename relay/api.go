@@ -113,6 +113,7 @@ func (c *conn) beginAPI() {
 		Host:   host.In(head),
 		Direct: direct,
 		Listen: c.port.addr,
+		Client: c.who,
 	}
 	for i := range r.Fields {
 		value := r.Fields[i].Value.In(head)
