@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -60,6 +61,42 @@ type Answer struct {
 	ContentType string
 	Body        []byte // JSON on 200, else a line that says what is wrong and what to do
 	Change      Change // made by the call: the answer waits until it holds
+
+	// Rotates says that the call was new or reset, and OnRotate what it wants done to the connections of sessions that are
+	// no longer the port's. Where that is not Keep, the answer says how many they were: see WithConnections.
+	Rotates  bool
+	OnRotate OnRotate
+}
+
+// OnRotate is what becomes of a session's connections when another takes its place.
+type OnRotate uint8
+
+const (
+	OnRotateDefault OnRotate = iota // what the port's settings say
+	Keep                            // they stay where they are
+	Drain                           // idle ones close, the others get some time to end
+	CloseAll                        // they are closed
+)
+
+// ParseOnRotate reads keep, drain or close, in any case.
+func ParseOnRotate(text string) (OnRotate, bool) {
+	switch strings.ToLower(text) {
+	case "keep":
+		return Keep, true
+	case "drain":
+		return Drain, true
+	case "close":
+		return CloseAll, true
+	}
+	return OnRotateDefault, false
+}
+
+// WithConnections is the answer with a last member that says how many connections were closed, and how many are given
+// time to end.
+func (a Answer) WithConnections(closed, draining int) Answer {
+	body := bytes.TrimSuffix(bytes.TrimRight(a.Body, "\n"), []byte("\n}"))
+	a.Body = fmt.Appendf(bytes.Clone(body), ",\n  \"connections\": {\n    \"closed\": %d,\n    \"draining\": %d\n  }\n}\n", closed, draining)
+	return a
 }
 
 // Answer carries out a call at that moment and says how to answer it.
@@ -103,7 +140,7 @@ func show(slot *Slot, r *Request, now int64) Answer {
 }
 
 func renew(slot *Slot, r *Request, now int64) Answer {
-	params, err := parameters(r)
+	params, onRotate, err := parameters(r)
 	if err != nil {
 		return refusal(400, "bad-request", err.Error())
 	}
@@ -112,15 +149,19 @@ func renew(slot *Slot, r *Request, now int64) Answer {
 		return refusal(400, "bad-request", err.Error())
 	}
 	answer := shown(change.New)
-	answer.Change = change
+	answer.Change, answer.Rotates, answer.OnRotate = change, true, onRotate
 	return answer
 }
 
-func reset(slot *Slot, _ *Request, _ int64) Answer {
+func reset(slot *Slot, r *Request, _ int64) Answer {
+	_, onRotate, err := parameters(&Request{Method: r.Method, Query: r.Query})
+	if err != nil {
+		return refusal(400, "bad-request", err.Error())
+	}
 	answer := success(struct {
 		Success bool `json:"success"`
 	}{true})
-	answer.Change = slot.Reset()
+	answer.Change, answer.Rotates, answer.OnRotate = slot.Reset(), true, onRotate
 	return answer
 }
 
@@ -183,33 +224,60 @@ func refusal(status int, class, why string) Answer {
 	}
 }
 
-// parameters reads those of a call of /session/new: from its query, and from its body.
-func parameters(r *Request) ([]Pair, error) {
+// onRotateName is the one name in a query that is not a parameter's.
+const onRotateName = "on_rotate"
+
+// parameters reads those of a call of /session/new, and what is to become of the connections: from its query, and from
+// its body.
+func parameters(r *Request) ([]Pair, OnRotate, error) {
 	pairs, err := queryParameters(string(r.Query))
+	onRotate := OnRotateDefault
+	for i, p := range pairs {
+		if p.Name == onRotateName {
+			if onRotate, err = readOnRotate(p.Value); err != nil {
+				return nil, 0, err
+			}
+			pairs = slices.Delete(pairs, i, i+1)
+			break // a second one is no name of a parameter
+		}
+	}
 	if err == nil && string(r.Method) == "POST" {
-		pairs, err = bodyParameters(pairs, r.Body)
+		pairs, onRotate, err = readBody(pairs, onRotate, r.Body)
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	return pairs, onRotate, checkParameters(pairs)
+}
+
+func readOnRotate(text string) (OnRotate, error) {
+	if v, ok := ParseOnRotate(text); ok {
+		return v, nil
+	}
+	return 0, fmt.Errorf("%s: value %.80q: must be keep, drain or close", onRotateName, text)
+}
+
+func checkParameters(pairs []Pair) error {
 	if len(pairs) > maxParameters {
-		return nil, fmt.Errorf("%d parameters are given; at most %d are allowed", len(pairs), maxParameters)
+		return fmt.Errorf("%d parameters are given; at most %d are allowed", len(pairs), maxParameters)
 	}
 	seen := make(map[string]bool, len(pairs))
 	for _, p := range pairs {
 		switch {
+		case p.Name == onRotateName:
+			return fmt.Errorf("%s is given more than once", onRotateName)
 		case !isName(p.Name):
-			return nil, fmt.Errorf("parameter %.80q: a name is 1 to %d letters, digits and -._~", p.Name, maxName)
+			return fmt.Errorf("parameter %.80q: a name is 1 to %d letters, digits and -._~", p.Name, maxName)
 		case len(p.Value) > maxValue:
-			return nil, fmt.Errorf("parameter %q: the value is longer than %d bytes", p.Name, maxValue)
+			return fmt.Errorf("parameter %q: the value is longer than %d bytes", p.Name, maxValue)
 		case !utf8.ValidString(p.Value) || !clean(p.Value):
-			return nil, fmt.Errorf("parameter %q: the value holds a colon or a control character, which a user name cannot", p.Name)
+			return fmt.Errorf("parameter %q: the value holds a colon or a control character, which a user name cannot", p.Name)
 		case seen[p.Name]:
-			return nil, fmt.Errorf("parameter %q is given more than once", p.Name)
+			return fmt.Errorf("parameter %q is given more than once", p.Name)
 		}
 		seen[p.Name] = true
 	}
-	return pairs, nil
+	return nil
 }
 
 func queryParameters(query string) (pairs []Pair, err error) {
@@ -229,34 +297,51 @@ func queryParameters(query string) (pairs []Pair, err error) {
 	return pairs, nil
 }
 
-var errBody = errors.New(`the body must be empty or {"UsernameParameters": {"name": "value", …}}`)
+var errBody = errors.New(`the body must be empty or {"UsernameParameters": {"name": "value", …}, "OnRotate": "keep"}, the latter or both of which may be left out`)
 
-// bodyParameters appends those of a JSON body. The standard decoder gives tokens, and so the members' order and repeats.
-func bodyParameters(pairs []Pair, body []byte) ([]Pair, error) {
+// readBody appends the parameters of a JSON body, and reads what it says of the connections. The standard decoder gives
+// tokens, and so the members' order and repeats.
+func readBody(pairs []Pair, onRotate OnRotate, body []byte) ([]Pair, OnRotate, error) {
 	if len(bytes.TrimSpace(body)) == 0 {
-		return pairs, nil
+		return pairs, onRotate, nil
 	}
 	d := stdjson.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	if t, err := d.Token(); err != nil || t != stdjson.Delim('{') {
-		return nil, errBody
+		return nil, 0, errBody
 	}
-	for seen := false; d.More(); seen = true {
-		name, err := d.Token()
-		if text, ok := name.(string); err != nil || !ok || seen || !strings.EqualFold(text, "UsernameParameters") {
-			return nil, errBody
+	for seen := map[string]bool{}; d.More(); {
+		token, err := d.Token()
+		text, _ := token.(string)
+		name := strings.ToLower(text)
+		if err != nil || seen[name] {
+			return nil, 0, errBody
 		}
-		if pairs, err = members(pairs, d); err != nil {
-			return nil, err
+		seen[name] = true
+		switch name {
+		case "usernameparameters":
+			pairs, err = members(pairs, d)
+		case "onrotate":
+			if onRotate != OnRotateDefault {
+				return nil, 0, errors.New("both the query and the body say on_rotate")
+			}
+			token, _ := d.Token()
+			text, _ := token.(string)
+			onRotate, err = readOnRotate(text)
+		default:
+			err = errBody
+		}
+		if err != nil {
+			return nil, 0, err
 		}
 	}
 	if t, err := d.Token(); err != nil || t != stdjson.Delim('}') {
-		return nil, errBody
+		return nil, 0, errBody
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, errBody
+		return nil, 0, errBody
 	}
-	return pairs, nil
+	return pairs, onRotate, nil
 }
 
 // members appends those of the object that d stands before; null is an empty one.

@@ -49,6 +49,9 @@ func (s *Slot) Peek(now int64) *Session {
 	return nil
 }
 
+// Last returns the port's session, also one that has expired; nil if there is none.
+func (s *Slot) Last() *Session { return s.current.Load() }
+
 // Renew replaces the session at once by a new one with the given parameters. Those in the user name of the client that
 // asks are not read: the id there could be the very one that it wants to be rid of. Where the lifetime is 0 none takes
 // the old one's place, and parameters, which would belong to nothing, are an error. An error is meant for the client;
