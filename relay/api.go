@@ -23,6 +23,8 @@ type apiState struct {
 	content buffer
 	answer  session.Answer
 	waiting int   // conditions that have not been met yet
+	rotates bool  // the call reaches connections
+	swept   swept // by it
 	err     error // of a condition that cannot be
 }
 
@@ -211,13 +213,30 @@ func (c *conn) callAPI() {
 	x.api.request.Body = x.api.content.bytes()
 	x.api.answer = c.port.mapping.API.Answer(c.port.slot, &x.api.request, c.l.wall)
 	conditions := c.l.relay.conditions
-	if x.api.answer.Change == (session.Change{}) || len(conditions) == 0 {
+	if x.api.answer.Change == (session.Change{}) {
+		conditions = nil
+	}
+	x.api.rotates = x.api.answer.Rotates && c.onRotate(x.api.answer.OnRotate) != session.Keep
+	x.api.waiting = len(conditions)
+	if x.api.rotates {
+		x.api.waiting++
+	}
+	if x.api.waiting == 0 {
 		c.answerAPI()
 		return
 	}
-	x.api.waiting = len(conditions)
 	c.enter(stageAPI)
 	l, r := c.l, c.ref()
+	if x.api.rotates {
+		l.relay.rotate(map[*port]bool{c.port: true}, c.onRotate(x.api.answer.OnRotate), c, func(n swept) {
+			l.do(func() {
+				if c := l.connection(r); c != nil && c.stage == stageAPI {
+					c.x.api.swept = n
+					c.onCondition(nil)
+				}
+			})
+		})
+	}
 	for _, condition := range conditions {
 		condition(c.port.addr.Port(), x.api.answer.Change, func(err error) {
 			l.do(func() {
@@ -245,6 +264,9 @@ func (c *conn) answerAPI() {
 	if err := c.x.api.err; err != nil {
 		c.refuse(503, classNotConfirmed, "the session has changed, but not all that it should: "+err.Error())
 		return
+	}
+	if c.x.api.rotates {
+		*a = a.WithConnections(c.x.api.swept.closed, c.x.api.swept.draining)
 	}
 	keep := c.x.persists && !c.l.draining && c.place != reserved
 	c.respond(response{

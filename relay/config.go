@@ -54,6 +54,9 @@ type Mapping struct {
 	Servers     []Server // upstream proxies; the plan has them in this order, and behind them Config.RuleServers
 	RejectPlain bool     // answer requests that are neither CONNECT nor for the Session API with 405
 
+	OnRotate  session.OnRotate // what becomes of connections when their session ends, unless a call says so; zero: Keep
+	DrainTime time.Duration    // what Drain gives those that are at work
+
 	Action            Action // what becomes of requests that no rule matches
 	IgnoreRules       bool   // all of them are such
 	AllowLocalTargets bool   // bypassing the upstream may lead to loopback and link-local addresses

@@ -47,6 +47,7 @@ type conn struct {
 	window   uint32 // of gathering, in which it last had an event
 	timer    int32  // in l.timers, -1 if not there
 	deadline int64  // the loop's time at which the stage has lasted too long
+	drainBy  int64  // the loop's time at which the connection ends, for its session has; 0: it may stay
 
 	stage     stage
 	place     place     // that it has been admitted to
@@ -143,6 +144,9 @@ func (c *conn) arm() {
 	c.deadline = c.l.now + int64(d)
 	if d < 0 {
 		c.deadline = never
+	}
+	if c.drainBy != 0 {
+		c.deadline = min(c.deadline, c.drainBy)
 	}
 	c.l.timers.set(c)
 }
@@ -308,6 +312,10 @@ func (c *conn) route() {
 
 // onDeadline is called when the stage has lasted too long.
 func (c *conn) onDeadline() {
+	if c.drainBy != 0 && c.l.now >= c.drainBy {
+		c.reset()
+		return
+	}
 	switch c.stage {
 	case stageHead:
 		c.refuse(408, classHeadTimeout, "the request head was not complete in time")

@@ -528,7 +528,7 @@ func (c *conn) endExchange() {
 	if !x.keepServer {
 		c.closeUpstream()
 	}
-	if !x.keepClient || c.l.draining {
+	if !x.keepClient || c.l.draining || c.drainBy != 0 {
 		c.endConnection()
 		return
 	}

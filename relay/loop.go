@@ -66,6 +66,7 @@ type loop struct {
 	ended    bool
 	drainAt  int64 // when what is left is cut off
 
+	sweeps []*sweep // under way, or waiting
 	pipes  pipes
 	mail   mailbox // from other loops and goroutines
 	gather gathering
@@ -158,7 +159,9 @@ func (l *loop) connection(r ref) *conn {
 }
 
 // wantsTurn reports whether there is something that only a turn does.
-func (l *loop) wantsTurn() bool { return len(l.closing) > 0 || len(l.runnable) > l.ran }
+func (l *loop) wantsTurn() bool {
+	return len(l.closing) > 0 || len(l.runnable) > l.ran || len(l.sweeps) > 0
+}
 
 // nextDeadline is the loop's time at which it must take a turn, 0 for never.
 func (l *loop) nextDeadline() int64 {
@@ -190,6 +193,9 @@ func (l *loop) turn() (ended bool) {
 	}
 	if l.drainAt != 0 && l.now >= l.drainAt {
 		l.cutOff()
+	}
+	if len(l.sweeps) > 0 {
+		l.sweepOn()
 	}
 	l.runScheduled()
 	l.closeDescriptors()

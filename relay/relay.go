@@ -170,7 +170,12 @@ func (r *Relay) Serve() error {
 			}
 		})
 	}
+	stop := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() { r.watchExpiry(stop) })
 	wg.Wait()
+	close(stop)
+	watch.Wait()
 	for _, l := range r.loops {
 		l.turn() // a connection may have been handed over to a loop that had ended
 		l.closePipes()

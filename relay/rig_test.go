@@ -359,3 +359,12 @@ func deadServer(t testing.TB) Server {
 	defer l.Close()
 	return serverAt(l.Addr())
 }
+
+// dialRelay connects to the relay's first port, outside of the test's goroutine.
+func dialRelay(g *rig) (net.Conn, error) {
+	conn, err := net.DialTimeout("tcp", g.relay.Ports()[0].String(), patience)
+	if err == nil {
+		_ = conn.SetDeadline(time.Now().Add(patience))
+	}
+	return conn, err
+}

@@ -199,6 +199,7 @@ func (c *conn) beginDial(s *session.Session) {
 	switch {
 	case x.direct:
 		c.server = -1
+		c.sess, c.sessWho = nil, nil
 	case x.rule != nil && x.rule.Server >= 0:
 		c.server = m.listed + x.rule.Server
 	case s != nil:

@@ -1,0 +1,40 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// rotateGuard is how long cutting thousands of tunnels may take before the test says that it hangs; how long it does take
+// is logged.
+const rotateGuard = 10 * time.Second
+
+// One call closes thousands of tunnels, and says how many.
+func TestRotationClosesThousands(t *testing.T) {
+	needsScale(t, 2*mostTunnels)
+	f, p := startFarm(t, 10)
+	fds := p.descriptors()
+	f.openUntil(mostTunnels)
+
+	conn, err := net.Dial("tcp", p.ports(0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(rotateGuard))
+	began, cpu := time.Now(), p.cpu()
+	fmt.Fprint(conn, "GET http://portmapper/session/new?on_rotate=close HTTP/1.1\r\nHost: portmapper\r\nConnection: close\r\n\r\n")
+	answer, err := io.ReadAll(conn)
+	took, used := time.Since(began), p.cpu()-cpu
+	if want := fmt.Appendf(nil, `"closed": %d`, mostTunnels); err != nil || !bytes.Contains(answer, want) {
+		t.Fatalf("got %q (%v); want it to hold %q", answer, err, want)
+	}
+	t.Logf("rotation: %d tunnels are closed after %d ms, with %d ms of CPU time", mostTunnels, took.Milliseconds(), used.Milliseconds())
+	p.descriptorsAre(fds)
+}
