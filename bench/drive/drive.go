@@ -24,6 +24,7 @@ type Kind string
 const (
 	Plain   Kind = "plain"   // requests on kept-alive connections
 	Connect Kind = "connect" // each operation is a connection: CONNECT, one request in the tunnel, close
+	Socks   Kind = "socks"   // the same, with SOCKS5 in place of the CONNECT
 	Tunnel  Kind = "tunnel"  // requests in tunnels that stand already
 	Down    Kind = "down"    // tunnels that the provider fills
 	Up      Kind = "up"      // tunnels that the clients fill
@@ -32,7 +33,7 @@ const (
 )
 
 // Kinds are all kinds, in the order of the documentation.
-var Kinds = []Kind{Plain, Connect, Tunnel, Down, Up, Idle, Slow}
+var Kinds = []Kind{Plain, Connect, Socks, Tunnel, Down, Up, Idle, Slow}
 
 // A Scenario is one measurement.
 type Scenario struct {
@@ -118,6 +119,8 @@ func (s *Scenario) check() error {
 		return errors.New("the provider needs an address and a port to listen on")
 	case s.Clients < 0 || s.Rate < 0 || s.Request < 0 || s.Response < 0 || s.Content < 0 || s.Streams < 0:
 		return errors.New("no number of a scenario may be negative")
+	case s.Kind == Socks && len(s.Proxies) == 0:
+		return errors.New("socks clients need a relay: the provider speaks HTTP")
 	case s.Kind == Slow && s.Rate == 0:
 		return errors.New("slow clients need a rate to read at, in bytes a second")
 	}
@@ -208,6 +211,9 @@ func Run(s Scenario) (*Result, error) {
 	}
 	return r, nil
 }
+
+// connects reports whether each operation is a connection.
+func (k Kind) connects() bool { return k == Connect || k == Socks }
 
 func (s *Scenario) bulk() bool { return s.Kind == Down || s.Kind == Up || s.Kind == Slow }
 

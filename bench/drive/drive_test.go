@@ -74,6 +74,7 @@ func TestScenarioFaults(t *testing.T) {
 		{Kind: "sideways", Provider: address()},
 		{Kind: Plain},
 		{Kind: Slow, Provider: address()},
+		{Kind: Socks, Provider: address()},
 		{Kind: Plain, Provider: address(), Clients: -1},
 		{Kind: Plain, Provider: address(), Proxies: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}},
 	} {

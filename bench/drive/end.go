@@ -14,6 +14,8 @@ import (
 // messages are what the two ends send, made before the clock runs.
 type messages struct {
 	connect map[Kind][]byte // a CONNECT that tells the provider what the tunnel is for
+	greet   []byte          // of SOCKS5: no authentication; then
+	target  []byte          // the request
 	grant   []byte
 	request []byte // plain
 	reply   []byte // plain: the head, and small content with it
@@ -25,6 +27,8 @@ type messages struct {
 func newMessages(s *Scenario) *messages {
 	m := &messages{
 		connect: map[Kind][]byte{},
+		greet:   []byte("\x05\x01\x00"),
+		target:  []byte("\x05\x01\x00\x03\x0dsocks.example\x01\xbb"),
 		rest:    s.Response,
 		grant:   []byte("HTTP/1.1 200 Connection established\r\n\r\n"),
 		reply:   fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n", s.Response),
@@ -50,6 +54,8 @@ type state uint8
 const (
 	stateConnecting state = iota // client
 	stateGrant                   // client: our CONNECT is out
+	stateMethod                  // client: our SOCKS5 greeting is out
+	stateReply                   // client: our SOCKS5 request is out
 	stateReady                   // client: nothing is asked
 	stateHead                    // a head is awaited: a request's by the provider, a response's by a client
 	stateContent                 // left bytes of content are awaited
@@ -87,7 +93,7 @@ var errEnded = errors.New("a connection ended before its time")
 func (w *worker) newClient(kind Kind, counted bool) {
 	e := w.newEnd(-1)
 	e.kind, e.counted = kind, counted
-	if kind == Connect {
+	if kind.connects() {
 		e.standing() // it connects when it begins
 		return
 	}
@@ -136,7 +142,7 @@ func (e *end) begin(due int64) {
 		e.push()
 	case Tunnel:
 		e.ask()
-	case Connect:
+	case Connect, Socks:
 		e.dial()
 	}
 }
@@ -187,8 +193,10 @@ func (e *end) step() {
 			e.standing()
 			return
 		}
-		e.state = stateGrant
-		e.head = e.w.m.connect[e.kind]
+		e.state, e.head = stateGrant, e.w.m.connect[e.kind]
+		if e.kind == Socks {
+			e.state, e.head = stateMethod, e.w.m.greet
+		}
 	}
 	e.push()
 	e.pull()
@@ -321,11 +329,38 @@ func (e *end) take(b []byte) {
 			b = head[end+4:]
 			e.partial = e.partial[:0]
 			e.onHead(head[:end+4])
+		case stateMethod, stateReply: // nothing comes behind them before we ask
+			e.partial = append(e.partial, b...)
+			e.onSocks()
+			return
 		default:
 			e.lost(fmt.Errorf("unexpected bytes: %.80q", b))
 			return
 		}
 	}
+}
+
+// onSocks goes on once the SOCKS server's answer is complete.
+func (e *end) onSocks() {
+	size := 2
+	if e.state == stateReply {
+		size = 10 // with an IPv4 address
+	}
+	b := e.partial
+	switch {
+	case len(b) < size:
+		return
+	case len(b) > size || b[0] != 5 || b[1] != 0:
+		e.lost(fmt.Errorf("answered %q", b))
+		return
+	}
+	e.partial = b[:0]
+	if e.state == stateReply {
+		e.ask()
+		return
+	}
+	e.state, e.head = stateReply, e.w.m.target
+	e.push()
 }
 
 func (e *end) sink(n int) {
@@ -406,7 +441,7 @@ func (e *end) onContent() {
 		e.reply()
 	default:
 		w.completed(e.due)
-		if e.kind == Connect {
+		if e.kind.connects() {
 			e.close()
 		}
 		e.state = stateReady
@@ -436,7 +471,7 @@ func (e *end) lost(err error) {
 		return
 	}
 	e.w.fail(err)
-	if e.kind == Connect {
+	if e.kind.connects() {
 		e.onReady()
 		return
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 type options struct {
-	Kind string `arg:"" enum:"plain,connect,tunnel,down,up,idle,slow" help:"What the clients do: plain (requests on kept connections), connect (CONNECT, one request, close), tunnel (requests in standing tunnels), down and up (bulk), idle (tunnels that are quiet), slow (bulk to clients that read at --rate)."`
+	Kind string `arg:"" enum:"plain,connect,socks,tunnel,down,up,idle,slow" help:"What the clients do: plain (requests on kept connections), connect (CONNECT, one request, close), socks (the same with SOCKS5), tunnel (requests in standing tunnels), down and up (bulk), idle (tunnels that are quiet), slow (bulk to clients that read at --rate)."`
 
 	Via      string        `help:"The relay's ports: addresses divided by commas, each with a port or a range of ports. Empty: straight to the provider." placeholder:"127.0.0.1:10201-10300"`
 	Provider string        `help:"Where the provider listens." default:"127.0.0.1:18080"`
