@@ -82,7 +82,7 @@ func (c *conn) openAPITunnel() {
 	c.insideAPI = true
 	c.closeUpstream()
 	if c.socks != 0 {
-		c.toClient.unsent.append(appendSocksReply(nil, c.socks, socksGranted))
+		c.toClient.unsent.append(socksGrant(c.socks))
 		c.socks = 0
 	} else {
 		c.toClient.unsent.append(connectGranted)

@@ -168,6 +168,19 @@ func appendTarget(b []byte, r *socksRequest) []byte {
 	return strconv.AppendUint(b, uint64(r.port), 10)
 }
 
+// The replies that grant a SOCKS client its request, made once: each tunnel sends one.
+var (
+	socks4Grant = appendSocksReply(nil, socks4, socksGranted)
+	socks5Grant = appendSocksReply(nil, socks5, socksGranted)
+)
+
+func socksGrant(version uint8) []byte {
+	if version == socks4 {
+		return socks4Grant
+	}
+	return socks5Grant
+}
+
 // socksCode is the code of a SOCKS reply that says what an answer of ours does.
 func socksCode(status int, class string) uint8 {
 	switch {

@@ -8,8 +8,7 @@ import "io"
 func (c *conn) startTunnel(grant, first []byte) {
 	c.enter(stageTunnel)
 	if c.socks != 0 {
-		var reply [16]byte
-		grant = appendSocksReply(reply[:0], c.socks, socksGranted)
+		grant = socksGrant(c.socks)
 		c.socks = 0
 	}
 	err := c.toClient.send(&c.client, grant)
