@@ -1,0 +1,484 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"proxymap/bench/provider"
+	"proxymap/relay"
+	"proxymap/session"
+)
+
+// A town is a port of the relay's, the stub provider behind it, and two origins behind that, which tell what they got.
+type town struct {
+	provider      *provider.Provider
+	port          string // its address
+	plain, secret string // URLs of the origins
+}
+
+// newTown starts proxymap itself, with the demo's settings.
+func newTown(t *testing.T) *town {
+	t.Helper()
+	w := &town{provider: startProvider(t)}
+	port := freePort(t)
+	w.port = fmt.Sprintf("127.0.0.1:%d", port)
+	w.plain, w.secret = startOrigins(t)
+	start(t, "serve", "--config", settingsFile(t, port, w.provider)).logged("listening")
+	return w
+}
+
+// newTownWith is newTown without a settings file, for what no settings say: a relay with that plan, and rules.
+func newTownWith(t *testing.T, plan session.PlanConfig, rules ...relay.Rule) *town {
+	t.Helper()
+	p, err := provider.Start(provider.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	plan.Servers = make([]*session.Account, 1)
+	made, err := session.NewPlan(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := relay.NewRules(rules, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := relay.Listen(relay.Config{Rules: compiled, Mappings: []relay.Mapping{{
+		Address: netip.MustParseAddr("127.0.0.1"),
+		Plan:    made,
+		Servers: []relay.Server{{Host: p.Addr().Addr().String(), Port: p.Addr().Port()}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error)
+	go func() { served <- r.Serve() }()
+	t.Cleanup(func() {
+		r.Shutdown(0)
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	w := &town{provider: p, port: r.Ports()[0].String()}
+	w.plain, w.secret = startOrigins(t)
+	return w
+}
+
+// startOrigins starts a plain origin and one with TLS, and returns their URLs.
+func startOrigins(t *testing.T) (plain, secret string) {
+	origin := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Proxy-Authorization") != "" {
+			t.Error("credentials have reached the origin")
+		}
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, "%s %s %d\n", r.Method, r.URL.Path, n)
+	})
+	a, b := httptest.NewServer(origin), httptest.NewTLSServer(origin)
+	t.Cleanup(a.Close)
+	t.Cleanup(b.Close)
+	return a.URL, b.URL
+}
+
+// sameSession checks that the provider has seen one session and no wrong credentials, and returns its id.
+func (w *town) sameSession(t *testing.T) string {
+	t.Helper()
+	ids := map[string]bool{}
+	id := ""
+	for _, r := range w.provider.Records() {
+		id = r.Session
+		ids[id] = true
+	}
+	if len(ids) != 1 || id == "" || w.provider.Refused() > 0 {
+		t.Errorf("the provider saw the sessions %v, and refused %d requests; want the port's one session", ids, w.provider.Refused())
+	}
+	return id
+}
+
+// A ran is what a program has printed, and the status it has ended with.
+type ran struct {
+	out, errOut string
+	status      int
+}
+
+// execute runs a program of others. No proxy settings of the environment reach it.
+func execute(t *testing.T, name string, args ...string) ran {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	for _, v := range os.Environ() {
+		if key, _, _ := strings.Cut(strings.ToLower(v), "="); !strings.HasSuffix(key, "_proxy") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	var exit *exec.ExitError
+	if err := cmd.Run(); ctx.Err() != nil || err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%s does not end by itself: %v: %s", name, err, errOut.String())
+	}
+	return ran{out.String(), errOut.String(), cmd.ProcessState.ExitCode()}
+}
+
+// curl runs curl.
+func curl(t *testing.T, args ...string) ran {
+	t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Fatal("curl is not installed; these tests need it: apt-get install curl")
+	}
+	return execute(t, "curl", append([]string{"-sS"}, args...)...)
+}
+
+// prints runs curl, which must succeed.
+func prints(t *testing.T, args ...string) string {
+	t.Helper()
+	r := curl(t, args...)
+	if r.status != 0 {
+		t.Fatalf("curl %s: status %d: %s", strings.Join(args, " "), r.status, r.errOut)
+	}
+	return r.out
+}
+
+// Ways are curl's to use the port. Some look names up themselves, and send addresses.
+var ways = []struct {
+	name  string
+	args  []string
+	names bool // sends names
+}{
+	{"HTTP", []string{"--proxy"}, true},
+	{"HTTP, tunnel", []string{"-p", "--proxy"}, true},
+	{"HTTP with credentials", []string{"--proxy-user", "me:mine", "--proxy"}, true},
+	{"SOCKS4", []string{"--socks4"}, false},
+	{"SOCKS4a", []string{"--socks4a"}, true},
+	{"SOCKS5", []string{"--socks5"}, false},
+	{"SOCKS5, names", []string{"--socks5-hostname"}, true},
+	{"SOCKS5 with credentials", []string{"--proxy-user", "me:mine", "--socks5-hostname"}, true},
+}
+
+// Whichever protocol curl speaks, it is the same port: the same session, the same exit, the same Session API.
+func TestCurlSpeaksAllProtocols(t *testing.T) {
+	w := newTown(t)
+	exit := prints(t, "-x", w.port, "http://ip.demo/")
+	asked := prints(t, "-x", w.port, "http://portmapper/session/")
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			through := append(append([]string{}, way.args...), w.port)
+			if got, want := prints(t, append(through, "-d", "text", w.plain+"/a", w.plain+"/b")...), "POST /a 4\nPOST /b 4\n"; got != want {
+				t.Errorf("curl prints %q; want %q", got, want)
+			}
+			if got, want := prints(t, append(through, "-k", w.secret+"/c")...), "GET /c 0\n"; got != want {
+				t.Errorf("curl prints %q; want %q", got, want)
+			}
+			if !way.names {
+				return // the two hosts are known behind the port alone
+			}
+			if got := prints(t, append(through, "http://ip.demo/")...); got != exit {
+				t.Errorf("the exit is %s; want that of the others, %s", got, exit)
+			}
+			if got := prints(t, append(through, "http://portmapper/session/")...); got != asked {
+				t.Errorf("the Session API answers %s; want what it answers others, %s", got, asked)
+			}
+		})
+	}
+	if id := w.sameSession(t); !strings.Contains(exit, id) || !strings.Contains(asked, id) {
+		t.Errorf("the session is %s, but the exit %s, and the Session API's %s", id, exit, asked)
+	}
+}
+
+// The session is rotated by clients of each protocol.
+func TestCurlRotatesByAllProtocols(t *testing.T) {
+	w := newTown(t)
+	for _, way := range ways {
+		if !way.names {
+			continue
+		}
+		t.Run(way.name, func(t *testing.T) {
+			through := append(append([]string{}, way.args...), w.port)
+			before := prints(t, append(through, "http://ip.demo/")...)
+			prints(t, append(through, "--fail", "http://portmapper/session/new")...)
+			after := prints(t, append(through, "http://ip.demo/")...)
+			if after == before {
+				t.Errorf("the exit is the old one: %s", after)
+			}
+			if got := curl(t, append(through, "--fail", "http://portmapper/no/session")...); !strings.Contains(got.errOut, "404") {
+				t.Errorf("another path: status %d, %q; want 404", got.status, got.errOut)
+			}
+		})
+	}
+}
+
+// Where clients need credentials, curl is told by each protocol that it has none, or wrong ones.
+func TestCurlIsLetIn(t *testing.T) {
+	w := newTownWith(t, session.PlanConfig{
+		Account: &session.Account{Username: "user", Password: "pa:ss"}, Set: true, Require: true, Verify: true,
+	})
+	const proxyFault, receiveFault = 97, 56 // of curl's statuses
+	for _, row := range []struct {
+		name   string
+		args   []string
+		status int
+		says   string
+	}{
+		{"HTTP", []string{"-U", "user:pa:ss", "-x", w.port}, 0, ""},
+		{"HTTP, wrong", []string{"-U", "user:pa", "-f", "-x", w.port}, 22, "407"},
+		{"HTTP, none", []string{"-f", "-x", w.port}, 22, "407"},
+		{"tunnel", []string{"-p", "-U", "user:pa:ss", "-x", w.port}, 0, ""},
+		{"tunnel, wrong", []string{"-p", "-U", "user:pa", "-x", w.port}, receiveFault, "407"},
+		{"SOCKS5", []string{"-U", "user:pa:ss", "--socks5-hostname", w.port}, 0, ""},
+		{"SOCKS5, wrong password", []string{"-U", "user:pa", "--socks5-hostname", w.port}, proxyFault, "rejected"},
+		{"SOCKS5, wrong user", []string{"-U", "me:pa:ss", "--socks5-hostname", w.port}, proxyFault, "rejected"},
+		{"SOCKS5, none", []string{"--socks5-hostname", w.port}, proxyFault, "No authentication method"},
+		{"SOCKS4a, no password", []string{"-U", "user:pa:ss", "--socks4a", w.port}, proxyFault, "rejected"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got := curl(t, append(row.args, w.plain+"/a")...)
+			if got.status != row.status || !strings.Contains(got.errOut, row.says) {
+				t.Errorf("curl ends with %d, %q; want %d and %q", got.status, got.errOut, row.status, row.says)
+			}
+			if row.status == 0 && got.out != "GET /a 0\n" {
+				t.Errorf("curl prints %q", got.out)
+			}
+		})
+	}
+}
+
+// Without credentials of the port's, those that curl brings reach the provider, whichever protocol they come by.
+func TestCurlPassesCredentials(t *testing.T) {
+	w := newTownWith(t, session.PlanConfig{})
+	for i, args := range [][]string{{"-x"}, {"-p", "-x"}, {"--socks5-hostname"}, {"--socks4a"}} {
+		user := fmt.Sprintf("me-session-mine%d", i)
+		got := prints(t, append([]string{"-U", user + ":p:w"}, append(args, w.port, "http://ip.demo/")...)...)
+		if want := fmt.Sprintf("{\"session\":\"mine%d\"", i); !strings.HasPrefix(got, want) {
+			t.Errorf("curl %v prints %q; want %s…", args, got, want)
+		}
+	}
+}
+
+// A host that a rule denies is denied in each protocol's own words.
+func TestCurlIsDenied(t *testing.T) {
+	w := newTownWith(t, session.PlanConfig{}, relay.Rule{Host: "denied.example", Action: relay.Deny, Server: -1})
+	for _, row := range []struct {
+		proxy  string
+		status int
+		says   string
+	}{
+		{"http://", 22, "403"},
+		{"socks5h://", 97, "(2)"}, // connection not allowed by ruleset
+		{"socks4a://", 97, "(91)"},
+	} {
+		got := curl(t, "-f", "-x", row.proxy+w.port, "http://denied.example/")
+		if got.status != row.status || !strings.Contains(got.errOut, row.says) {
+			t.Errorf("%s: curl ends with %d, %q; want %d and %q", row.proxy, got.status, got.errOut, row.status, row.says)
+		}
+	}
+	if n := w.provider.Requests(); n > 0 {
+		t.Errorf("%d requests came to the provider; want none", n)
+	}
+}
+
+// A client that begins TLS at once learns that this is none, and does not wait for it.
+func TestTLSToThePort(t *testing.T) {
+	w := newTown(t)
+	_, err := tls.DialWithDialer(newDialer(), "tcp", w.port, &tls.Config{InsecureSkipVerify: true})
+	var no tls.RecordHeaderError
+	if !errors.As(err, &no) || string(no.RecordHeader[:]) != "HTTP/" {
+		t.Errorf("got %v; want an answer in HTTP", err)
+	}
+	if got := curl(t, "--proxy-insecure", "-x", "https://"+w.port, "http://ip.demo/"); got.status != 35 {
+		t.Errorf("curl ends with %d, %q; want 35, TLS fails", got.status, got.errOut)
+	}
+}
+
+// As many SOCKS clients as a busy host has connect at once, and all of them have their tunnels at a time.
+func TestManySocksClients(t *testing.T) {
+	const clients = 500
+	w := newTown(t)
+	conns, failed := make([]net.Conn, clients), make(chan error, clients)
+	all := func(step func(i int) error) {
+		t.Helper()
+		for i := range clients {
+			go func() { failed <- step(i) }()
+		}
+		for range clients {
+			if err := <-failed; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Cleanup(func() {
+		for _, c := range conns {
+			if c != nil {
+				c.Close()
+			}
+		}
+	})
+	all(func(i int) (err error) {
+		conns[i], err = dialSocks5(w.port, "ip.demo", 80)
+		return err
+	})
+	all(func(i int) error {
+		fmt.Fprint(conns[i], "GET / HTTP/1.1\r\nHost: ip.demo\r\n\r\n")
+		res, err := http.ReadResponse(bufio.NewReader(conns[i]), nil)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		return err
+	})
+	w.sameSession(t)
+	if n := w.provider.Requests(); n != clients {
+		t.Errorf("the provider got %d CONNECTs; want %d", n, clients)
+	}
+}
+
+func newDialer() *net.Dialer {
+	return &net.Dialer{Timeout: patience, Deadline: time.Now().Add(3 * patience)}
+}
+
+// dialSocks5 connects to a host by way of a SOCKS5 server.
+func dialSocks5(server, host string, port uint16) (net.Conn, error) {
+	conn, err := newDialer().Dial("tcp", server)
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.SetDeadline(time.Now().Add(3 * patience))
+	for _, step := range []struct{ says, hears string }{
+		{"\x05\x01\x00", "\x05\x00"},
+		{"\x05\x01\x00\x03" + string([]byte{byte(len(host))}) + host + string([]byte{byte(port >> 8), byte(port)}), "\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"},
+	} {
+		heard := make([]byte, len(step.hears))
+		_, err := io.WriteString(conn, step.says)
+		if err == nil {
+			_, err = io.ReadFull(conn, heard)
+		}
+		if err != nil || string(heard) != step.hears {
+			conn.Close()
+			return nil, fmt.Errorf("said %q, heard %q (%v); want %q", step.says, heard, err, step.hears)
+		}
+	}
+	return conn, nil
+}
+
+// What scripts in other languages use meets the same port: plain requests, tunnels, kept-alive connections, the Session
+// API and refusals.
+func TestScripts(t *testing.T) {
+	w := newTown(t)
+	exit := prints(t, "-x", w.port, "http://ip.demo/")
+	want := "GET /a 0\nPOST /b 100000\nGET /c 0\nPOST /d 100000\n" + exit + "404 not-found\n"
+	for _, row := range []struct {
+		name, program, needs, script string
+	}{
+		{"Python's urllib", "python3", "import urllib.request", pythonUrllib},
+		{"Python's requests", "python3", "import requests", pythonRequests},
+		{"Node's http", "node", "require('http')", nodeHTTP},
+		{"Node's undici", "node", "require('undici')", nodeUndici},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			option := map[string]string{"python3": "-c", "node": "-e"}[row.program]
+			if _, err := exec.LookPath(row.program); err != nil {
+				t.Skipf("SKIPPED, SCRIPTS ARE NOT TESTED: %s is not installed; apt-get install python3 nodejs", row.program)
+			}
+			if r := execute(t, row.program, option, row.needs); r.status != 0 {
+				t.Skipf("SKIPPED, %s IS NOT TESTED: %s cannot do %q; install that library", row.name, row.program, row.needs)
+			}
+			r := execute(t, row.program, option, row.script, "http://"+w.port, w.plain, w.secret)
+			if r.out != want || r.status != 0 {
+				t.Errorf("the script prints %q, ends with %d, and says %q; want %q", r.out, r.status, r.errOut, want)
+			}
+		})
+	}
+	w.sameSession(t)
+}
+
+// Each script is given the port and the two origins, and prints what it gets.
+const pythonUrllib = `
+import ssl, sys, urllib.error, urllib.request as u
+proxy, plain, secret = sys.argv[1:]
+lax = ssl.create_default_context()
+lax.check_hostname, lax.verify_mode = False, ssl.CERT_NONE
+opener = u.build_opener(u.ProxyHandler({"http": proxy, "https": proxy}), u.HTTPSHandler(context=lax))
+def ask(url, data=None):
+    with opener.open(url, data, timeout=20) as r:
+        print(r.read().decode(), end="")
+big = b"x" * 100000
+ask(plain + "/a"); ask(plain + "/b", big); ask(secret + "/c"); ask(secret + "/d", big); ask("http://ip.demo/")
+try:
+    ask("http://portmapper/nothing")
+except urllib.error.HTTPError as e:
+    print(e.code, e.headers["X-Proxymap-Error"])
+`
+
+const pythonRequests = `
+import sys, warnings, requests
+warnings.simplefilter("ignore")
+proxy, plain, secret = sys.argv[1:]
+s = requests.Session()
+s.trust_env, s.verify, s.proxies = False, False, {"http": proxy, "https": proxy}
+big = b"x" * 100000
+for method, url, data in (("GET", plain + "/a", None), ("POST", plain + "/b", big), ("GET", secret + "/c", None),
+                          ("POST", secret + "/d", iter([big])), ("GET", "http://ip.demo/", None)):
+    print(s.request(method, url, data=data, timeout=20).text, end="")
+r = s.get("http://portmapper/nothing", timeout=20)
+print(r.status_code, r.headers["X-Proxymap-Error"])
+`
+
+// With nothing but what Node has: absolute-form over a kept-alive connection, and tunnels by hand.
+const nodeHTTP = `
+const http = require('http'), https = require('https'), [proxy, plain, secret] = process.argv.slice(1);
+const {hostname: host, port} = new URL(proxy), agent = new http.Agent({keepAlive: true, maxSockets: 1}), big = 'x'.repeat(100000);
+const send = (lib, options, data) => new Promise((done, failed) => {
+  const req = lib.request({...options, method: data ? 'POST' : 'GET'}, async res => {
+    let text = '';
+    for await (const part of res) text += part;
+    done({res, text, reused: req.reusedSocket});
+  });
+  req.on('error', failed).end(data);
+});
+const ask = (url, data) => send(http, {host, port, agent, path: url, headers: {host: new URL(url).host}}, data);
+const tunnel = url => new Promise((done, failed) => {
+  http.request({host, port, method: 'CONNECT', path: new URL(url).host}).on('error', failed).on('connect', (res, socket) => {
+    res.statusCode === 200 ? done(socket) : failed(new Error('CONNECT: ' + res.statusCode));
+  }).end();
+});
+const inside = async (url, data) => {
+  const socket = await tunnel(url), {hostname, port, pathname: path} = new URL(url);
+  return send(https, {socket, host: hostname, port, path, agent: false, rejectUnauthorized: false}, data);
+};
+(async () => {
+  const answers = [await ask(plain + '/a'), await ask(plain + '/b', big), await inside(secret + '/c'), await inside(secret + '/d', big),
+    await ask('http://ip.demo/')];
+  for (const {text} of answers) process.stdout.write(text);
+  if (!answers[1].reused || !answers[4].reused) console.log('the connection to the port was not kept');
+  const {res} = await ask('http://portmapper/nothing');
+  console.log(res.statusCode, res.headers['x-proxymap-error']);
+  agent.destroy();
+})();`
+
+const nodeUndici = `
+const {ProxyAgent, request} = require('undici'), [uri, plain, secret] = process.argv.slice(1), big = 'x'.repeat(100000);
+const dispatcher = new ProxyAgent({uri, requestTls: {rejectUnauthorized: false}});
+const ask = (url, body) => request(url, {dispatcher, method: body ? 'POST' : 'GET', body});
+(async () => {
+  for (const [url, body] of [[plain + '/a'], [plain + '/b', big], [secret + '/c'], [secret + '/d', big], ['http://ip.demo/']]) {
+    process.stdout.write(await (await ask(url, body)).body.text());
+  }
+  const res = await ask('http://portmapper/nothing');
+  await res.body.dump();
+  console.log(res.statusCode, res.headers['x-proxymap-error']);
+  await dispatcher.close();
+})();`
