@@ -3,10 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha1"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -289,8 +285,9 @@ type upstream struct {
 	pages  http.Handler
 	server *httptest.Server
 
-	mu    sync.Mutex
-	users map[string]int // requests through the port, by user name
+	mu      sync.Mutex
+	users   map[string]int // requests through the port, by user name
+	tunnels int            // those of them that are CONNECTs
 }
 
 func startUpstream(t *testing.T, pages http.Handler) *upstream {
@@ -318,6 +315,9 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		u.mu.Unlock()
 	}
 	if r.Method == "CONNECT" {
+		u.mu.Lock()
+		u.tunnels++
+		u.mu.Unlock()
 		u.tunnel(w)
 		return
 	}
@@ -481,99 +481,47 @@ func startChromium(t *testing.T, args ...string) (end func()) {
 	}
 }
 
-// A browser shows a page of many parts through the port, and talks to a WebSocket through a tunnel.
+// A browser shows a page of many parts through the port, and talks to a WebSocket through a tunnel. By SOCKS all of it
+// comes in tunnels.
 func TestBrowserLoads(t *testing.T) {
 	needsChromium(t)
-	has := make(chan string, 1)
-	up := startUpstream(t, partsHandler(has))
-	defer startChromium(t, "--proxy-server=http://"+startRelay(t, "portmapper", false, up), "http://"+shop+"/parts")()
-	want := `{"scripts":55,"widths":55,"files":[10000,20000,30000,40000,50000,60000,70000,80000,90000,100000],"echo":"through the port"}`
-	select {
-	case got := <-has:
-		if got != want {
-			t.Errorf("the page has %s; want %s", got, want)
-		}
-	case <-time.After(browserPatience):
-		t.Fatal("the page does not come to its end")
-	}
-	up.mu.Lock()
-	defer up.mu.Unlock()
-	if len(up.users) != 1 {
-		t.Errorf("requests came with these user names: %v; want those of one session", up.users)
-	}
-	for user, n := range up.users {
-		if !strings.HasPrefix(user, "demo-session-") || n < 33 { // the page, 30 parts, a CONNECT, and what the page has
-			t.Errorf("%d requests came as %q; want 33 with the port's session", n, user)
-		}
+	for _, row := range []struct {
+		scheme         string
+		plain, tunnels int // requests that the provider sees
+	}{
+		{"http", 32, 1},  // the page, 30 parts, and what the page has; the WebSocket
+		{"socks5", 0, 2}, // of connections for all of these there is one at least
+	} {
+		t.Run(row.scheme, func(t *testing.T) {
+			has := make(chan string, 1)
+			up := startUpstream(t, partsHandler(has))
+			port := startRelay(t, "portmapper", false, up)
+			defer startChromium(t, "--proxy-server="+row.scheme+"://"+port, "http://"+shop+"/parts")()
+			want := `{"scripts":55,"widths":55,"files":[10000,20000,30000,40000,50000,60000,70000,80000,90000,100000],"echo":"through the port"}`
+			select {
+			case got := <-has:
+				if got != want {
+					t.Errorf("the page has %s; want %s", got, want)
+				}
+			case <-time.After(browserPatience):
+				t.Fatal("the page does not come to its end")
+			}
+			up.checkRequests(t, row.plain, row.tunnels)
+		})
 	}
 }
 
-// partsHandler serves the page and its parts; has is given what the page has.
-func partsHandler(has chan<- string) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/parts", func(w http.ResponseWriter, _ *http.Request) { showPage(w, partsPage, "", nil) })
-	mux.HandleFunc("/script/{n}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/javascript")
-		fmt.Fprintf(w, "has.scripts += %s;", r.PathValue("n"))
-	})
-	mux.HandleFunc("/img/{n}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "image/svg+xml")
-		fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="1"/>`, r.PathValue("n"))
-	})
-	mux.HandleFunc("/file/{n}", func(w http.ResponseWriter, r *http.Request) {
-		n, _ := strconv.Atoi(r.PathValue("n"))
-		_, _ = io.WriteString(w, strings.Repeat("x", n*10_000))
-	})
-	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
-		if err := echo(w, r); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+// checkRequests checks that at least so many requests have come, all of them with the session of one port.
+func (u *upstream) checkRequests(t *testing.T, plain, tunnels int) {
+	t.Helper()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.users) != 1 {
+		t.Errorf("requests came with these user names: %v; want those of one session", u.users)
+	}
+	for user, n := range u.users {
+		if n -= u.tunnels; !strings.HasPrefix(user, "demo-session-") || n < plain || plain == 0 && n > 0 || u.tunnels < tunnels {
+			t.Errorf("%d requests and %d CONNECTs came as %q; want %d and %d with the port's session", n, u.tunnels, user, plain, tunnels)
 		}
-	})
-	mux.HandleFunc("/has", func(_ http.ResponseWriter, r *http.Request) {
-		text, _ := io.ReadAll(r.Body)
-		has <- string(text)
-	})
-	return mux
-}
-
-// echo is a WebSocket (RFC 6455) that sends one short text message back and ends.
-func echo(w http.ResponseWriter, r *http.Request) error {
-	key := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		return errors.New("not a WebSocket")
 	}
-	conn, in, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-		base64.StdEncoding.EncodeToString(key[:]))
-	text, err := readFrame(in)
-	if err != nil {
-		return nil // the connection is no longer HTTP; the page tells that nothing came back
-	}
-	_, _ = conn.Write(append([]byte{0x81, byte(len(text))}, text...))
-	code, err := readFrame(in) // the page closes
-	if err == nil {
-		_, _ = conn.Write(append([]byte{0x88, byte(len(code))}, code...))
-	}
-	return nil
-}
-
-// readFrame reads one short frame of a client's.
-func readFrame(r io.Reader) ([]byte, error) {
-	var head [6]byte // FIN and opcode, MASK and length, mask
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, err
-	}
-	if head[1] < 0x80 || head[1] > 0x80+125 {
-		return nil, fmt.Errorf("a frame that is long or not masked: %x", head)
-	}
-	text := make([]byte, head[1]-0x80)
-	_, err := io.ReadFull(r, text)
-	for i := range text {
-		text[i] ^= head[2+i%4]
-	}
-	return text, err
 }

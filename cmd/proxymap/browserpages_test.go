@@ -1,5 +1,16 @@
 package main
 
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
 // attemptsPage makes the attempts one after the other, and tells of each when it has been made. A call bears its
 // attempt's name in the query. Forms and links are used in windows of their own, and from the second page on in frames,
 // which open faster.
@@ -120,3 +131,73 @@ Promise.all(loaded).catch(e => { has.fault = String(e); }).then(() => {
   fetch('/has', {method: 'POST', body: JSON.stringify(has)});
 });
 </script>`
+
+// partsHandler serves the page and its parts; has is given what the page has.
+func partsHandler(has chan<- string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/parts", func(w http.ResponseWriter, _ *http.Request) { showPage(w, partsPage, "", nil) })
+	mux.HandleFunc("/script/{n}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript")
+		fmt.Fprintf(w, "has.scripts += %s;", r.PathValue("n"))
+	})
+	mux.HandleFunc("/img/{n}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "image/svg+xml")
+		fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="1"/>`, r.PathValue("n"))
+	})
+	mux.HandleFunc("/file/{n}", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.PathValue("n"))
+		_, _ = io.WriteString(w, strings.Repeat("x", n*10_000))
+	})
+	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
+		if err := echo(w, r); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		}
+	})
+	mux.HandleFunc("/has", func(_ http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		has <- string(text)
+	})
+	return mux
+}
+
+// echo is a WebSocket (RFC 6455) that sends one short text message back and ends.
+func echo(w http.ResponseWriter, r *http.Request) error {
+	key := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return errors.New("not a WebSocket")
+	}
+	conn, in, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+		base64.StdEncoding.EncodeToString(key[:]))
+	text, err := readFrame(in)
+	if err != nil {
+		return nil // the connection is no longer HTTP; the page tells that nothing came back
+	}
+	_, _ = conn.Write(append([]byte{0x81, byte(len(text))}, text...))
+	code, err := readFrame(in) // the page closes
+	if err == nil {
+		_, _ = conn.Write(append([]byte{0x88, byte(len(code))}, code...))
+	}
+	return nil
+}
+
+// readFrame reads one short frame of a client's.
+func readFrame(r io.Reader) ([]byte, error) {
+	var head [6]byte // FIN and opcode, MASK and length, mask
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	if head[1] < 0x80 || head[1] > 0x80+125 {
+		return nil, fmt.Errorf("a frame that is long or not masked: %x", head)
+	}
+	text := make([]byte, head[1]-0x80)
+	_, err := io.ReadFull(r, text)
+	for i := range text {
+		text[i] ^= head[2+i%4]
+	}
+	return text, err
+}
