@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,27 +12,45 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// A node is a value of the settings file, and where it stands.
+// A source is the text of the settings file, or of one that it names.
+type source struct {
+	name  string
+	text  []byte
+	order int // of reading
+}
+
+// A node is a value of a settings file, and where it stands.
 type node struct {
 	path  string
 	value *hujson.Value
+	in    *source
 }
 
 // A reader reads a settings file as .NET binds one: keys and names of enumerations in any case, numbers and booleans
 // also as strings, null like a key that is not there. It notes every fault and goes on.
 type reader struct {
-	text   []byte
-	faults faults
+	read    func(file string) ([]byte, error) // of files that the settings name
+	main    *source
+	count   int // of sources
+	faults  faults
+	ignored []string // paths of keys that are known and without effect
 }
 
 // fault notes what is wrong at n.
 func (r *reader) fault(n node, format string, args ...any) {
+	if len(r.faults.list) >= maxFaults {
+		r.faults.more++
+		return
+	}
 	at := 0
 	if n.value != nil {
-		at = min(n.value.StartOffset, len(r.text))
+		at = min(n.value.StartOffset, len(n.in.text))
 	}
-	line := 1 + bytes.Count(r.text[:at], []byte("\n"))
-	r.faults.list = append(r.faults.list, fault{at, line, n.path, fmt.Sprintf(format, args...)})
+	line := 1 + bytes.Count(n.in.text[:at], []byte("\n"))
+	f := fault{n.in.order, at, n.in.name, line, n.path, fmt.Sprintf(format, args...)}
+	if !slices.Contains(r.faults.list, f) { // what a rule's server has wrong is found by each mapping
+		r.faults.list = append(r.faults.list, f)
+	}
 }
 
 // An object is a JSON object whose keys have been checked.
@@ -42,8 +61,15 @@ type object struct {
 	members map[string]node // by key in lower case
 }
 
-// object reads n as an object. known are its keys in this version, later those that a later one will know.
-func (r *reader) object(n node, known, later []string) *object {
+// keys are those of an object.
+type keys struct {
+	known   []string
+	ignored []string // known to ProxyMapService, and without effect here
+	later   []string // that a later version will know
+}
+
+// object reads n as an object.
+func (r *reader) object(n node, k keys) *object {
 	o := &object{r: r, self: n, members: map[string]node{}}
 	if n.value == nil || n.null() {
 		return o
@@ -58,31 +84,46 @@ func (r *reader) object(n node, known, later []string) *object {
 	for i := range obj.Members {
 		m := &obj.Members[i]
 		key := m.Name.Value.(hujson.Literal).String()
-		at := node{path: join(n.path, key), value: &m.Name}
+		at := node{join(n.path, key), &m.Name, n.in}
 		lower := strings.ToLower(key)
 		switch {
 		case seen[lower]:
 			r.fault(at, "the key is there more than once (keys are the same in any case)")
-		case has(known, lower):
-			if member := (node{at.path, &m.Value}); !member.null() {
+		case has(k.known, lower):
+			if member := (node{at.path, &m.Value, n.in}); !member.null() {
 				o.members[lower] = member
 			}
-		case has(later, lower):
+		case has(k.ignored, lower):
+			r.ignore(at)
+		case has(k.later, lower):
 			r.fault(at, "not supported yet; remove it")
 		default:
-			r.unknown(at, key, known, later)
+			r.unknown(at, key, k)
 		}
 		seen[lower] = true
 	}
 	return o
 }
 
-func (r *reader) unknown(at node, key string, known, later []string) {
-	if near := nearest(key, slices.Concat(known, later)); near != "" {
+func (r *reader) unknown(at node, key string, k keys) {
+	if near := nearest(key, slices.Concat(k.known, k.ignored, k.later)); near != "" {
 		r.fault(at, "unknown key; did you mean %q?", near)
 		return
 	}
-	r.fault(at, "unknown key; allowed here: %s", strings.Join(known, ", "))
+	r.fault(at, "unknown key; allowed here: %s", strings.Join(k.known, ", "))
+}
+
+var listIndex = regexp.MustCompile(`\[\d+\]`)
+
+// ignore notes a key without effect, once for all items of a list.
+func (r *reader) ignore(at node) {
+	path := listIndex.ReplaceAllString(at.path, "[]")
+	if at.in != r.main {
+		path = at.in.name + ": " + path
+	}
+	if !slices.Contains(r.ignored, path) {
+		r.ignored = append(r.ignored, path)
+	}
 }
 
 func has(names []string, lower string) bool {
@@ -106,7 +147,16 @@ func (o *object) get(key string) node {
 	if n, ok := o.members[strings.ToLower(key)]; ok {
 		return n
 	}
-	return node{path: join(o.self.path, key)}
+	return node{path: join(o.self.path, key), in: o.self.in}
+}
+
+// orSelf returns a member, to tell a fault of it; where the object begins if it is not there.
+func (o *object) orSelf(key string) node {
+	n := o.get(key)
+	if !n.there() {
+		n.value = o.self.value
+	}
+	return n
 }
 
 func (n node) there() bool { return n.value != nil }
@@ -191,6 +241,22 @@ func (o *object) number(key string, least, most int) int {
 	return v
 }
 
+// choice reads a name of an enumeration, in any case; the first of the names if it is not there.
+func (o *object) choice(key string, names ...string) string {
+	allowed := strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+	s, n, ok := o.literal(key, allowed)
+	if !ok || s == "" {
+		return names[0]
+	}
+	for _, name := range names {
+		if strings.EqualFold(s, name) {
+			return name
+		}
+	}
+	o.r.fault(n, "%s: must be %s", n.show(), allowed)
+	return names[0]
+}
+
 // maxDuration is the longest time that may be set.
 const maxDuration = 30 * 24 * time.Hour
 
@@ -218,18 +284,22 @@ func (o *object) duration(key string, never bool) time.Duration {
 
 // list reads an array.
 func (o *object) list(key string) []node {
-	n := o.get(key)
+	return o.r.elements(o.get(key))
+}
+
+// elements are those of an array.
+func (r *reader) elements(n node) []node {
 	if !n.there() {
 		return nil
 	}
 	a, ok := n.value.Value.(*hujson.Array)
 	if !ok {
-		o.r.fault(n, "%s: must be a list: […]", n.kind())
+		r.fault(n, "%s: must be a list: […]", n.kind())
 		return nil
 	}
 	nodes := make([]node, len(a.Elements))
 	for i := range a.Elements {
-		nodes[i] = node{fmt.Sprintf("%s[%d]", n.path, i), &a.Elements[i]}
+		nodes[i] = node{fmt.Sprintf("%s[%d]", n.path, i), &a.Elements[i], n.in}
 	}
 	return nodes
 }

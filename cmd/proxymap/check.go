@@ -37,6 +37,13 @@ func (s *settings) print(w io.Writer) error {
 		s.printMapping(&out, i)
 		ports += int(s.config.Mappings[i].Last) - int(s.config.Mappings[i].First) + 1
 	}
+	s.printRules(&out)
+	if s.hostStats.enabled {
+		fmt.Fprintf(&out, "host statistics: on, traffic %s\n", either(s.hostStats.traffic, "on", "off"))
+	}
+	if s.admin.address.IsValid() {
+		fmt.Fprintf(&out, "admin: http://%s, %s\n", s.admin.address, either(s.admin.token != "", "token ***", "no token"))
+	}
 	for _, warning := range s.warnings {
 		fmt.Fprintf(&out, "warning: %s\n", warning)
 	}
@@ -45,18 +52,27 @@ func (s *settings) print(w io.Writer) error {
 	return err
 }
 
+func either(is bool, yes, no string) string {
+	if is {
+		return yes
+	}
+	return no
+}
+
 func (s *settings) printMapping(out *strings.Builder, i int) {
 	m, set := &s.config.Mappings[i], &s.mappings[i]
 	fmt.Fprintf(out, "mapping %d: %s (%s)\n", i+1, portsOf(m), count(int(m.Last)-int(m.First)+1, "port"))
 	fmt.Fprintf(out, "  sessions     %s\n", lifetimeOf(m))
+	fmt.Fprintf(out, "  clients      %s\n", clientsOf(&set.auth))
+	fmt.Fprintf(out, "  hosts        %s\n", s.hostsOf(m))
 	if m.RejectPlain {
 		fmt.Fprintf(out, "  plain HTTP   rejected with 405; CONNECT only\n")
 	}
 	for n := range set.servers {
-		fmt.Fprintf(out, "  upstream %-3d %s, %s\n", n+1, hostPort(m.Servers[n]), credentialsOf(m, set, n))
+		fmt.Fprintf(out, "  upstream %-3d %s, %s\n", n+1, serverOf(m.Servers[n]), credentialsOf(m, set, n))
 	}
 	if len(set.servers) == 0 {
-		fmt.Fprintf(out, "  upstream     none: requests are answered 502 no-upstream\n")
+		fmt.Fprintf(out, "  upstream     none%s\n", either(m.Action == relay.Allow, ": requests are answered 502 no-upstream", ""))
 	}
 	fmt.Fprintf(out, "  Session API  %s\n", apiOf(m))
 }
@@ -68,18 +84,131 @@ func lifetimeOf(m *relay.Mapping) string {
 	return "one for each client connection (lifetime 0)"
 }
 
+// clientsOf says what clients have to bring, and what becomes of it.
+func clientsOf(a *authSettings) string {
+	text := "need no credentials"
+	switch {
+	case a.required && a.verify:
+		text = "need the Username and the Password"
+	case a.required:
+		text = "need credentials, any"
+	case a.verify:
+		text = "need no credentials, but those that they bring must be right"
+	}
+	if a.parse {
+		text += "; parameters are read from the user name"
+	}
+	return text
+}
+
+// hostsOf says what becomes of requests, host rules apart.
+func (s *settings) hostsOf(m *relay.Mapping) string {
+	text := map[relay.Action]string{
+		relay.Allow: "Allow: through the upstream", relay.Bypass: "Bypass: straight to the target", relay.Deny: "Deny: answered 403 denied",
+	}[m.Action]
+	switch {
+	case len(s.rules.list) > 0 && m.IgnoreRules:
+		text += "; host rules are ignored"
+	case len(s.rules.list) > 0:
+		text += ", where no host rule matches"
+	}
+	if m.AllowLocalTargets != m.Address.IsLoopback() {
+		text += "; bypassing to this machine " + either(m.AllowLocalTargets, "allowed", "refused")
+	}
+	return text
+}
+
+// shownRules is how many rules of a file are shown.
+const shownRules = 20
+
+// printRules shows the host rules as they stand, file by file.
+func (s *settings) printRules(out *strings.Builder) {
+	rules := &s.rules
+	if len(rules.list) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "host rules: %d, of which the %s that matches wins\n", len(rules.list), either(rules.last, "last", "first"))
+	var in *source
+	shown, left := 0, 0
+	more := func() {
+		if left > 0 {
+			fmt.Fprintf(out, "  and %d more\n", left)
+		}
+	}
+	for i := range rules.list {
+		rule := &rules.list[i]
+		if at := rule.at.self.in; at != in {
+			more()
+			fmt.Fprintf(out, "  of %s\n", at.name)
+			in, shown, left = at, 0, 0
+		}
+		if shown == shownRules {
+			left++
+			continue
+		}
+		shown++
+		fmt.Fprintf(out, "  %4d  %s\n", i+1, rules.show(&rule.Rule))
+	}
+	more()
+}
+
+// show renders a rule on a line.
+func (s *ruleSettings) show(r *relay.Rule) string {
+	text := map[relay.Action]string{relay.Allow: "Allow ", relay.Bypass: "Bypass", relay.Deny: "Deny  "}[r.Action]
+	switch {
+	case r.Host != "" && r.Pattern != "":
+		text += fmt.Sprintf(" %s or %q", r.Host, r.Pattern)
+	case r.Pattern != "":
+		text += fmt.Sprintf(" %q", r.Pattern)
+	case r.Host != "":
+		text += " " + r.Host
+	default:
+		text += " every host"
+	}
+	if r.Port != 0 {
+		text += fmt.Sprintf(", port %d", r.Port)
+	}
+	if r.OverrideHost != "" {
+		text += ", as " + r.OverrideHost
+	}
+	if r.OverridePort != 0 {
+		text += fmt.Sprintf(", as port %d", r.OverridePort)
+	}
+	if r.Server >= 0 && r.Action == relay.Allow {
+		text += ", through " + serverOf(s.servers[r.Server].Server)
+		if user := s.servers[r.Server].account.Username; user != "" {
+			text += " as " + mask(user)
+		}
+	}
+	return text
+}
+
+// hostPort names a server.
 func hostPort(s relay.Server) string {
-	return "http " + net.JoinHostPort(s.Host, strconv.Itoa(int(s.Port)))
+	return net.JoinHostPort(s.Host, strconv.Itoa(int(s.Port)))
+}
+
+// serverOf shows a server with its protocol.
+func serverOf(s relay.Server) string {
+	text := map[relay.ServerType]string{relay.HTTP: "http ", relay.SOCKS4: "socks4 ", relay.SOCKS5: "socks5 "}[s.Type] + hostPort(s)
+	if s.ResolveIP {
+		text += " (names are looked up here)"
+	}
+	return text
 }
 
 // credentialsOf shows a user name as it could be sent, its base masked: the parameters are what one wants to see.
 func credentialsOf(m *relay.Mapping, set *mappingSettings, server int) string {
-	if !m.Plan.Sets(server) {
+	switch {
+	case m.Plan.Sets(server):
+	case set.auth.remove:
 		return "no credentials"
+	default:
+		return "credentials of the clients, if they bring some"
 	}
 	base := set.servers[server].account.Username
 	if base == "" {
-		base = set.account.Username
+		base = set.auth.account.Username
 	}
 	var example *session.Session
 	example, _ = m.Plan.New(time.Now().UnixNano(), nil, nil) // there is no error without given parameters

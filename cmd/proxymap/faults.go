@@ -7,34 +7,45 @@ import (
 	"strings"
 )
 
+// maxFaults is how many faults are told.
+const maxFaults = 1000
+
 // A fault is one thing that is wrong with a settings file.
 type fault struct {
-	at   int    // offset in the file, to tell faults in its order
-	line int    // from 1
-	path string // of the key: ProxyMappings[0].Listen.Port; empty for the file as a whole
-	text string // what is wrong, with the value unless it is a secret, and what is allowed
+	order int    // of the file, among those that were read
+	at    int    // offset in the file, to tell faults in its order
+	file  string // its name
+	line  int    // from 1
+	path  string // of the key: ProxyMappings[0].Listen.Port; empty for the file as a whole
+	text  string // what is wrong, with the value unless it is a secret, and what is allowed
 }
 
 // faults are all that is wrong with a file. It is an error with a line for each.
 type faults struct {
-	file string
+	file string // of the settings; others may be named in it
 	list []fault
+	more int // that are not in the list
 }
 
 func (f *faults) Error() string {
-	slices.SortStableFunc(f.list, func(a, b fault) int { return cmp.Compare(a.at, b.at) })
+	slices.SortStableFunc(f.list, func(a, b fault) int {
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.at, b.at))
+	})
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s: %d faults; nothing is started", f.file, len(f.list))
+	fmt.Fprintf(&out, "%s: %d faults; nothing is started", f.file, len(f.list)+f.more)
 	if len(f.list) == 1 {
 		out.Reset()
 		fmt.Fprintf(&out, "%s: 1 fault; nothing is started", f.file)
 	}
 	for _, one := range f.list {
-		fmt.Fprintf(&out, "\n%s:%d: ", f.file, one.line)
+		fmt.Fprintf(&out, "\n%s:%d: ", one.file, one.line)
 		if one.path != "" {
 			out.WriteString(one.path + ": ")
 		}
 		out.WriteString(one.text)
+	}
+	if f.more > 0 {
+		fmt.Fprintf(&out, "\nand %d more", f.more)
 	}
 	return out.String()
 }

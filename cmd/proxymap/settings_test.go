@@ -53,6 +53,8 @@ func TestGoodSettings(t *testing.T) {
 	for _, row := range []struct{ name, text, want string }{
 		{"article", articleSettings, `mapping 1: 127.0.0.1:10201-10300 (100 ports)
   sessions     10 min from their creation
+  clients      need no credentials
+  hosts        Allow: through the upstream
   upstream     none: requests are answered 502 no-upstream
   Session API  curl -x http://127.0.0.1:10201 http://portmapper/session/
 warning: ports 127.0.0.1:10201-10300 have no ProxyServers: their requests are answered 502 no-upstream
@@ -60,12 +62,16 @@ ok: 1 mapping, 100 ports
 `},
 		{"full", fullSettings, `mapping 1: 127.0.0.1:10201 (1 port)
   sessions     10 min from their creation
+  clients      need no credentials
+  hosts        Allow: through the upstream
   plain HTTP   rejected with 405; CONNECT only
   upstream 1   http gate.example.com:7000, user name like c***e-country-us-session-XXX-sessTime-10, password ***
   upstream 2   http [::1]:7001, user name like o***r-country-us-session-XXX-sessTime-10, password ***
   Session API  curl http://127.0.0.1:10201/session/ (new and reset need -H 'X-Proxymap: 1')
 mapping 2: [::1]:10300-10301 (2 ports)
   sessions     one for each client connection (lifetime 0)
+  clients      need no credentials
+  hosts        Allow: through the upstream
   upstream     none: requests are answered 502 no-upstream
   Session API  curl http://[::1]:10300/session/ (new and reset need -H 'X-Proxymap: 1')
 warning: ports [::1]:10300-10301 have no ProxyServers: their requests are answered 502 no-upstream
@@ -73,7 +79,9 @@ ok: 2 mappings, 3 ports
 `},
 		{"no credentials, no API", `{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"1.2.3.4","Port":5}]}}`, `mapping 1: 127.0.0.1:1 (1 port)
   sessions     one for each client connection (lifetime 0)
-  upstream 1   http 1.2.3.4:5, no credentials
+  clients      need no credentials
+  hosts        Allow: through the upstream
+  upstream 1   http 1.2.3.4:5, credentials of the clients, if they bring some
   Session API  off
 ok: 1 mapping, 1 port
 `},
@@ -116,6 +124,8 @@ func TestFaults(t *testing.T) {
 	auth := func(s string) string { return with(`"Authentication":{` + s + `}`) }
 	param := func(s string) string { return auth(`"UsernameParameters":[{` + s + `}]`) }
 	item := func(s string) string { return with(`"ProxyServers":{"Items":[{` + s + `}]}`) }
+	rule := func(s string) string { return with(`"HostRules":{"Items":[{` + s + `}]}`) }
+	hidden := strings.Repeat("hidden", 50)
 	const later = "not supported yet; remove it"
 	for _, row := range []struct{ name, text, want string }{
 		{"empty file", ``, `f:1: not JSON: `},
@@ -148,14 +158,19 @@ func TestFaults(t *testing.T) {
 		{"open address", listen(`"Port":1,"Address":"0.0.0.0"`), `Listen.Address: value "0.0.0.0": anything but a loopback address needs Authentication.Required and Verify`},
 		{"negative lifetime", listen(`"Port":1,"StickyProxyLifetime":-1`), `f:1: Listen.StickyProxyLifetime: value "-1": must be a whole number from 0 to 525600`},
 		{"flag", listen(`"Port":1,"RejectHttpProxy":"yes"`), `f:1: Listen.RejectHttpProxy: value "yes": must be true or false`},
-		{"Action", listen(`"Port":1,"Action":"Allow"`), `f:1: Listen.Action: ` + later},
-		{"IgnoreHostRules", listen(`"Port":1,"IgnoreHostRules":true`), `f:1: Listen.IgnoreHostRules: ` + later},
+		{"open address without Verify", `{"Listen":{"Port":1,"Address":"::"},"Authentication":{"Required":true,"Username":"u"}}`, `Listen.Address: value "::": anything but a loopback address needs`},
+		{"address with a zone", listen(`"Port":1,"Address":"fe80::1%eth0"`), `Listen.Address: value "fe80::1%eth0": must be an IP address`},
+		{"no action", listen(`"Port":1,"Action":"Block"`), `f:1: Listen.Action: value "Block": must be Allow, Deny, Bypass or File`},
+		{"Action File", listen(`"Port":1,"Action":"file"`), `f:1: Listen.Action: value "File": a relay serves no files; use Allow, Deny or Bypass`},
+		{"IgnoreHostRules", listen(`"Port":1,"IgnoreHostRules":1`), `f:1: Listen.IgnoreHostRules: value "1": must be true or false`},
+		{"AllowLocalTargets", listen(`"Port":1,"AllowLocalTargets":"no"`), `f:1: Listen.AllowLocalTargets: value "no": must be true or false`},
 		{"OnRotate", listen(`"Port":1,"OnRotate":"Keep"`), `f:1: Listen.OnRotate: ` + later},
-		{"HostRules", with(`"HostRules":{}`), `f:1: HostRules: ` + later},
-		{"Admin", with(`"Admin":{}`), `f:1: Admin: ` + later},
-		{"Logging", with(`"Logging":{}`), `f:1: Logging: ` + later},
-		{"Required", auth(`"Required":true`), `f:1: Authentication.Required: ` + later},
-		{"Verify", auth(`"verify":true`), `f:1: Authentication.verify: ` + later},
+		{"Template", auth(`"Template":"x"`), `f:1: Authentication.Template: ` + later},
+		{"State", with(`"State":{}`), `f:1: State: ` + later},
+		{"Required", auth(`"Required":"yes"`), `f:1: Authentication.Required: value "yes": must be true or false`},
+		{"Verify without a user name", auth(`"verify":true`), `f:1: Authentication.verify: needs a Username to compare the clients' with`},
+		{"RemoveAuthentication", auth(`"RemoveAuthentication":2`), `Authentication.RemoveAuthentication: value "2": must be true or false`},
+		{"ParseUsernameParameters", auth(`"ParseUsernameParameters":[]`), `Authentication.ParseUsernameParameters: value […]: must be true or false`},
 		{"set without a user name", auth(`"SetAuthentication":true`), `f:1: Authentication.SetAuthentication: is true, but Username is empty`},
 		{"user name with a colon", auth(`"Username":"hidden:x"`), `f:1: Authentication.Username: a user name cannot hold a colon`},
 		{"parameter without a name", param(`"Value":"x"`), `f:1: Authentication.UsernameParameters[0].Name: is missing`},
@@ -168,7 +183,42 @@ func TestFaults(t *testing.T) {
 			`f:1: ProxyServers.Items[0].UsernameParameters[0].Value: value "x:y": must not hold a colon`},
 		{"line of a parameter", "{\"Listen\":{\"Port\":1},\n\"Authentication\":{\"UsernameParameters\":[\n{\"Name\":\"a\",\n\"Value\":\"^[\"}]}}",
 			`f:4: Authentication.UsernameParameters[0].Value: value "^["`},
-		{"Files", with(`"ProxyServers":{"Files":[]}`), `f:1: ProxyServers.Files: ` + later},
+		{"file without a path", with(`"ProxyServers":{"Files":[{}]}`), `f:1: ProxyServers.Files[0].Path: is missing: the path of a JSON file`},
+		{"file with a typo", with(`"ProxyServers":{"Files":[{"Pth":"a"}]}`), `f:1: ProxyServers.Files[0].Pth: unknown key; did you mean "Path"?`},
+		{"file that is no object", with(`"HostRules":{"Files":["a"]}`), `f:1: HostRules.Files[0]: a string: must be an object: {…}`},
+		{"file that is not there", with(`"HostRules":{"Files":[{"Path":"none.json"}]}`), `f:1: HostRules.Files[0].Path: value "none.json": stat none.json: no such file or directory; must be a JSON file {"Items": […]}`},
+		{"file that is a folder", with(`"HostRules":{"Files":[{"Path":"/"}]}`), `HostRules.Files[0].Path: value "/": / is no ordinary file`},
+		{"rules that are a string", with(`"HostRules":"x"`), `f:1: HostRules: a string: must be an object: {…}`},
+		{"rules of a mapping", `{"ProxyMappings":[{"Listen":{"Port":1},"HostRules":{}}]}`, `f:1: ProxyMappings[0].HostRules: unknown key; allowed here: Listen, Authentication, ProxyServers`},
+		{"order", with(`"HostRules":{"Order":"Best"}`), `f:1: HostRules.Order: value "Best": must be First or Last`},
+		{"rule with a typo", rule(`"Hostname2":"a"`), `f:1: HostRules.Items[0].Hostname2: unknown key; did you mean "HostName"?`},
+		{"rule's host", rule(`"HostName":"a b"`), `f:1: HostRules.Items[0].HostName: value "a b" is neither a name nor an IP address`},
+		{"rule's host with a port", rule(`"HostName":"a:80"`), `f:1: HostRules.Items[0].HostName: value "a:80" has a port; that has a key of its own`},
+		{"rule's port", rule(`"HostPort":0`), `f:1: HostRules.Items[0].HostPort: value "0": must be a whole number from 1 to 65535`},
+		{"rule's pattern", rule(`"Pattern":"(?<=a)b"`), `f:1: HostRules.Items[0].Pattern: value "(?<=a)b": `},
+		{"rule's action", rule(`"Action":"Reject"`), `f:1: HostRules.Items[0].Action: value "Reject": must be Allow, Deny, Bypass or File`},
+		{"rule's action File", rule(`"Action":"File","RootDir":"/"`), `f:1: HostRules.Items[0].Action: value "File": a relay serves no files`},
+		{"rule's other host", rule(`"OverrideHostName":"http://a"`), `f:1: HostRules.Items[0].OverrideHostName: value "http://a" is neither`},
+		{"rule's other port", rule(`"OverrideHostPort":70000`), `f:1: HostRules.Items[0].OverrideHostPort: value "70000": must be a whole number`},
+		{"rule's server", rule(`"ProxyServer":{"Host":"a","Port":1,"ProxyTipe":"Http"}`), `f:1: HostRules.Items[0].ProxyServer.ProxyTipe: unknown key; did you mean "ProxyType"?`},
+		{"rule's server without a host", rule(`"ProxyServer":{"Port":1}`), `f:1: HostRules.Items[0].ProxyServer.Host: value "": must be a host name`},
+		{"rule's server that is the port itself", rule(`"ProxyServer":{"Host":"127.0.0.1","Port":10201}`), `f:1: HostRules.Items[0].ProxyServer.Port: value "10201": is a port of this relay itself`},
+		{"account of a rule's server", rule(`"ProxyServer":{"Host":"a","Port":1,"Username":"hidden:x"}`), `f:1: HostRules.Items[0].ProxyServer.Username: a user name cannot hold a colon`},
+		{"parameter of a rule's server", rule(`"ProxyServer":{"Host":"a","Port":1,"Username":"u","UsernameParameters":[{"Name":"p","Value":"^["}]}`),
+			`f:1: HostRules.Items[0].ProxyServer.UsernameParameters[0].Value: value "^["`},
+		{"long user name for SOCKS", item(`"Host":"a","Port":1,"ProxyType":"Socks4","Username":"` + hidden + `"`), `f:1: ProxyServers.Items[0].Username: has 300 bytes with its parameters; a SOCKS server (a:1) takes at most 255: shorten it`},
+		{"long password for SOCKS", item(`"Host":"a","Port":1,"ProxyType":"Socks5","Username":"u","Password":"` + hidden + `"`), `f:1: ProxyServers.Items[0].Password: has 300 bytes; a SOCKS5 server (a:1) takes at most 255`},
+		{"long parameter for SOCKS", with(`"Authentication":{"SetAuthentication":true,"Username":"u","UsernameParameters":[{"Name":"p","Value":"` + hidden + `"}]},"ProxyServers":{"Items":[{"Host":"a","Port":1,"ProxyType":"Socks5"}]}`),
+			`f:1: Authentication.Username: has 304 bytes with its parameters`},
+		{"user agent", with(`"HTTP":{"UserAgent":"a\r\nb: c"}`), `f:1: HTTP.UserAgent: value "a\r\nb: c": must be at most 256 visible ASCII characters`},
+		{"host statistics", with(`"HostStats":{"Enabled":"on"}`), `f:1: HostStats.Enabled: value "on": must be true or false`},
+		{"host statistics with a typo", with(`"HostStats":{"Traficstats":true}`), `f:1: HostStats.Traficstats: unknown key; did you mean "TrafficStats"?`},
+		{"admin without an address", with(`"Admin":{}`), `f:1: Admin.Address: value "": must be an IP address and a port, such as 127.0.0.1:10200`},
+		{"admin without a port", with(`"Admin":{"Address":"127.0.0.1"}`), `f:1: Admin.Address: value "127.0.0.1": must be an IP address and a port`},
+		{"admin for all without a token", with(`"Admin":{"Address":"0.0.0.0:1"}`), `f:1: Admin.Address: value "0.0.0.0:1": anything but a loopback address needs Admin.Token, of at least 16 characters`},
+		{"admin on a port of the relay's", with(`"Admin":{"Address":"127.0.0.1:10201"}`), `f:1: Admin.Address: value "127.0.0.1:10201": the port belongs to Listen already; choose another`},
+		{"short token", with(`"Admin":{"Address":"127.0.0.1:1","Token":"hidden"}`), `f:1: Admin.Token: must be 16 to 256 visible ASCII characters, without a space`},
+		{"token with a space", with(`"Admin":{"Address":"127.0.0.1:1","Token":"hidden and longer"}`), `f:1: Admin.Token: must be 16 to 256 visible`},
 		{"no host", item(`"Port":1`), `f:1: ProxyServers.Items[0].Host: value "": must be a host name or an IP address, without a port`},
 		{"host with a port", item(`"Host":"a:1","Port":1`), `ProxyServers.Items[0].Host: value "a:1": must be a host name`},
 		{"host with a scheme", item(`"Host":"http://a","Port":1`), `value "http://a": must be a host name`},
@@ -178,9 +228,7 @@ func TestFaults(t *testing.T) {
 		{"password in a list's place", auth(`"UsernameParameters":"hidden"`), `f:1: Authentication.UsernameParameters: a string: must be a list: […]`},
 		{"server that is no object", with(`"ProxyServers":{"Items":[7]}`), `f: 1 fault;`},
 		{"no port of a server", item(`"Host":"a"`), `f:1: ProxyServers.Items[0].Port: is missing`},
-		{"SOCKS", item(`"Host":"a","Port":1,"ProxyType":"Socks5"`), `ProxyType: value "Socks5": not supported yet; use Http`},
 		{"no proxy type", item(`"Host":"a","Port":1,"ProxyType":"ftp"`), `ProxyType: value "ftp": must be Http, Socks4 or Socks5`},
-		{"ResolveIP", item(`"Host":"a","Port":1,"ResolveIP":true`), `ProxyServers.Items[0].ResolveIP: ` + later},
 		{"time without a unit", with(`"Limits":{"HeadTime":30}`), `f:1: Limits.HeadTime: value "30": must be a duration such as 500ms, 30s, 5m or 1h30m, of 1ms to 720h`},
 		{"negative time", with(`"Limits":{"IdleTime":"-1s"}`), `f:1: Limits.IdleTime: value "-1s": must be a duration`},
 		{"no time", with(`"Limits":{"DialTime":"0"}`), `f:1: Limits.DialTime: value "0": must be a duration`},
@@ -197,6 +245,9 @@ func TestFaults(t *testing.T) {
 		{"domain with a port", with(`"SessionAPI":{"Domain":"a:80"}`), `f:1: SessionAPI.Domain: value "a:80": must be a host name without a port`},
 		{"upstream that is the port itself", item(`"Host":"127.0.0.1","Port":10201`), `f:1: ProxyServers.Items[0].Port: value "10201": is a port of this relay itself`},
 		{"upstream that is the port by name", item(`"Host":"LocalHost","Port":"10201"`), `is a port of this relay itself`},
+		{"upstream that is the port on all addresses", `{"Listen":{"Port":9,"Address":"0.0.0.0"},"Authentication":{"Required":true,"Verify":true,"Username":"u"},"ProxyServers":{"Items":[{"Host":"127.0.0.1","Port":9}]}}`, `ProxyServers.Items[0].Port: value "9": is a port of this relay itself`},
+		{"overlap on all addresses", `{"ProxyMappings":[{"Listen":{"Port":9}},{"Listen":{"Port":9,"Address":"0.0.0.0"}}]}`,
+			`f:1: ProxyMappings[1]: port 9 belongs to ProxyMappings[0] already`},
 		{"overlap", `{"ProxyMappings":[{"Listen":{"PortRange":{"Start":1,"End":9}}},{"Listen":{"Port":20}},{"Listen":{"Port":9}}]}`,
 			`f:1: ProxyMappings[2]: port 9 belongs to ProxyMappings[0] already`},
 	} {
@@ -243,31 +294,51 @@ func TestNoOverlap(t *testing.T) {
 	}
 }
 
-// All faults of a file are told at once, in the file's order.
+// All faults of a file, and of those that it names, are told at once, in the files' order.
 func TestFaultsTogether(t *testing.T) {
-	_, err := parseSettings("my.json", []byte(`{
+	dir := t.TempDir()
+	write(t, dir, "rules.json", "{\n \"Items\": [\n  {\"HostName\": \"a\", \"Action\": \"Drop\"},\n  {\"Pattern\": \"(\"}\n ]\n}")
+	write(t, dir, "servers.json", "{\"Items\":\n oops}")
+	_, err := parseSettings(dir+"/my.json", []byte(`{
   "Listen": {"Port": 0, "Adress": "::1"},
-  "Authentication": {"SetAuthentication": 1, "Password": "geheim"},
-  "ProxyServers": {"Items": [{"Host": "a b", "Port": 1}]},
-  "SessionAPI": {"Enabled": "on"}
+  "Authentication": {"SetAuthentication": 1, "Password": "geheim", "Verify": true},
+  "ProxyServers": {
+    "Items": [{"Host": "a b", "Port": 1}],
+    "Files": [{"Path": "servers.json"}, {"Path": "none.json"}],
+  },
+  "HostRules": {"Files": [{"Path": "rules.json"}]},
+  "SessionAPI": {"Enabled": "on"},
 }`))
-	const want = `my.json: 5 faults; nothing is started
-my.json:2: Listen.Port: value "0": must be a whole number from 1 to 65535
-my.json:2: Listen.Adress: unknown key; did you mean "Address"?
-my.json:3: Authentication.SetAuthentication: value "1": must be true or false
-my.json:4: ProxyServers.Items[0].Host: value "a b": must be a host name or an IP address, without a port
-my.json:5: SessionAPI.Enabled: value "on": must be true or false`
+	const want = `DIR/my.json: 10 faults; nothing is started
+DIR/my.json:2: Listen.Port: value "0": must be a whole number from 1 to 65535
+DIR/my.json:2: Listen.Adress: unknown key; did you mean "Address"?
+DIR/my.json:3: Authentication.SetAuthentication: value "1": must be true or false
+DIR/my.json:3: Authentication.Verify: needs a Username to compare the clients' with
+DIR/my.json:5: ProxyServers.Items[0].Host: value "a b": must be a host name or an IP address, without a port
+DIR/my.json:6: ProxyServers.Files[1].Path: value "none.json": stat DIR/none.json: no such file or directory; must be a JSON file {"Items": […]}, its path relative to the settings file's folder
+DIR/my.json:9: SessionAPI.Enabled: value "on": must be true or false
+DIR/servers.json:2: not JSON: line 2, column 2: invalid literal
+DIR/rules.json:3: Items[0].Action: value "Drop": must be Allow, Deny, Bypass or File
+DIR/rules.json:4: Items[1].Pattern: value "(": error parsing regexp: missing closing ): ` + "`(`" + `; the syntax is that of Go (RE2), which has no look-around and no back-references`
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	if diff := cmp.Diff(want, err.Error()); diff != "" {
+	if diff := cmp.Diff(want, strings.ReplaceAll(err.Error(), dir, "DIR")); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+}
+
+// A file of nothing but faults is not worth a message for each.
+func TestManyFaults(t *testing.T) {
+	_, err := parseSettings("f", []byte(`{"Listen":{"Port":1},"HostRules":[`+strings.Repeat(`{"HostPort":0},`, maxFaults+7)+`]}`))
+	if err == nil || !strings.HasPrefix(err.Error(), "f: 1007 faults;") || !strings.HasSuffix(err.Error(), "\nand 7 more") {
+		t.Errorf("got %.200v; want 1000 faults and 7 more", err)
 	}
 }
 
 func TestNearest(t *testing.T) {
 	for name, want := range map[string]string{"listen": "Listen", "lsten": "Listen", "SessionApi": "SessionAPI", "qqqq": "", "": ""} {
-		if got := nearest(name, rootKeys); got != want {
+		if got := nearest(name, rootKeys.known); got != want {
 			t.Errorf("%q: got %q; want %q", name, got, want)
 		}
 	}
@@ -278,8 +349,9 @@ func FuzzSettings(f *testing.F) {
 	f.Add(articleSettings)
 	f.Add(fullSettings)
 	f.Add(demoSettings)
+	f.Add(everySetting)
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := parseSettings("f", []byte(text))
+		s, err := newReader("f", []byte(text), func(string) ([]byte, error) { return []byte(text), nil }).settings()
 		if err == nil {
 			if len(s.config.Mappings) == 0 {
 				t.Fatal("accepted without a mapping")

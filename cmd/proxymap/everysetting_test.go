@@ -1,0 +1,249 @@
+package main
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
+
+	"proxymap/relay"
+	"proxymap/session"
+)
+
+// write writes a file of a test.
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// Each key with a value that is not its default; those that have no effect too.
+const everySetting = `{
+  "ProxyMappings": [{
+    "Listen": {
+      "PortRange": {"Start": 10201, "End": 10300}, "Address": "0.0.0.0", "StickyProxyLifetime": 10, "RejectHttpProxy": true,
+      "Action": "BYPASS", "IgnoreHostRules": "true", "AllowLocalTargets": true,
+      "DecryptSSL": true, "SslMode": "Auto", "UpstreamSslMode": "Auto", "CertificatePath": "x", "CertificatePassword": "y", "RootDir": "z",
+    },
+    "Authentication": {
+      "Required": true, "Verify": true, "RemoveAuthentication": true, "ParseUsernameParameters": true, "Username": "customer-name",
+      "Password": "secret", "UsernameParameters": [{"Name": "session", "Value": "$session", "Default": "^[A-Z]{3}", "SessionId": true}],
+      "Jwt": {"Key": "secret"}, "DevToken": "secret",
+    },
+    "ProxyServers": {
+      "Items": [{"Host": "gate.example.com", "Port": 7000, "ProxyType": "SOCKS5", "ResolveIP": true, "SourceAddresses": ["127.0.0.2"]}],
+      "Files": [{"Path": "servers.json"}],
+    },
+  }],
+  "HostRules": {
+    "Items": [
+      {"HostName": "a.example", "HostPort": 443, "Action": "Deny", "DecryptSSL": false, "SslMode": 1},
+      {"Pattern": "\\.b\\.example$", "Action": "Bypass", "OverrideHostName": "c.example", "OverrideHostPort": "8443"},
+      {"HostName": "d.example", "ProxyServer": {"Host": "own.example", "Port": 1080, "ProxyType": "Socks4", "Username": "other-user"}},
+    ],
+    "Files": [{"Path": "rules.json"}], "Order": "last",
+  },
+  "SessionAPI": {"Enabled": true, "Domain": "portmapper", "RequireHeader": true},
+  "HTTP": {"UserAgent": "my agent"},
+  "HostStats": {"Enabled": true, "TrafficStats": true, "LogTrafficData": false},
+  "Admin": {"Address": "127.0.0.1:10200", "Token": "secret-0123456789"},
+  "Limits": {"Connections": 100},
+  "Logging": {}, "AllowedHosts": "*", "CorsSettings": {}, "Security": {}, "Dashboard": {}, "Routing": {}, "DetailedLogging": {},
+  "WebSocketMonitoring": {}, "SslClientOptions": {}, "SslServerOptions": {}, "Cache": {}, "CacheRules": {},
+  "Authentication": {"Jwt": {"Key": "secret"}, "DevToken": "secret"},
+}`
+
+// loadEvery reads everySetting with the files that it names.
+func loadEvery(t *testing.T) *settings {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, "servers.json", "\xef\xbb\xbf"+`{"Items": [{"Host": "127.0.0.1", "Port": 1081, "ProxyType": "socks4"}]}`)
+	write(t, dir, "rules.json", `{"Items": [
+		{"HostName": "e.example", "ProxyServer": {"Host": "own.example", "Port": 1080, "ProxyType": "Socks4", "Username": "other-user"}},
+		`+strings.Repeat(`{"Pattern": "^ads\\."},`, 30)+`
+	]}`)
+	s, err := loadSettings(write(t, dir, "my.json", everySetting))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range s.warnings {
+		s.warnings[i] = strings.ReplaceAll(w, dir, "DIR")
+	}
+	return s
+}
+
+// Every key reaches the relay.
+func TestEverySetting(t *testing.T) {
+	s := loadEvery(t)
+	servers := []relay.Server{
+		{Type: relay.SOCKS5, Host: "gate.example.com", Port: 7000, ResolveIP: true, Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2")}},
+		{Type: relay.SOCKS4, Host: "127.0.0.1", Port: 1081},
+	}
+	want := relay.Config{
+		Mappings: []relay.Mapping{{
+			Address: netip.IPv4Unspecified(), First: 10201, Last: 10300, Servers: servers, RejectPlain: true, Action: relay.Bypass,
+			IgnoreRules: true, AllowLocalTargets: true, API: session.API{Enabled: true, Domain: "portmapper", RequireHeader: true},
+		}},
+		Limits:      relay.Limits{Connections: 100},
+		RuleServers: []relay.Server{{Type: relay.SOCKS4, Host: "own.example", Port: 1080}},
+		OtherPorts:  []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:10200")},
+		UserAgent:   "my agent",
+	}
+	if diff := cmp.Diff(want, s.config, cmpopts.IgnoreUnexported(relay.Config{}), cmpopts.IgnoreFields(relay.Config{}, "Rules"),
+		cmpopts.IgnoreFields(relay.Mapping{}, "Plan"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+	for _, row := range []struct {
+		host string
+		port uint16
+		want relay.Rule
+	}{
+		{"A.example", 443, relay.Rule{Host: "a.example", Port: 443, Action: relay.Deny, Server: -1}},
+		{"x.b.example", 80, relay.Rule{Pattern: `\.b\.example$`, Action: relay.Bypass, OverrideHost: "c.example", OverridePort: 8443, Server: -1}},
+		{"d.example", 80, relay.Rule{Host: "d.example", Server: 0}},
+		{"e.example", 80, relay.Rule{Host: "e.example", Server: 0}}, // an equal server is the same
+		{"ads.b.example", 80, relay.Rule{Pattern: `^ads\.`, Server: -1}},
+	} {
+		got := s.config.Rules.Match([]byte(row.host), row.port)
+		if got == nil {
+			got = &relay.Rule{}
+		}
+		if diff := cmp.Diff(row.want, *got); diff != "" {
+			t.Errorf("rule for %s (-want +got):\n%s", row.host, diff)
+		}
+	}
+	if got := s.config.Rules.Match([]byte("a.example"), 80); got != nil {
+		t.Errorf("the rule for port 443 is also for port 80: %+v", got)
+	}
+	plan := s.config.Mappings[0].Plan
+	if v := plan.Admit(nil); v != session.Missing {
+		t.Errorf("without credentials: %v", v)
+	}
+	if v := plan.Admit(plan.NewClient("customer-name", "wrong")); v != session.Wrong {
+		t.Errorf("with wrong credentials: %v", v)
+	}
+	client := plan.NewClient("customer-name-session-abc", "secret")
+	if v := plan.Admit(client); v != session.Admitted {
+		t.Errorf("with the right credentials and a parameter: %v", v)
+	}
+	if user, _, ok := plan.Credentials(nil, 0, client); ok {
+		t.Errorf("the client's user name %q goes upstream in spite of RemoveAuthentication", user)
+	}
+	if user, _, _ := plan.Credentials(nil, 2, client); user != "other-user-session-abc" {
+		t.Errorf("a rule's server gets the user name %q", user)
+	}
+	if want := (adminSettings{netip.MustParseAddrPort("127.0.0.1:10200"), "secret-0123456789"}); s.admin != want {
+		t.Errorf("admin: %+v", s.admin)
+	}
+	if want := (hostStatsSettings{true, true}); s.hostStats != want {
+		t.Errorf("host statistics: %+v", s.hostStats)
+	}
+}
+
+// What check prints of it: nothing is left out but what is secret, and rules behind the first twenty of a file.
+func TestCheckShowsEverySetting(t *testing.T) {
+	s := loadEvery(t)
+	var out strings.Builder
+	if err := s.print(&out); err != nil {
+		t.Fatal(err)
+	}
+	ads := ""
+	for _, n := range strings.Fields("5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23") {
+		ads += strings.Repeat(" ", 6-len(n)) + n + `  Allow  "^ads\\."` + "\n"
+	}
+	want := `mapping 1: 0.0.0.0:10201-10300 (100 ports)
+  sessions     10 min from their creation
+  clients      need the Username and the Password; parameters are read from the user name
+  hosts        Bypass: straight to the target; host rules are ignored; bypassing to this machine allowed
+  plain HTTP   rejected with 405; CONNECT only
+  upstream 1   socks5 gate.example.com:7000 (names are looked up here), no credentials
+  upstream 2   socks4 127.0.0.1:1081, no credentials
+  Session API  curl -x http://0.0.0.0:10201 http://portmapper/session/ (new and reset need -H 'X-Proxymap: 1')
+host rules: 34, of which the last that matches wins
+  of DIR/my.json
+     1  Deny   a.example, port 443
+     2  Bypass "\\.b\\.example$", as c.example, as port 8443
+     3  Allow  d.example, through socks4 own.example:1080 as o***r
+  of DIR/rules.json
+     4  Allow  e.example, through socks4 own.example:1080 as o***r
+` + ads + `  and 11 more
+host statistics: on, traffic on
+admin: http://127.0.0.1:10200, token ***
+warning: without effect here, as a relay does not look into TLS, cache, serve files or have a dashboard: Logging, AllowedHosts, CorsSettings, Security, Dashboard, Routing, DetailedLogging, WebSocketMonitoring, SslClientOptions, SslServerOptions, Cache, CacheRules, Authentication.Jwt, Authentication.DevToken, HostStats.LogTrafficData, ProxyMappings[].Authentication.Jwt, ProxyMappings[].Authentication.DevToken, ProxyMappings[].Listen.DecryptSSL, ProxyMappings[].Listen.SslMode, ProxyMappings[].Listen.UpstreamSslMode, ProxyMappings[].Listen.CertificatePath, ProxyMappings[].Listen.CertificatePassword, ProxyMappings[].Listen.RootDir, HostRules.Items[].DecryptSSL, HostRules.Items[].SslMode
+ok: 1 mapping, 100 ports
+`
+	dir := filepath.Dir(s.rules.list[0].at.self.in.name)
+	got := strings.ReplaceAll(out.String(), dir, "DIR")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("check prints (-want +got):\n%s", diff)
+	}
+	if strings.Contains(got, "secret") || strings.Contains(got, "customer-name") || strings.Contains(got, "other-user") {
+		t.Error("a secret is printed")
+	}
+}
+
+// The defaults are ProxyMapService's, but that a port for others than this machine does not lead into it.
+func TestDefaults(t *testing.T) {
+	s, err := parseSettings("f", []byte(`{"ProxyMappings": [{"Listen": {"Port": 1}}, {
+		"Listen": {"Port": 2, "Address": "192.0.2.1", "Action": "Bypass"},
+		"Authentication": {"Required": true, "Verify": true, "Username": "u"},
+	}], "HostRules": {"Items": [{"Pattern": "  "}, {"HostName": "x"}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := s.config.Mappings[0], s.config.Mappings[1]; !a.AllowLocalTargets || b.AllowLocalTargets || a.Action != relay.Allow || a.IgnoreRules || a.RejectPlain {
+		t.Errorf("mappings: %+v, %+v", a, b)
+	}
+	if s.config.UserAgent != "proxymapper" || len(s.config.OtherPorts) > 0 || s.admin.address.IsValid() || s.hostStats.enabled {
+		t.Errorf("configuration: %+v", s.config)
+	}
+	if rule := s.config.Rules.Match([]byte("x"), 80); rule == nil || rule.Host != "" {
+		t.Errorf("the rule that wins is not the first: %+v", rule)
+	}
+	want := []string{
+		"1 host rule has neither HostName nor Pattern, and so for every host: ProxyMapService took such for none",
+		"ports 127.0.0.1:1 have no ProxyServers: their requests are answered 502 no-upstream, unless a host rule says otherwise",
+	} // and none about the mapping that bypasses
+	if diff := cmp.Diff(want, s.warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// What is not a fault, but hardly meant, is warned about.
+func TestWarnings(t *testing.T) {
+	for _, row := range []struct{ name, text, want string }{
+		{"removed and set", `{"Listen":{"Port":1,"Action":"Deny"},"Authentication":{"SetAuthentication":true,"RemoveAuthentication":true,"Username":"u"}}`,
+			"ports 127.0.0.1:1 have RemoveAuthentication beside SetAuthentication, which replaces the clients' credentials anyway: it is ignored"},
+		{"password for SOCKS4", `{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2,"ProxyType":"Socks4","Username":"u","Password":"p"}]}}`,
+			"upstream a:2 gets no password, for SOCKS4 has none; Socks5 has"},
+	} {
+		s, err := parseSettings("f", []byte(row.text))
+		if err != nil {
+			t.Fatal(row.name, err)
+		}
+		if diff := cmp.Diff([]string{row.want}, s.warnings); diff != "" {
+			t.Errorf("%s: warnings (-want +got):\n%s", row.name, diff)
+		}
+	}
+}
+
+// A file that never ends, such as a pipe that nobody writes to, is refused and not waited for.
+func TestIncludedPipe(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mkfifo(dir+"/pipe.json", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := parseSettings(dir+"/f", []byte(`{"Listen":{"Port":1},"HostRules":{"Files":[{"Path":"pipe.json"}]}}`))
+	if err == nil || !strings.Contains(err.Error(), "is no ordinary file") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// maxIncluded is the largest file that a settings file may name, in bytes.
+const maxIncluded = 64 << 20
+
+// included gives each item of a section: those of its Items, then those of the files that its Files name. An older form
+// is a list in the section's place, and the files under a key of their own beside it.
+func (r *reader) included(o *object, section string, k keys, each func(item node)) *object {
+	n := o.get(section)
+	var list *object
+	if n.there() && n.value.Value.Kind() == '[' {
+		list = r.object(node{path: section, in: n.in}, k)
+		for _, item := range r.elements(n) {
+			each(item)
+		}
+	} else {
+		list = r.object(n, k)
+		for _, item := range list.list("Items") {
+			each(item)
+		}
+	}
+	for _, at := range append(list.list("Files"), o.list(section+"Files")...) {
+		if f := r.object(at, fileKeys); f.valid {
+			for _, item := range r.include(f) {
+				each(item)
+			}
+		}
+	}
+	return list
+}
+
+// include returns the items of a file.
+func (r *reader) include(o *object) []node {
+	name := o.text("Path")
+	if name == "" {
+		r.fault(o.orSelf("Path"), "is missing: the path of a JSON file {\"Items\": […]}")
+		return nil
+	}
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(r.main.name), path)
+	}
+	text, err := r.read(path)
+	if err != nil {
+		r.fault(o.get("Path"), "value %q: %v; must be a JSON file {\"Items\": […]}, its path relative to the settings file's folder", name, err)
+		return nil
+	}
+	root, ok := r.parse(r.source(path, text))
+	if !ok {
+		return nil
+	}
+	f := r.object(root, includedKeys)
+	if f.valid && !f.get("Items").there() {
+		r.fault(f.orSelf("Items"), "is missing: the file must be {\"Items\": […]}")
+	}
+	return f.list("Items")
+}
+
+// readIncluded reads a file that the settings name. What is no ordinary file could be without an end.
+func readIncluded(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no ordinary file", path)
+	case info.Size() > maxIncluded:
+		return nil, fmt.Errorf("%s has more than %d MiB", path, maxIncluded>>20)
+	}
+	return os.ReadFile(path)
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"proxymap/relay"
+)
+
+// ruleSettings are the host rules in their order.
+type ruleSettings struct {
+	last    bool // of several that match, the last one wins
+	list    []ruleItem
+	servers []serverSettings // of rules; the same for all whose ProxyServer is the same
+}
+
+// A ruleItem is a rule and where it stands.
+type ruleItem struct {
+	relay.Rule
+	at *object
+}
+
+// hostRules reads the rules of a settings file and of those that it names.
+func (r *reader) hostRules(o *object) (s ruleSettings) {
+	known := map[string]int{} // indices in s.servers
+	list := r.included(o, "HostRules", ruleListKeys, func(item node) {
+		rule := r.object(item, ruleKeys)
+		if !rule.valid {
+			return
+		}
+		out := ruleItem{r.rule(rule), rule}
+		if server := r.object(rule.get("ProxyServer"), serverKeys); server.valid {
+			out.Server = s.server(r.server(server), known)
+		}
+		s.list = append(s.list, out)
+	})
+	s.last = list.choice("Order", "First", "Last") == "Last"
+	return s
+}
+
+func (r *reader) rule(o *object) relay.Rule {
+	return relay.Rule{
+		Host: o.text("HostName"), Port: uint16(o.number("HostPort", 1, math.MaxUint16)), Pattern: strings.TrimSpace(o.text("Pattern")),
+		Action: r.action(o), Server: -1,
+		OverrideHost: o.text("OverrideHostName"), OverridePort: uint16(o.number("OverrideHostPort", 1, math.MaxUint16)),
+	}
+}
+
+// server returns the index of a rule's server. Each costs every session something, so equal ones are one.
+func (s *ruleSettings) server(server serverSettings, known map[string]int) int {
+	id := fmt.Sprintf("%#v %#v", server.Server, server.account.Account)
+	if i, ok := known[id]; ok {
+		return i
+	}
+	known[id] = len(s.servers)
+	s.servers = append(s.servers, server)
+	return known[id]
+}
+
+// addRules makes the relay's rules.
+func (r *reader) addRules(s *settings) {
+	var rules []relay.Rule
+	everywhere := 0
+	for i := range s.rules.list {
+		rule := &s.rules.list[i].Rule
+		rules = append(rules, *rule)
+		if rule.Host == "" && rule.Pattern == "" {
+			everywhere++
+		}
+	}
+	for i := range s.rules.servers {
+		s.config.RuleServers = append(s.config.RuleServers, s.rules.servers[i].Server)
+	}
+	if everywhere > 0 {
+		s.warnings = append(s.warnings, fmt.Sprintf("%s neither HostName nor Pattern, and so for every host: ProxyMapService took such for none",
+			countHave(everywhere, "host rule")))
+	}
+	var err error
+	s.config.Rules, err = relay.NewRules(rules, s.rules.last)
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			f := e.(*relay.RuleFault)
+			r.fault(s.rules.list[f.Index].at.orSelf(ruleKey(f.Key)), "value %s", f.Reason)
+		}
+	}
+}
+
+// ruleKey is the settings' key of a field of a relay.Rule.
+func ruleKey(field string) string {
+	switch field {
+	case "Host":
+		return "HostName"
+	case "OverrideHost":
+		return "OverrideHostName"
+	}
+	return field
+}
+
+func countHave(n int, what string) string {
+	if n == 1 {
+		return "1 " + what + " has"
+	}
+	return fmt.Sprintf("%d %ss have", n, what)
+}

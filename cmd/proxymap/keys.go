@@ -1,0 +1,57 @@
+package main
+
+// Keys of the settings file. What a later version will know, and what only ProxyMapService has a use for, is told apart
+// from what nobody knows.
+var (
+	rootKeys = keys{
+		known: []string{
+			"ProxyMappings", "Listen", "Authentication", "ProxyServers", "ProxyServersFiles", "HostRules", "HostRulesFiles", "SessionAPI",
+			"HTTP", "Limits", "HostStats", "Admin",
+		},
+		ignored: []string{
+			"Logging", "AllowedHosts", "CorsSettings", "Security", "Dashboard", "Routing", "DetailedLogging", "WebSocketMonitoring",
+			"SslClientOptions", "SslServerOptions", "Cache", "CacheRules",
+		},
+		later: []string{"State"},
+	}
+	mappingKeys = keys{known: []string{"Listen", "Authentication", "ProxyServers", "ProxyServersFiles"}}
+	listenKeys  = keys{
+		known: []string{
+			"Port", "PortRange", "Address", "StickyProxyLifetime", "RejectHttpProxy", "Action", "IgnoreHostRules", "AllowLocalTargets",
+		},
+		ignored: tlsKeys,
+		later: []string{
+			"OnRotate", "DrainTime", "LifetimeJitter", "IdleLifetime", "MaxRequests", "RotateOn", "RotateMinInterval",
+		},
+	}
+	portRangeKeys = keys{known: []string{"Start", "End"}}
+	authKeys      = keys{
+		known: []string{
+			"Required", "Verify", "SetAuthentication", "RemoveAuthentication", "ParseUsernameParameters", "Username", "Password",
+			"UsernameParameters",
+		},
+		ignored: []string{"Jwt", "DevToken"},
+		later:   []string{"Provider", "Template", "SessionAlphabet", "SessionLength", "TTLUnit", "TTLMin", "TTLMax"},
+	}
+	parameterKeys = keys{known: []string{"Name", "Value", "Default", "SessionId", "SessionTime"}}
+	serverKeys    = keys{known: []string{
+		"Host", "Port", "ProxyType", "ResolveIP", "Username", "Password", "UsernameParameters", "SourceAddresses",
+	}}
+	ruleKeys = keys{
+		known:   []string{"HostName", "HostPort", "Pattern", "Action", "OverrideHostName", "OverrideHostPort", "ProxyServer"},
+		ignored: tlsKeys,
+	}
+	tlsKeys   = []string{"DecryptSSL", "SslMode", "UpstreamSslMode", "CertificatePath", "CertificatePassword", "RootDir"}
+	apiKeys   = keys{known: []string{"Enabled", "Domain", "RequireHeader"}}
+	httpKeys  = keys{known: []string{"UserAgent"}}
+	statsKeys = keys{known: []string{"Enabled", "TrafficStats"}, ignored: []string{"LogTrafficData"}}
+	adminKeys = keys{known: []string{"Address", "Token"}}
+	limitKeys = keys{known: []string{
+		"Connections", "HeadBytes", "TargetBytes", "HeadFields", "HeadTime", "IdleTime", "DialTime", "ReplyTime", "TunnelIdleTime",
+		"HalfClosedTime",
+	}}
+	serverListKeys = keys{known: []string{"Items", "Files"}}
+	ruleListKeys   = keys{known: []string{"Items", "Files", "Order"}}
+	fileKeys       = keys{known: []string{"Path"}}
+	includedKeys   = keys{known: []string{"Items"}}
+)

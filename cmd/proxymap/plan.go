@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"proxymap/relay"
+	"proxymap/session"
+)
+
+// circles finds upstream servers that are ports of the relay itself: one request would dial until nothing is left to
+// dial with.
+func (r *reader) circles(s *settings) {
+	for i := range s.mappings {
+		for j := range s.mappings[i].servers {
+			r.circle(s.mappings, &s.mappings[i].servers[j])
+		}
+	}
+	for i := range s.rules.servers {
+		r.circle(s.mappings, &s.rules.servers[i])
+	}
+}
+
+func (r *reader) circle(mappings []mappingSettings, s *serverSettings) {
+	addr, err := netip.ParseAddr(s.Host)
+	addr = addr.Unmap().WithZone("")
+	local := err != nil && strings.EqualFold(s.Host, "localhost") || err == nil && addr.IsUnspecified()
+	for i := range mappings {
+		l := &mappings[i].listen
+		if !l.holds(int(s.Port)) {
+			continue
+		}
+		if local || err == nil && (addr == l.address || addr.IsLoopback() && l.address.IsUnspecified()) {
+			r.fault(s.account.at.get("Port"), "value \"%d\": is a port of this relay itself: requests would go round in circles", s.Port)
+			return
+		}
+	}
+}
+
+// add makes the relay's mapping of m.
+func (s *settings) add(r *reader, m *mappingSettings, api session.API) {
+	cfg := session.PlanConfig{
+		Lifetime: time.Duration(m.lifetime) * time.Minute, Account: &m.auth.account.Account, Set: m.auth.set, Remove: m.auth.remove,
+		Require: m.auth.required, Verify: m.auth.verify, ParseParameters: m.auth.parse, Compile: compilePattern,
+	}
+	out := relay.Mapping{
+		Address: m.listen.address, First: uint16(m.listen.first), Last: uint16(m.listen.last),
+		RejectPlain: m.listen.reject, Action: m.listen.action, IgnoreRules: m.listen.ignoreRules, AllowLocalTargets: m.listen.local, API: api,
+	}
+	for i := range m.servers {
+		cfg.Servers = append(cfg.Servers, &m.servers[i].account.Account)
+		out.Servers = append(out.Servers, m.servers[i].Server)
+		r.socksFaults(s, m, &m.servers[i])
+	}
+	for i := range s.rules.servers {
+		cfg.Servers = append(cfg.Servers, &s.rules.servers[i].account.Account)
+		r.socksFaults(s, m, &s.rules.servers[i])
+	}
+	plan, err := session.NewPlan(cfg)
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			r.planFault(s, m, e.(*session.Fault))
+		}
+	}
+	out.Plan = plan
+	s.warn(m, &out)
+	s.config.Mappings = append(s.config.Mappings, out)
+}
+
+// warn tells what a mapping may do unawares.
+func (s *settings) warn(m *mappingSettings, out *relay.Mapping) {
+	say := func(format string, args ...any) {
+		s.warnings = append(s.warnings, "ports "+portsOf(out)+" "+fmt.Sprintf(format, args...))
+	}
+	for _, p := range m.auth.account.Parameters {
+		if p.SessionID && p.Value != "" && !strings.ContainsAny(p.Value[:1], "^$") {
+			say("share one session, and new does not change it: the SessionId parameter %q is a literal; ^[A-Za-z0-9]{8} draws ids", p.Name)
+		}
+	}
+	if len(m.servers) == 0 && m.listen.action == relay.Allow {
+		rules := ""
+		if len(s.rules.list) > 0 && !m.listen.ignoreRules {
+			rules = ", unless a host rule says otherwise"
+		}
+		say("have no ProxyServers: their requests are answered 502 no-upstream%s", rules)
+	}
+	if m.auth.set && m.auth.remove {
+		say("have RemoveAuthentication beside SetAuthentication, which replaces the clients' credentials anyway: it is ignored")
+	}
+}
+
+// maxSocksField is what SOCKS has room for: bytes of a user name, and of a password.
+const maxSocksField = 255
+
+// socksFaults tells what of the account for a server no SOCKS message has room for. What sessions and clients put into a
+// user name is not known yet.
+func (r *reader) socksFaults(s *settings, m *mappingSettings, server *serverSettings) {
+	if server.Type == relay.HTTP {
+		return
+	}
+	a, parameters := &server.account, server.account.Parameters
+	switch {
+	case a.Username == "" && !m.auth.set:
+		return
+	case a.Username == "":
+		a = &m.auth.account
+	}
+	if len(parameters) == 0 {
+		parameters = m.auth.account.Parameters
+	}
+	n := len(a.Username)
+	for _, p := range parameters {
+		if p.Name != "account" && p.Value != "" && !strings.ContainsAny(p.Value[:1], "^$") {
+			n += len("-" + p.Name + "-" + p.Value)
+		}
+	}
+	if n > maxSocksField {
+		r.fault(a.at.get("Username"), "has %d bytes with its parameters; a SOCKS server (%s) takes at most %d: shorten it, or use ProxyType Http",
+			n, hostPort(server.Server), maxSocksField)
+	}
+	if len(a.Password) == 0 {
+		return
+	}
+	if server.Type == relay.SOCKS4 {
+		s.warnOnce(fmt.Sprintf("upstream %s gets no password, for SOCKS4 has none; Socks5 has", hostPort(server.Server)))
+	} else if len(a.Password) > maxSocksField {
+		r.fault(a.at.get("Password"), "has %d bytes; a SOCKS5 server (%s) takes at most %d: shorten it, or use ProxyType Http",
+			len(a.Password), hostPort(server.Server), maxSocksField)
+	}
+}
+
+func (s *settings) warnOnce(text string) {
+	for _, w := range s.warnings {
+		if w == text {
+			return
+		}
+	}
+	s.warnings = append(s.warnings, text)
+}
+
+// planFault notes a fault of a mapping's plan where its key stands.
+func (r *reader) planFault(s *settings, m *mappingSettings, f *session.Fault) {
+	account := &m.auth.account
+	switch own := len(m.servers); {
+	case f.Server >= own:
+		account = &s.rules.servers[f.Server-own].account
+	case f.Server >= 0:
+		account = &m.servers[f.Server].account
+	}
+	o := account.at
+	if f.Parameter >= 0 {
+		o = account.params[f.Parameter]
+	}
+	r.fault(o.orSelf(f.Key), "%s", f.Reason)
+}
+
+// portsOf names a mapping's ports.
+func portsOf(m *relay.Mapping) string {
+	first := netip.AddrPortFrom(m.Address, m.First).String()
+	if m.First == m.Last {
+		return first
+	}
+	return fmt.Sprintf("%s-%d", first, m.Last)
+}
