@@ -29,12 +29,16 @@ func ParseBasic(value []byte) (user, password string, ok bool) {
 	return string(name), string(pass), true
 }
 
-// appendBasic appends the whole field line.
+// appendBasic appends the whole field line for a user name and a password.
 func appendBasic(dst []byte, user []byte, password string) []byte {
 	user = append(user, ':')
-	user = append(user, password...)
+	return appendField(dst, append(user, password...))
+}
+
+// appendField appends the whole field line for a user name, a colon and a password.
+func appendField(dst, both []byte) []byte {
 	dst = append(dst, "Proxy-Authorization: Basic "...)
-	dst = base64.StdEncoding.AppendEncode(dst, user)
+	dst = base64.StdEncoding.AppendEncode(dst, both)
 	return append(dst, '\r', '\n')
 }
 

@@ -96,15 +96,18 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 		}
 		if a != nil && a.Username != "" {
 			t = b.account(i, a)
-			if len(a.Parameters) == 0 {
-				t.parts = own.parts
+			if len(a.Parameters) == 0 && own.form != nil {
+				t.form = own.form
 			}
 		}
 		p.templates = append(p.templates, t)
 	}
 	p.id, p.minutes = b.id, b.minutes
 	for i := range p.templates {
-		p.markClients(p.templates[i].parts)
+		if form := p.templates[i].form; form != nil {
+			p.markClients(form.user)
+			p.markClients(form.pass)
+		}
 	}
 	if cfg.Verify && p.account == "" {
 		b.fault(-1, -1, "Verify", "needs a Username to compare the clients' with")
@@ -117,10 +120,13 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 
 // markClients notes which parts a client's user name decides. The names that make a session's id and lifetime are read
 // when it is made, and whoever comes to it later does not change them.
-func (p *Plan) markClients(parts []part) {
-	for i := range parts {
-		from := parts[i].value.from
-		parts[i].client = p.parse && from != "" && from != p.id.from && from != p.minutes.from
+func (p *Plan) markClients(groups []group) {
+	for i := range groups {
+		for j := range groups[i].parts {
+			part := &groups[i].parts[j]
+			from := part.value.from
+			part.client = p.parse && from != "" && from != p.id.from && from != p.minutes.from
+		}
 	}
 }
 
@@ -140,7 +146,10 @@ func (b *planBuilder) account(server int, a *Account) template {
 	if a == nil {
 		return template{}
 	}
-	t := template{sets: true, base: a.Username, password: a.Password}
+	t := template{sets: true, username: a.Username, password: a.Password, form: &form{
+		user: []group{{parts: []part{{kind: partUsername}}}},
+		pass: []group{{parts: []part{{kind: partPassword}}}},
+	}}
 	if strings.Contains(a.Username, ":") {
 		b.fault(server, -1, "Username", "a user name cannot hold a colon (RFC 7617 section 2)")
 	}
@@ -150,11 +159,17 @@ func (b *planBuilder) account(server int, a *Account) template {
 		}
 	}
 	for i := range a.Parameters {
-		t.parts = append(t.parts, b.parameter(server, i, &a.Parameters[i]))
+		p := &a.Parameters[i]
+		value := b.parameter(server, i, p)
+		if p.Name == "account" {
+			continue // reference to the client's own account, never part of a user name
+		}
+		t.form.user = append(t.form.user, group{optional: true, parts: []part{{text: "-" + p.Name + "-"}, value}})
 	}
 	return t
 }
 
+// parameter compiles what stands for a parameter's value.
 func (b *planBuilder) parameter(server, i int, p *Parameter) part {
 	if !isName(p.Name) {
 		b.fault(server, i, "Name", "value %q: must be a token without a colon, of at most %d bytes", p.Name, maxName)
@@ -170,10 +185,13 @@ func (b *planBuilder) parameter(server, i int, p *Parameter) part {
 		b.checkMinutes(server, i, "Value", p.Value, v.literal, v.draw)
 		b.checkMinutes(server, i, "Default", p.Default, v.fallback, v.drawDefault)
 	}
-	return part{
-		prefix: "-" + p.Name + "-", value: v, isID: p.SessionID, isTime: p.SessionTime,
-		hidden: p.Name == "account", // reference to the client's own account, never part of a user name
+	switch {
+	case p.SessionID:
+		return part{kind: partID}
+	case p.SessionTime:
+		return part{kind: partMinutes}
 	}
+	return part{kind: partValue, value: v}
 }
 
 // checkMinutes tries what a SessionTime parameter has without a client: a literal or what is drawn; empty is nothing.
@@ -276,71 +294,6 @@ func lookUp(pairs []Pair, name string) string {
 
 func (v *value) random() bool { return v.draw != nil || v.drawDefault != nil }
 
-// A template makes the credentials for one server. The zero value makes none.
-type template struct {
-	sets           bool
-	base, password string
-	parts          []part
-}
-
-// A part of a user name.
-type part struct {
-	prefix string // "-name-"
-	value  value
-	isID   bool
-	isTime bool
-	hidden bool
-	client bool // read from the user name of each client, not only of the one that the session is made for
-}
-
-// perConnection reports whether two client connections of one session can differ in their user names.
-func (t *template) perConnection() bool {
-	for i := range t.parts {
-		if p := &t.parts[i]; !p.hidden && !p.isID && !p.isTime && (p.client || p.value.random()) {
-			return true
-		}
-	}
-	return false
-}
-
-// bindings are what a session and a client connection bring into a user name.
-type bindings struct {
-	id, minutes string
-	own, given  []Pair // the client's parameters, the session's
-	alone       bool   // the connection is a session of its own
-}
-
-// appendUser appends the user name.
-func (t *template) appendUser(dst []byte, b *bindings) []byte {
-	dst = append(dst, t.base...)
-	for i := range t.parts {
-		p := &t.parts[i]
-		var v string
-		switch {
-		case p.hidden:
-		case p.isID:
-			v = b.id
-		case p.isTime:
-			v = b.minutes
-		case p.client || b.alone:
-			v = p.value.resolve(b.own, b.given)
-		default:
-			v = p.value.resolve(nil, b.given)
-		}
-		if v != "" {
-			dst = append(dst, p.prefix...)
-			dst = append(dst, v...)
-		}
-	}
-	return dst
-}
-
-// appendLine appends the field line (RFC 7617 section 2).
-func (t *template) appendLine(dst []byte, b *bindings) []byte {
-	var scratch [256]byte
-	return appendBasic(dst, t.appendUser(scratch[:0], b), t.password)
-}
-
 // Lifetime is that of a session to which no parameters were given; 0: each client connection is a session of its own.
 func (p *Plan) Lifetime() time.Duration {
 	_, d, _ := p.lifetimeOf(nil, nil)
@@ -376,8 +329,9 @@ func (p *Plan) AppendCredentials(dst []byte, s *Session, server int, c *Client) 
 func (p *Plan) Credentials(s *Session, server int, c *Client) (user, password string, ok bool) {
 	switch {
 	case p.Sets(server):
-		t, b := &p.templates[server], p.bind(s, c)
-		return string(t.appendUser(nil, &b)), t.password, true
+		b := p.bind(s, c)
+		user, password = p.templates[server].credentials(&b)
+		return user, password, true
 	case p.passes(server, c):
 		return c.user, c.password, true
 	}

@@ -1,0 +1,118 @@
+package session
+
+// A template makes the credentials for one server. The zero value makes none.
+type template struct {
+	sets               bool
+	username, password string // the account's
+	*form
+}
+
+// A form is how a user name and a password are put together: of an account's Parameters, or of its Template.
+type form struct {
+	user, pass []group
+}
+
+// A group of parts. An optional one vanishes when a part of it is empty.
+type group struct {
+	optional bool
+	parts    []part
+}
+
+// A part of a user name or a password.
+type part struct {
+	kind   partKind
+	text   string // of partLiteral; never empty
+	value  value  // of partValue
+	client bool   // read from the user name of each client, not only of the one that the session is made for
+}
+
+type partKind uint8
+
+const (
+	partLiteral  partKind = iota
+	partUsername          // the account's
+	partPassword          // the account's
+	partID
+	partMinutes // the value of the SessionTime parameter
+	partValue
+)
+
+// perConnection reports whether two client connections of one session can differ in their credentials.
+func (f *form) perConnection() bool { return differs(f.user) || differs(f.pass) }
+
+func differs(groups []group) bool {
+	for i := range groups {
+		for j := range groups[i].parts {
+			if p := &groups[i].parts[j]; p.client || p.value.random() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bindings are what a session and a client connection bring into credentials.
+type bindings struct {
+	id, minutes string
+	own, given  []Pair // the client's parameters, the session's
+	alone       bool   // the connection is a session of its own
+}
+
+// append appends a user name or a password.
+func (t *template) append(dst []byte, groups []group, b *bindings) []byte {
+	for i := range groups {
+		g := &groups[i]
+		start, vanishes := len(dst), false
+		for j := range g.parts {
+			before := len(dst)
+			dst = t.appendPart(dst, &g.parts[j], b)
+			vanishes = vanishes || g.optional && len(dst) == before
+		}
+		if vanishes {
+			dst = dst[:start]
+		}
+	}
+	return dst
+}
+
+func (t *template) appendPart(dst []byte, p *part, b *bindings) []byte {
+	switch p.kind {
+	case partUsername:
+		return append(dst, t.username...)
+	case partPassword:
+		return append(dst, t.password...)
+	case partID:
+		return append(dst, b.id...)
+	case partMinutes:
+		return append(dst, b.minutes...)
+	case partValue:
+		own := b.own
+		if !p.client && !b.alone {
+			own = nil
+		}
+		return append(dst, p.value.resolve(own, b.given)...)
+	}
+	return append(dst, p.text...)
+}
+
+// appendBoth appends the user name, a colon and the password; colon is where it stands.
+func (t *template) appendBoth(dst []byte, b *bindings) (both []byte, colon int) {
+	dst = t.append(dst, t.user, b)
+	colon = len(dst)
+	return t.append(append(dst, ':'), t.pass, b), colon
+}
+
+// appendLine appends the field line (RFC 7617 section 2).
+func (t *template) appendLine(dst []byte, b *bindings) []byte {
+	var scratch [256]byte
+	both, _ := t.appendBoth(scratch[:0], b)
+	return appendField(dst, both)
+}
+
+// credentials are those in the field line.
+func (t *template) credentials(b *bindings) (user, password string) {
+	var scratch [256]byte
+	both, colon := t.appendBoth(scratch[:0], b)
+	text := string(both)
+	return text[:colon], text[colon+1:]
+}
