@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 type Account struct {
 	Username, Password string
 	Parameters         []Parameter
+	Template           *Template // in place of Parameters
 }
 
 // A Parameter becomes -Name-value at the end of a user name.
@@ -38,7 +40,8 @@ type PlanConfig struct {
 	ParseParameters bool // a client's user name is account-name-value-…, and $name reads it
 
 	// Servers has an entry for each upstream server, in the list's order: an account of its own, or nil. One with a
-	// user name comes before the mapping's, with its own parameters if it has any, else with the mapping's.
+	// user name or a template comes before the mapping's, with its own template or parameters if it has any, else with
+	// the mapping's.
 	Servers []*Account
 
 	// Compile turns a regular expression, without the leading ^, into a generator of strings that match it. The
@@ -52,6 +55,7 @@ type Plan struct {
 	id        value
 	minutes   value
 	templates []template // by server
+	warnings  []string
 
 	remove, require, verify, parse bool
 
@@ -63,7 +67,7 @@ type Plan struct {
 type Fault struct {
 	Server    int    // index in Servers; -1: Account, or the plan as a whole
 	Parameter int    // index in the account's Parameters; -1: the account itself
-	Key       string // of the settings: Username, Value, …
+	Key       string // of the settings: Username, Value, Template.Username, TTLUnit, …
 	Reason    string // what is wrong and what is allowed; holds no user name and no password
 }
 
@@ -94,9 +98,9 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 		if cfg.Set {
 			t = own
 		}
-		if a != nil && a.Username != "" {
+		if a != nil && (a.Username != "" || a.Template != nil) {
 			t = b.account(i, a)
-			if len(a.Parameters) == 0 && own.form != nil {
+			if len(a.Parameters) == 0 && a.Template == nil && own.form != nil {
 				t.form = own.form
 			}
 		}
@@ -105,8 +109,8 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 	p.id, p.minutes = b.id, b.minutes
 	for i := range p.templates {
 		if form := p.templates[i].form; form != nil {
-			p.markClients(form.user)
-			p.markClients(form.pass)
+			eachPart(form.user, p.markClient)
+			eachPart(form.pass, p.markClient)
 		}
 	}
 	if cfg.Verify && p.account == "" {
@@ -115,25 +119,40 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 	if cfg.Lifetime < 0 {
 		b.fault(-1, -1, "StickyProxyLifetime", "must not be negative")
 	}
+	if len(b.faults) == 0 {
+		p.warn()
+	}
 	return p, errors.Join(b.faults...)
 }
 
-// markClients notes which parts a client's user name decides. The names that make a session's id and lifetime are read
-// when it is made, and whoever comes to it later does not change them.
-func (p *Plan) markClients(groups []group) {
-	for i := range groups {
-		for j := range groups[i].parts {
-			part := &groups[i].parts[j]
-			from := part.value.from
-			part.client = p.parse && from != "" && from != p.id.from && from != p.minutes.from
+// markClient notes whether a client's user name decides the part. The names that make a session's id and lifetime are
+// read when it is made, and whoever comes to it later does not change them.
+func (p *Plan) markClient(part *part) {
+	from := part.value.from
+	part.client = p.parse && from != "" && from != p.id.from && from != p.minutes.from
+}
+
+// warn collects the warnings of all templates that are in use, each once.
+func (p *Plan) warn() {
+	for i := range p.templates {
+		if t := &p.templates[i]; t.sets && t.hasTemplate {
+			for _, w := range t.warnings(p.Lifetime()) {
+				if !slices.Contains(p.warnings, w) {
+					p.warnings = append(p.warnings, w)
+				}
+			}
 		}
 	}
 }
 
+// Warnings are what the plan's templates allow but hardly mean, each a sentence that says what to do about it.
+func (p *Plan) Warnings() []string { return p.warnings }
+
 // planBuilder collects what an account's parameters say of sessions, and every fault.
 type planBuilder struct {
 	compile     func(string) (func() string, error)
-	id, minutes value // of the first parameter that has the flag
+	id, minutes value  // of the first parameter that has the flag, or the first template that has {session}
+	ids         idRule // what id is drawn by, if it is a template's
 	faults      []error
 }
 
@@ -146,10 +165,7 @@ func (b *planBuilder) account(server int, a *Account) template {
 	if a == nil {
 		return template{}
 	}
-	t := template{sets: true, username: a.Username, password: a.Password, form: &form{
-		user: []group{{parts: []part{{kind: partUsername}}}},
-		pass: []group{{parts: []part{{kind: partPassword}}}},
-	}}
+	t := template{sets: true, username: a.Username, password: a.Password}
 	if strings.Contains(a.Username, ":") {
 		b.fault(server, -1, "Username", "a user name cannot hold a colon (RFC 7617 section 2)")
 	}
@@ -158,15 +174,29 @@ func (b *planBuilder) account(server int, a *Account) template {
 			b.fault(server, -1, key, "control characters are not allowed")
 		}
 	}
-	for i := range a.Parameters {
-		p := &a.Parameters[i]
+	if a.Template == nil {
+		t.form = b.parameters(server, a.Parameters)
+		return t
+	}
+	if len(a.Parameters) > 0 {
+		b.fault(server, -1, "Template", "Template and UsernameParameters cannot both be set; a template has {param:name} for them")
+	}
+	t.form = b.template(server, a.Template)
+	return t
+}
+
+// parameters compiles them to what stands behind the user name.
+func (b *planBuilder) parameters(server int, params []Parameter) *form {
+	f := &form{user: []group{{parts: []part{{kind: partUsername}}}}, pass: []group{{parts: []part{{kind: partPassword}}}}}
+	for i := range params {
+		p := &params[i]
 		value := b.parameter(server, i, p)
 		if p.Name == "account" {
 			continue // reference to the client's own account, never part of a user name
 		}
-		t.form.user = append(t.form.user, group{optional: true, parts: []part{{text: "-" + p.Name + "-"}, value}})
+		f.user = append(f.user, group{optional: true, parts: []part{{text: "-" + p.Name + "-"}, value}})
 	}
-	return t
+	return f
 }
 
 // parameter compiles what stands for a parameter's value.
@@ -260,7 +290,12 @@ type value struct {
 	from        string // the name of a parameter in the client's user name, or given to /session/new
 	fallback    string
 	drawDefault func() string
+	checked     bool   // what is given must be of letters, digits and legal
+	legal       string // punctuation
 }
+
+// takes reports whether a value that was given can be used.
+func (v *value) takes(s string) bool { return s != "" && (!v.checked || legal(s, v.legal)) }
 
 // resolve returns the value for a client with its own parameters, in a session that was given others.
 func (v *value) resolve(own, given []Pair) string {
@@ -270,10 +305,10 @@ func (v *value) resolve(own, given []Pair) string {
 	case v.from == "":
 		return v.literal
 	}
-	if s := lookUp(own, v.from); s != "" {
+	if s := lookUp(own, v.from); v.takes(s) {
 		return s
 	}
-	if s := lookUp(given, v.from); s != "" {
+	if s := lookUp(given, v.from); v.takes(s) {
 		return s
 	}
 	if v.drawDefault != nil {
@@ -345,10 +380,10 @@ func (p *Plan) bind(s *Session, c *Client) bindings {
 		own = c.params
 	}
 	if s != nil {
-		return bindings{id: s.id, minutes: s.minutes, own: own, given: s.params}
+		return bindings{id: s.id, minutes: s.minutes, lifetime: s.lifetime, own: own, given: s.params}
 	}
-	minutes, _, _ := p.lifetimeOf(own, nil)
-	return bindings{id: p.newID(own, nil), minutes: minutes, own: own, alone: true}
+	minutes, lifetime, _ := p.lifetimeOf(own, nil)
+	return bindings{id: p.newID(own, nil), minutes: minutes, lifetime: lifetime, own: own, alone: true}
 }
 
 // New makes a session at that moment, for a client, with the parameters that were given to /session/new. It is nil
@@ -359,18 +394,41 @@ func (p *Plan) New(now int64, c *Client, given []Pair) (*Session, error) {
 		own = c.params
 	}
 	minutes, lifetime, err := p.lifetimeOf(own, given)
+	if err == nil {
+		err = p.check(given)
+	}
 	if err != nil || lifetime == 0 {
 		return nil, err
 	}
 	s := &Session{id: p.newID(own, given), minutes: minutes, expires: now + int64(lifetime), lifetime: lifetime, params: given}
 	s.lines = make([][]byte, len(p.templates))
-	b := bindings{id: s.id, minutes: minutes, given: given}
+	b := p.bind(s, nil)
 	for i := range p.templates {
 		if t := &p.templates[i]; t.sets && !t.perConnection() {
 			s.lines[i] = t.appendLine(nil, &b)
 		}
 	}
 	return s, nil
+}
+
+// check refuses given parameters that a template has no use for as they are.
+func (p *Plan) check(given []Pair) (err error) {
+	if len(given) == 0 {
+		return nil
+	}
+	refuse := func(part *part) {
+		v := &part.value
+		if s := lookUp(given, v.from); s != "" && !v.takes(s) && err == nil {
+			err = fmt.Errorf("%s=%q: must be letters, digits and %s, or the provider could read it as something else", v.from, s, orElse(v.legal, "nothing else"))
+		}
+	}
+	for i := range p.templates {
+		if form := p.templates[i].form; form != nil {
+			eachPart(form.user, refuse)
+			eachPart(form.pass, refuse)
+		}
+	}
+	return err
 }
 
 // lifetimeOf resolves the SessionTime parameter, which comes before the session id and overrides the plan's lifetime. A

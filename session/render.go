@@ -1,5 +1,7 @@
 package session
 
+import "time"
+
 // A template makes the credentials for one server. The zero value makes none.
 type template struct {
 	sets               bool
@@ -10,6 +12,12 @@ type template struct {
 // A form is how a user name and a password are put together: of an account's Parameters, or of its Template.
 type form struct {
 	user, pass []group
+
+	// Of a Template:
+	hasTemplate bool
+	punctuation string // that its parameters' values can hold
+	ids         idRule
+	ttl         ttlRule
 }
 
 // A group of parts. An optional one vanishes when a part of it is empty.
@@ -34,6 +42,7 @@ const (
 	partPassword          // the account's
 	partID
 	partMinutes // the value of the SessionTime parameter
+	partTTL     // the lifetime, as the template's rule has it
 	partValue
 )
 
@@ -54,6 +63,7 @@ func differs(groups []group) bool {
 // bindings are what a session and a client connection bring into credentials.
 type bindings struct {
 	id, minutes string
+	lifetime    time.Duration
 	own, given  []Pair // the client's parameters, the session's
 	alone       bool   // the connection is a session of its own
 }
@@ -85,6 +95,8 @@ func (t *template) appendPart(dst []byte, p *part, b *bindings) []byte {
 		return append(dst, b.id...)
 	case partMinutes:
 		return append(dst, b.minutes...)
+	case partTTL:
+		return t.ttl.append(dst, b.lifetime)
 	case partValue:
 		own := b.own
 		if !p.client && !b.alone {

@@ -1,0 +1,221 @@
+package session
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An idRule says what session ids a template draws.
+type idRule struct {
+	alphabet string
+	length   int
+}
+
+const (
+	defaultAlphabet = "A-Za-z0-9"
+	defaultLength   = 8
+	maxLength       = 64
+)
+
+// idRule compiles a template's rule for ids, and makes it the plan's if the template is the first with a {session}.
+func (b *planBuilder) idRule(server int, t *Template, f *form) idRule {
+	rule := idRule{length: t.SessionLength}
+	if rule.length == 0 {
+		rule.length = defaultLength
+	}
+	if rule.length < 0 || rule.length > maxLength {
+		b.fault(server, -1, "SessionLength", "value %d: must be 1 to %d", t.SessionLength, maxLength)
+	}
+	var err error
+	if rule.alphabet, err = parseAlphabet(orElse(t.SessionAlphabet, defaultAlphabet)); err != nil {
+		b.fault(server, -1, "SessionAlphabet", "value %q: %v", t.SessionAlphabet, err)
+	} else if !legal(rule.alphabet, f.punctuation) {
+		b.fault(server, -1, "SessionAlphabet", "value %q: holds a character that the template has between its placeholders", t.SessionAlphabet)
+	}
+	switch {
+	case !f.has(partID):
+	case !b.id.given:
+		b.id, b.ids = value{given: true, draw: rule.draw}, rule
+	case b.ids != rule:
+		b.fault(server, -1, "SessionAlphabet", "the mapping's ids are drawn by another rule; a session has one id for all servers, so give all the same SessionAlphabet and SessionLength")
+	}
+	return rule
+}
+
+// parseAlphabet reads characters and ranges of them.
+func parseAlphabet(class string) (string, error) {
+	var out []byte
+	for i := 0; i < len(class); i++ {
+		first, last := class[i], class[i]
+		if i+2 < len(class) && class[i+1] == '-' {
+			last = class[i+2]
+			i += 2
+			if first > last || !legal(string([]byte{first, last}), "") || kindOf(first) != kindOf(last) {
+				return "", fmt.Errorf("%q is no range; allowed are such as a-z, A-F and 0-9", class[i-2:i+1])
+			}
+		}
+		for c := int(first); c <= int(last); c++ {
+			if !slices.Contains(out, byte(c)) {
+				out = append(out, byte(c))
+			}
+		}
+	}
+	if len(out) < 2 || !legal(string(out), punctuation) {
+		return "", fmt.Errorf("must be two or more letters, digits and %s, or ranges such as A-Za-z0-9; a dash stands at an end", punctuation)
+	}
+	return string(out), nil
+}
+
+// kindOf tells digits, capitals and small letters apart.
+func kindOf(c byte) byte { return c >> 5 }
+
+// draw makes an id.
+func (r idRule) draw() string {
+	id := make([]byte, r.length)
+	for i := range id {
+		id[i] = r.alphabet[rand.IntN(len(r.alphabet))]
+	}
+	for r.isNumber() && id[0] == '0' {
+		id[0] = r.alphabet[rand.IntN(len(r.alphabet))]
+	}
+	return string(id)
+}
+
+// isNumber reports whether ids are numbers, which have no zeros in front.
+func (r idRule) isNumber() bool { return strings.Trim(r.alphabet, "0123456789") == "" }
+
+// count is how many ids there are.
+func (r idRule) count() float64 {
+	n := math.Pow(float64(len(r.alphabet)), float64(r.length))
+	if r.isNumber() && strings.Contains(r.alphabet, "0") {
+		n -= n / float64(len(r.alphabet))
+	}
+	return n
+}
+
+// A ttlRule says how a template tells the provider a session's lifetime.
+type ttlRule struct {
+	unit     time.Duration
+	suffixed bool
+	min, max time.Duration // 0: none
+}
+
+func (b *planBuilder) ttlRule(server int, t *Template) ttlRule {
+	rule := ttlRule{unit: time.Minute, min: t.TTLMin, max: t.TTLMax}
+	switch t.TTLUnit {
+	case "", "m":
+	case "s":
+		rule.unit = time.Second
+	case "suffixed":
+		rule.unit, rule.suffixed = time.Second, true
+	default:
+		b.fault(server, -1, "TTLUnit", "value %q: must be s, m or suffixed", t.TTLUnit)
+	}
+	check := func(key string, bound time.Duration) {
+		if bound < 0 || bound%rule.unit != 0 {
+			b.fault(server, -1, key, "value %v: must be whole units of %v, or 0 for no bound", bound, rule.unit)
+		}
+	}
+	check("TTLMin", t.TTLMin)
+	check("TTLMax", t.TTLMax)
+	if t.TTLMax > 0 && t.TTLMin > t.TTLMax {
+		b.fault(server, -1, "TTLMin", "value %v: must not be more than TTLMax, %v", t.TTLMin, t.TTLMax)
+	}
+	return rule
+}
+
+// clamp keeps a lifetime within the rule's bounds.
+func (r *ttlRule) clamp(d time.Duration) time.Duration {
+	d = max(d, r.min)
+	if r.max > 0 {
+		d = min(d, r.max)
+	}
+	return d
+}
+
+// append appends a lifetime; nothing for 0. It is rounded up: the provider's session must not end before ours.
+func (r *ttlRule) append(dst []byte, d time.Duration) []byte {
+	if d <= 0 {
+		return dst
+	}
+	d = r.clamp(d)
+	unit, suffix := r.unit, ""
+	if r.suffixed {
+		suffix = "s"
+		if d%time.Minute == 0 {
+			unit, suffix = time.Minute, "m"
+		}
+	}
+	dst = strconv.AppendInt(dst, int64((d+unit-1)/unit), 10)
+	return append(dst, suffix...)
+}
+
+// fewIDs is how many ids are too few: of 1,000 ports, two would share one with a likelihood of 0.4.
+const fewIDs = 1_000_000
+
+// warnings are what is allowed but hardly meant, for sessions of that lifetime.
+func (t *template) warnings(lifetime time.Duration) (out []string) {
+	f := t.form
+	warn := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if prefix := f.prefix(); prefix != "" && strings.HasPrefix(t.username, prefix) {
+		warn("Username begins with %s, which the credentials template puts in front of it once more; leave it out", prefix)
+	}
+	switch {
+	case !f.has(partID):
+		warn("the credentials template has no {session}: the provider does not see which session a request belongs to, and new does not change the exit address")
+	case lifetime == 0:
+		warn("the lifetime is 0 and the credentials template has {session}: each client connection has an id of its own; set StickyProxyLifetime to keep one")
+	case f.ids.count() < fewIDs:
+		warn("SessionAlphabet and SessionLength make %.0f session ids only: two ports can come to have the same one, and so the same exit address", f.ids.count())
+	}
+	tells, minutes := f.has(partTTL), lifetime.Minutes()
+	switch {
+	case lifetime == 0:
+		if tells && !f.vanishes(partTTL) {
+			warn("{ttl} is empty where the lifetime is 0; put it into a group, as in [-ttl-{ttl}], or set StickyProxyLifetime")
+		}
+	case f.ttl.max > 0 && lifetime > f.ttl.max:
+		warn("the lifetime of %v min is longer than the provider keeps a session, %v min (TTLMax): the exit address changes unseen in between; set StickyProxyLifetime to that at most",
+			minutes, f.ttl.max.Minutes())
+	case tells && lifetime < f.ttl.min:
+		warn("the lifetime of %v min is shorter than the provider takes, so {ttl} says %v min (TTLMin)", minutes, f.ttl.min.Minutes())
+	}
+	return out
+}
+
+// has reports whether there is a part of that kind.
+func (f *form) has(kind partKind) (found bool) {
+	for _, groups := range [][]group{f.user, f.pass} {
+		eachPart(groups, func(p *part) { found = found || p.kind == kind })
+	}
+	return found
+}
+
+// vanishes reports whether parts of that kind are all in optional groups.
+func (f *form) vanishes(kind partKind) bool {
+	for _, groups := range [][]group{f.user, f.pass} {
+		for _, g := range groups {
+			for _, p := range g.parts {
+				if p.kind == kind && !g.optional {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// prefix is what stands before the account's user name.
+func (f *form) prefix() string {
+	if len(f.user) > 0 {
+		if parts := f.user[0].parts; len(parts) > 1 && parts[0].kind == partLiteral && parts[1].kind == partUsername {
+			return parts[0].text
+		}
+	}
+	return ""
+}
