@@ -128,3 +128,31 @@ func (t *template) credentials(b *bindings) (user, password string) {
 	text := string(both)
 	return text[:colon], text[colon+1:]
 }
+
+// Example returns credentials as they could go to that server, for people to look at: the account's user name is masked,
+// and so is the password, but for what a template puts beside it. It is false if there are none of ours.
+func (p *Plan) Example(server int) (user, password string, ok bool) {
+	if !p.Sets(server) {
+		return "", "", false
+	}
+	t := p.templates[server] // a copy
+	t.username, t.password = mask(t.username), hidden
+	b := p.bind(nil, nil)
+	user, password = t.credentials(&b)
+	whole := true // the template has the password itself
+	eachPart(t.pass, func(p *part) { whole = whole && p.kind != partPassword })
+	if whole {
+		password = hidden
+	}
+	return user, password, true
+}
+
+const hidden = "***"
+
+// mask hides all but the ends of a user name.
+func mask(name string) string {
+	if len(name) < 6 {
+		return hidden
+	}
+	return name[:1] + hidden + name[len(name)-1:]
+}

@@ -221,6 +221,31 @@ func TestTemplateOfServers(t *testing.T) {
 	}
 }
 
+func TestExample(t *testing.T) {
+	for _, row := range []struct {
+		name, password string // of the template
+		want           string
+	}{
+		{"c-{username}-s-{session}", "", "c-s***t-s-S:***"},
+		{"", "{password}_{session}", "s***t:***_S"},
+		{"", "written-{session}", "s***t:***"},
+	} {
+		p := mustPlan(t, PlanConfig{
+			Lifetime: time.Hour, Set: true, Servers: []*Account{nil},
+			Account: &Account{Username: "somebodys-account", Password: "secret", Template: &Template{Username: row.name, Password: row.password}},
+		})
+		if p.id.draw != nil {
+			p.id.draw = func() string { return "S" }
+		}
+		if user, password, ok := p.Example(0); !ok || user+":"+password != row.want {
+			t.Errorf("%q, %q: got %s:%s, %v; want %s", row.name, row.password, user, password, ok, row.want)
+		}
+	}
+	if _, _, ok := mustPlan(t, PlanConfig{Servers: []*Account{nil}}).Example(0); ok {
+		t.Error("there is an example where nothing is set")
+	}
+}
+
 var placeholders = regexp.MustCompile(`\{param:[^}]*\}`)
 
 // defaults counts a character in the placeholders of a template.

@@ -6,10 +6,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"time"
 
 	"proxymap/relay"
-	"proxymap/session"
 )
 
 // Run prints a settings file as it was understood. Its secrets are masked.
@@ -197,23 +195,15 @@ func serverOf(s relay.Server) string {
 	return text
 }
 
-// credentialsOf shows a user name as it could be sent, its base masked: the parameters are what one wants to see.
+// credentialsOf shows credentials as they could be sent, masked: the parameters are what one wants to see.
 func credentialsOf(m *relay.Mapping, set *mappingSettings, server int) string {
-	switch {
-	case m.Plan.Sets(server):
-	case set.auth.remove:
+	if user, password, ok := m.Plan.Example(server); ok {
+		return fmt.Sprintf("user name like %s, password %s", user, password)
+	}
+	if set.auth.remove {
 		return "no credentials"
-	default:
-		return "credentials of the clients, if they bring some"
 	}
-	base := set.servers[server].account.Username
-	if base == "" {
-		base = set.auth.account.Username
-	}
-	var example *session.Session
-	example, _ = m.Plan.New(time.Now().UnixNano(), nil, nil) // there is no error without given parameters
-	user, _, _ := m.Plan.Credentials(example, server, nil)
-	return fmt.Sprintf("user name like %s, password ***", mask(base)+strings.TrimPrefix(user, base))
+	return "credentials of the clients, if they bring some"
 }
 
 // mask hides all but the ends of a user name.
