@@ -194,6 +194,17 @@ func TestTemplateReadyLine(t *testing.T) {
 	}
 }
 
+// Nothing is allocated for a request, not even where each client connection has credentials of its own.
+func TestTemplateAllocatesNothing(t *testing.T) {
+	p := templatePlan(t, Template{Username: "{username}[-cc-{param:cc}]-{session}", Password: "{password}[_{ttl}]"}, time.Hour)
+	slot, c := NewSlot(p), p.NewClient("me-cc-de", "")
+	slot.Current(now, c)
+	buf := make([]byte, 0, 512)
+	if n := testing.AllocsPerRun(100, func() { _ = p.AppendCredentials(buf, slot.Current(now, c), 0, c) }); n != 0 {
+		t.Errorf("%v allocations; want none", n)
+	}
+}
+
 // A server without a template or parameters of its own takes the mapping's template, with its own account.
 func TestTemplateOfServers(t *testing.T) {
 	mapping := Template{Username: "{username}-{session}", Password: "{password}.{session}"}
