@@ -1,15 +1,20 @@
 package session
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // A Session is one sticky session of a port: its id, when it ends, and the credentials line for each upstream server,
-// ready to be sent. It never changes, and may be used from any goroutine. The zero value is no session.
+// ready to be sent. It never changes, but for the count of its uses, and may be used from any goroutine. The zero value is
+// no session.
 type Session struct {
 	id       string
 	minutes  string // the SessionTime parameter's value, as it goes into the user name
 	expires  int64
 	lifetime time.Duration
 	params   []Pair
+	uses     atomic.Int64
 	lines    [][]byte // by server; nil where the line depends on the client connection, or is none
 }
 
@@ -24,6 +29,9 @@ func (s *Session) Expires() int64 { return s.expires }
 
 // Lifetime is how long the session was made for.
 func (s *Session) Lifetime() time.Duration { return s.lifetime }
+
+// Use counts a use of the session, and returns how many there have been with it.
+func (s *Session) Use() int64 { return s.uses.Add(1) }
 
 // Parameters are those given to /session/new, in their order; nil if none were. They are not to be changed.
 func (s *Session) Parameters() []Pair { return s.params }

@@ -12,6 +12,25 @@ type Slot struct {
 	mu      sync.Mutex // held by those who replace current
 	current atomic.Pointer[Session]
 	server  atomic.Int32
+
+	// Changed is told of each change, in their order, and of what has made it. It must be set before the slot is used, and
+	// must neither block nor call the slot; nil: nobody is told.
+	Changed func(change Change, reason string)
+}
+
+// Reasons of changes that a slot knows of itself.
+const (
+	ReasonTraffic = "traffic" // a request, or a look at the session, needed one
+	ReasonNew     = "new"     // it was replaced by a call
+	ReasonReset   = "reset"   // it was removed by a call
+)
+
+// tell tells of a change that has been made. s.mu is held, so those of a slot come in their order.
+func (s *Slot) tell(change Change, reason string) Change {
+	if s.Changed != nil && change != (Change{}) {
+		s.Changed(change, reason)
+	}
+	return change
 }
 
 // NewSlot makes the slot of a port. It has no session yet, and its server is the first.
@@ -37,7 +56,7 @@ func (s *Slot) make(now int64, c *Client) *Session {
 		return made
 	}
 	made, _ := s.plan.New(now, c, nil) // without given parameters there is no error
-	s.current.Store(made)
+	s.tell(Change{Old: s.current.Swap(made), New: made}, ReasonTraffic)
 	return made
 }
 
@@ -66,7 +85,34 @@ func (s *Slot) Renew(now int64, given []Pair) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
-	return Change{Old: s.current.Swap(made), New: made}, nil
+	return s.tell(Change{Old: s.current.Swap(made), New: made}, ReasonNew), nil
+}
+
+// Replace replaces a session by a new one with the same parameters, if it is the slot's still. It reports whether it was.
+func (s *Slot) Replace(old *Session, now int64, reason string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old == nil || s.Peek(now) != old {
+		return false
+	}
+	made, err := s.plan.New(now, nil, old.params)
+	if err != nil {
+		return false // the parameters have made a session once
+	}
+	s.current.Store(made)
+	s.tell(Change{Old: old, New: made}, reason)
+	return true
+}
+
+// Drop removes a session, if it is the slot's still. It reports whether it was.
+func (s *Slot) Drop(old *Session, reason string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old == nil || !s.current.CompareAndSwap(old, nil) {
+		return false
+	}
+	s.tell(Change{Old: old}, reason)
+	return true
 }
 
 var errNoSession = errors.New("the lifetime is 0, so each client connection is a session of its own, and there is none that could have parameters; " +
@@ -76,7 +122,7 @@ var errNoSession = errors.New("the lifetime is 0, so each client connection is a
 func (s *Slot) Reset() Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Change{Old: s.current.Swap(nil)}
+	return s.tell(Change{Old: s.current.Swap(nil)}, ReasonReset)
 }
 
 // Server is the index of the upstream server that the port's sessions are pinned to.
