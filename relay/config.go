@@ -29,6 +29,10 @@ type Config struct {
 	// Conditions are what an answer of the Session API waits for after a change; none means it is answered at once.
 	Conditions []Condition
 
+	// Changed is told of each change of a port's session, and why it was made. It is called on the loops, and from other
+	// goroutines, those of one port in their order, so it must not block. nil: nobody is told.
+	Changed func(Event)
+
 	lookup lookup // of servers' names, for tests; nil: the system's
 	spread bool   // connections evenly over the loops, to compare with gathering
 }
@@ -56,6 +60,11 @@ type Mapping struct {
 
 	OnRotate  session.OnRotate // what becomes of connections when their session ends, unless a call says so; zero: Keep
 	DrainTime time.Duration    // what Drain gives those that are at work
+
+	IdleLifetime      time.Duration // without traffic, behind which the session ends; 0: none
+	MaxRequests       int           // of a session, behind which another takes its place; 0: no limit
+	RotateOn          []Signal      // what else has another session take its place
+	RotateMinInterval time.Duration // between two such rotations of a port
 
 	Action            Action // what becomes of requests that no rule matches
 	IgnoreRules       bool   // all of them are such

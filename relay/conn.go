@@ -141,6 +141,9 @@ func (c *conn) arm() {
 	if c.place == reserved && (d < 0 || d > reserveTime) {
 		d = reserveTime
 	}
+	if c.port.mapping.IdleLifetime > 0 && c.stage >= stageDial && c.stage != stageLinger {
+		c.port.touch(c.l.now)
+	}
 	c.deadline = c.l.now + int64(d)
 	if d < 0 {
 		c.deadline = never

@@ -170,7 +170,7 @@ func (c *conn) beginExchange() {
 		return
 	}
 	x := c.x
-	current := c.current()
+	current := c.nextSession()
 	if c.upstream.fd >= 0 && x.method != httpparse.MethodConnect && c.leadsThere(current) && c.upstreamQuiet() {
 		x.reused = true
 		c.sendRequest()
@@ -489,6 +489,9 @@ func (c *conn) onUpstreamEnd(err error) {
 	case x.answered:
 		c.refuse(502, classBadResponse, "the provider's response ended within its head")
 	default:
+		if err != io.EOF {
+			c.signal(0, ErrorReset, c.sess)
+		}
 		c.refuse(502, classClosed, "the provider closed the connection without a response; try again")
 	}
 }

@@ -18,6 +18,9 @@ type port struct {
 	fd      int
 	index   uint32 // in its loop's listeners
 
+	usedAt  atomic.Int64 // the loops' time of the last traffic, where IdleLifetime asks for it
+	signals signals
+
 	authWarned atomic.Int64 // wall time of the last warning about the provider's 407
 }
 

@@ -107,7 +107,7 @@ func (l *loop) tick() {
 }
 
 // clock is the loop's time of this moment. It is never 0, which means never.
-func (l *loop) clock() int64 { return int64(time.Since(l.start)) + 1 }
+func (l *loop) clock() int64 { return l.relay.clock() }
 
 // event is one event of the poller. One for a descriptor that is no longer there is dropped.
 func (l *loop) event(token uint64, ev events) {

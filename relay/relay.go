@@ -31,6 +31,7 @@ type Relay struct {
 	spread    bool // connections go to the loops in turn
 	rules     *Rules
 	targets   targets
+	changed   func(Event)
 	own       map[uint16][]netip.Addr // where no request may be dialled for, by port
 	userAgent string
 	admission admission
@@ -68,7 +69,7 @@ func Listen(cfg Config) (*Relay, error) {
 		spread:     cfg.spread || !gathers,
 	}
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
-	r.rules, r.userAgent = cfg.Rules, cfg.UserAgent
+	r.rules, r.userAgent, r.changed = cfg.Rules, cfg.UserAgent, cfg.Changed
 	r.own = map[uint16][]netip.Addr{}
 	for _, addr := range cfg.OtherPorts {
 		r.disown(addr)
@@ -111,6 +112,7 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 				return err
 			}
 			p.slot.Pin(m.nextServer())
+			r.watch(p)
 			r.ports = append(r.ports, p)
 			r.disown(p.addr)
 		}
@@ -192,6 +194,9 @@ func (r *Relay) Shutdown(grace time.Duration) {
 		l.do(func() { l.drain(grace) })
 	}
 }
+
+// clock is the loops' time of this moment. It is never 0, which means never.
+func (r *Relay) clock() int64 { return int64(time.Since(r.start)) + 1 }
 
 // Ports are the addresses that the relay listens on, in the order of the mappings.
 func (r *Relay) Ports() []netip.AddrPort {

@@ -71,6 +71,7 @@ func (c *conn) onResponseHeads(b []byte) {
 // to be passed on.
 func (c *conn) onFinalHead(b []byte, pos int) {
 	x, res := c.x, &c.l.res
+	c.signal(res.Status, 0, c.sess)
 	connect := x.method == httpparse.MethodConnect
 	switch {
 	case res.Status == 101 && (connect || !x.upgrade || !x.request.done()):

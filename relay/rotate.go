@@ -137,6 +137,11 @@ func (ro *rotation) sweptOne(s swept) {
 	}
 }
 
+// reaches reports whether rotations reach connections, by the settings.
+func (m *mapping) reaches() bool {
+	return m.OnRotate == session.Drain || m.OnRotate == session.CloseAll
+}
+
 // onRotate is what becomes of connections when a call has rotated the port.
 func (c *conn) onRotate(called session.OnRotate) session.OnRotate {
 	if called == session.OnRotateDefault {
@@ -153,7 +158,7 @@ func (c *conn) onRotate(called session.OnRotate) session.OnRotate {
 func (r *Relay) watchExpiry(stop <-chan struct{}) {
 	var watched []*port
 	for _, p := range r.ports {
-		if how := p.mapping.OnRotate; how == session.Drain || how == session.CloseAll {
+		if m := p.mapping; r.changed != nil || m.reaches() || m.IdleLifetime > 0 {
 			watched = append(watched, p)
 		}
 	}
@@ -176,11 +181,16 @@ func (r *Relay) watchExpiry(stop <-chan struct{}) {
 			s := p.slot.Last()
 			switch {
 			case s == nil || s == seen[i]:
-			case s.Expires() > now:
-				next = min(next, s.Expires())
+				continue
+			case s.Expires() <= now:
+				r.tell(p, session.Change{Old: s}, reasonExpired)
+			case p.isIdle(r.clock()) && p.slot.Drop(s, reasonIdle):
 			default:
-				seen[i] = s
-				how := p.mapping.OnRotate
+				next = min(next, s.Expires())
+				continue
+			}
+			seen[i] = s
+			if how := p.mapping.OnRotate; p.mapping.reaches() {
 				if expired[how] == nil {
 					expired[how] = map[*port]bool{}
 				}

@@ -395,8 +395,12 @@ func (c *conn) dialFailed() {
 	if c.server < 0 || d.target != nil {
 		what, remedy = "target "+d.server.name(), ""
 	}
+	direct := c.server < 0 || d.target != nil
 	c.server = -1
 	err := d.err
+	if !direct {
+		c.signalDial(err, d.session)
+	}
 	var notFound errLookup
 	var forbidden errForbidden
 	switch {

@@ -1,0 +1,194 @@
+package relay
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"proxymap/session"
+)
+
+// A session may be worth no more before its time: the exit address is banned, the provider's peer has gone, or it has had
+// no traffic and the provider has dropped it. What a relay can see of that without opening TLS is a status, a failure to
+// connect, and the lack of traffic.
+
+// An UpstreamError is a set of ways in which an upstream server fails.
+type UpstreamError uint8
+
+// The ways in which an upstream server fails.
+const (
+	ErrorRefused UpstreamError = 1 << iota // it takes no connection
+	ErrorTimeout                           // it does not answer connecting
+	ErrorReset                             // it resets the connection before the first byte of a response
+)
+
+// A Signal is something that counts against a session, and how often it must come.
+type Signal struct {
+	Status []int         // of responses to plain requests and to CONNECT
+	Errors UpstreamError // of the server
+	Count  int           // of them all, which has another session take its place; 1 at least
+	Within time.Duration // in which they must come
+}
+
+// maxSignals is the largest Count: each has its time kept, for each port.
+const maxSignals = 1000
+
+// An Event is a change of a port's session.
+type Event struct {
+	Port   netip.AddrPort
+	Change session.Change // Old went, New came
+	Reason string         // traffic, new, reset, expired, idle, requests, or the signal that was heard
+	At     time.Time
+}
+
+const (
+	reasonExpired  = "expired"
+	reasonIdle     = "idle"
+	reasonRequests = "requests"
+)
+
+// signals is what has come of a port's signals. It is locked: connections of all loops may belong to the port's session.
+// Nothing of it is there until the first one.
+type signals struct {
+	mu      sync.Mutex
+	of      *session.Session // that they count against
+	times   [][]int64        // by signal: the loops' times of the last ones
+	rotated int64            // the loops' time of the last rotation
+}
+
+// signal is called when something has happened, a status or an error, that may count against the session s, which the
+// connection belongs to.
+func (c *conn) signal(status int, failed UpstreamError, s *session.Session) {
+	m := c.port.mapping
+	if len(m.RotateOn) == 0 || s == nil || c.port.slot.Peek(c.l.wall) != s {
+		return
+	}
+	for i := range m.RotateOn {
+		want := &m.RotateOn[i]
+		if failed&want.Errors == 0 && !slices.Contains(want.Status, status) {
+			continue
+		}
+		if c.port.signals.count(i, s, m, c.l.now) {
+			c.rotateBySignal(s, status, failed, want)
+			return
+		}
+	}
+}
+
+// signalDial is signal for a server that could not be connected to.
+func (c *conn) signalDial(err error, s *session.Session) {
+	switch err {
+	case errDialTimeout, unix.ETIMEDOUT:
+		c.signal(0, ErrorTimeout, s)
+	case unix.ECONNREFUSED:
+		c.signal(0, ErrorRefused, s)
+	}
+}
+
+// count counts one of the i-th signal, and reports whether it is time for another session.
+func (g *signals) count(i int, s *session.Session, m *mapping, now int64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.of != s {
+		g.of, g.times = s, make([][]int64, len(m.RotateOn))
+	}
+	want := &m.RotateOn[i]
+	times := append(g.times[i], now)
+	if n := max(want.Count, 1); len(times) > n {
+		times = times[:copy(times, times[len(times)-n:])]
+	}
+	g.times[i] = times
+	enough := len(times) >= want.Count && now-times[0] <= int64(want.Within)
+	if !enough || g.rotated != 0 && now-g.rotated < int64(m.RotateMinInterval) {
+		return false
+	}
+	g.rotated = now
+	return true
+}
+
+func (c *conn) rotateBySignal(s *session.Session, status int, failed UpstreamError, want *Signal) {
+	reason := fmt.Sprintf("%s, %d within %v", signalName(status, failed), want.Count, want.Within)
+	if c.port.replace(c.l, s, reason) {
+		c.l.relay.log.Info("a session is replaced", "port", c.port.addr.Port(), "old", s.ID(), "reason", reason)
+	}
+}
+
+func signalName(status int, failed UpstreamError) string {
+	switch failed {
+	case ErrorRefused:
+		return "upstream refused"
+	case ErrorTimeout:
+		return "upstream timeout"
+	case ErrorReset:
+		return "upstream reset-before-first-byte"
+	}
+	return fmt.Sprintf("status %d", status)
+}
+
+// replace replaces a session of the port's, if it is so still, and has that reach its connections as the settings say.
+func (p *port) replace(l *loop, s *session.Session, reason string) bool {
+	if !p.slot.Replace(s, l.wall, reason) {
+		return false
+	}
+	p.reach(l.relay)
+	return true
+}
+
+// reach has the end of a session reach the port's connections, as the settings say.
+func (p *port) reach(r *Relay) {
+	if p.mapping.reaches() {
+		r.rotate(map[*port]bool{p: true}, p.mapping.OnRotate, nil, func(swept) {})
+	}
+}
+
+// nextSession is the session that a new request goes under, which counts as a use of it.
+func (c *conn) nextSession() *session.Session {
+	if c.x.direct {
+		return nil
+	}
+	p := c.port
+	if p.isIdle(c.l.now) && p.slot.Drop(p.slot.Peek(c.l.wall), reasonIdle) {
+		p.reach(c.l.relay)
+	}
+	p.touch(c.l.now)
+	s := c.current()
+	if most := int64(p.mapping.MaxRequests); most > 0 && s != nil && s.Use() > most {
+		p.replace(c.l, s, reasonRequests) // or another request has
+		s = c.current()
+		s.Use()
+	}
+	return s
+}
+
+// idleLook is how exactly the last traffic is known: all loops write it.
+const idleLook = 100 * time.Millisecond
+
+// touch notes traffic of the port.
+func (p *port) touch(now int64) {
+	if p.mapping.IdleLifetime > 0 && now-p.usedAt.Load() > int64(idleLook) {
+		p.usedAt.Store(now)
+	}
+}
+
+// isIdle reports whether the port has been without traffic for too long.
+func (p *port) isIdle(now int64) bool {
+	idle, used := p.mapping.IdleLifetime, p.usedAt.Load()
+	return idle > 0 && used != 0 && now-used >= int64(idle)
+}
+
+// watch has a port's changes told.
+func (r *Relay) watch(p *port) {
+	if r.changed != nil {
+		p.slot.Changed = func(change session.Change, reason string) { r.tell(p, change, reason) }
+	}
+}
+
+func (r *Relay) tell(p *port, change session.Change, reason string) {
+	if r.changed != nil {
+		r.changed(Event{p.addr, change, reason, time.Now()})
+	}
+}

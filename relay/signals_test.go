@@ -1,0 +1,248 @@
+package relay
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"proxymap/session"
+)
+
+// An eventLog collects a relay's.
+type eventLog struct {
+	mu   sync.Mutex
+	list []Event
+}
+
+func (e *eventLog) in(cfg *Config) {
+	cfg.Changed = func(ev Event) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.list = append(e.list, ev)
+	}
+}
+
+// reasons are those of the changes so far.
+func (e *eventLog) reasons() (list []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ev := range e.list {
+		list = append(list, ev.Reason)
+	}
+	return list
+}
+
+func (e *eventLog) last() Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.list) == 0 {
+		return Event{}
+	}
+	return e.list[len(e.list)-1]
+}
+
+const (
+	forbidden = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
+	tooMany   = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\nno"
+)
+
+// sessionID is that of the port's session, empty if there is none.
+func (g *rig) sessionID() string {
+	if s := g.relay.ports[0].slot.Last(); s != nil {
+		return s.ID()
+	}
+	return ""
+}
+
+// Statuses, of plain responses and of answers to CONNECT, have another session take the place of the one that they came
+// to, when there are enough of them.
+func TestRotateOnStatus(t *testing.T) {
+	var ev eventLog
+	g := newRig(t, ev.in, func(cfg *Config) {
+		cfg.Mappings[0].RotateOn = []Signal{{Status: []int{403, 429}, Count: 3, Within: time.Hour}}
+	})
+	ask := func(request, answer string) {
+		c, u := g.asked(request)
+		u.send(answer)
+		c.expect(answer)
+		c.close()
+	}
+	ask(get, ok)
+	first := g.sessionID()
+	ask(get, forbidden)
+	ask(connect, tooMany)
+	if g.sessionID() != first {
+		t.Fatal("two of three are enough")
+	}
+	ask(get, ok)
+	ask(get, forbidden)
+	if g.sessionID() == first {
+		t.Fatal("three are not enough")
+	}
+	if e := ev.last(); e.Reason != "status 403, 3 within 1h0m0s" || e.Change.Old.ID() != first || e.Change.New.ID() != g.sessionID() {
+		t.Errorf("got the event %+v", e)
+	}
+	// The new session begins with none.
+	second := g.sessionID()
+	ask(get, forbidden)
+	ask(get, forbidden)
+	if g.sessionID() != second {
+		t.Error("what came to the old session counts against the new one")
+	}
+}
+
+// What comes too far apart does not count together.
+func TestRotateOnWithin(t *testing.T) {
+	g := newRig(t, func(cfg *Config) {
+		cfg.Mappings[0].RotateOn = []Signal{{Status: []int{403}, Count: 2, Within: time.Millisecond}}
+	})
+	var first string
+	for i := range 3 {
+		c, u := g.asked(get)
+		u.send(forbidden)
+		c.expect(forbidden)
+		if i == 0 {
+			first = g.sessionID()
+		}
+		time.Sleep(5 * time.Millisecond) // longer than Within: there is nothing to wait for
+	}
+	if g.sessionID() != first {
+		t.Error("signals that were too far apart have rotated the session")
+	}
+}
+
+// A provider that is broken cannot make ids spin.
+func TestRotateMinInterval(t *testing.T) {
+	var ev eventLog
+	g := newRig(t, ev.in, func(cfg *Config) {
+		cfg.Mappings[0].RotateOn = []Signal{{Status: []int{403}, Count: 1, Within: time.Hour}}
+		cfg.Mappings[0].RotateMinInterval = time.Hour
+	})
+	for range 5 {
+		c, u := g.asked(get)
+		u.send(forbidden)
+		c.expect(forbidden)
+	}
+	n := 0
+	for _, reason := range ev.reasons() {
+		if reason != session.ReasonTraffic {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d rotations within the interval; want 1: %v", n, ev.reasons())
+	}
+}
+
+// Failures of the upstream server count too.
+func TestRotateOnUpstreamError(t *testing.T) {
+	on := func(failed UpstreamError) func(*Config) {
+		return func(cfg *Config) {
+			cfg.Mappings[0].RotateOn = []Signal{{Errors: failed, Count: 1, Within: time.Hour}}
+		}
+	}
+	dead := deadServer(t)
+	for _, row := range []struct {
+		name   string
+		failed UpstreamError
+		change func(*Config)
+		reason string
+		reset  bool
+	}{
+		{"refused", ErrorRefused, func(cfg *Config) { cfg.Mappings[0].Servers = []Server{dead} }, "upstream refused, 1 within 1h0m0s", false},
+		{"timeout", ErrorTimeout, func(cfg *Config) {
+			cfg.Mappings[0].Servers = []Server{silentServer(t)}
+			cfg.Limits.Dial = 50 * time.Millisecond
+		}, "upstream timeout, 1 within 1h0m0s", false},
+		{"reset", ErrorReset, func(*Config) {}, "upstream reset-before-first-byte, 1 within 1h0m0s", true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var ev eventLog
+			g := newRig(t, ev.in, row.change, on(row.failed))
+			c := g.client(0)
+			c.send(connect)
+			if row.reset {
+				u := g.upstream()
+				u.head()
+				u.reset()
+			}
+			c.head()
+			if got := ev.last().Reason; got != row.reason {
+				t.Errorf("got %q; want %q", got, row.reason)
+			}
+		})
+	}
+}
+
+// A session serves so many requests and no more, also on one connection.
+func TestMaxRequests(t *testing.T) {
+	var ev eventLog
+	g := newRig(t, ev.in, func(cfg *Config) { cfg.Mappings[0].MaxRequests = 2 })
+	c, u := g.client(0), (*peer)(nil)
+	for i := range 6 {
+		c.send(get)
+		if i%2 == 0 {
+			u = g.upstream() // another session, another connection
+		}
+		u.expect(get[:len(get)-2] + credentialsOf(1+i/2) + "\r\n")
+		u.send(ok)
+		c.expect(ok)
+	}
+	if got := len(ev.reasons()); got != 3 {
+		t.Errorf("%v; want one made by traffic and two for their requests", ev.reasons())
+	}
+}
+
+// Without traffic a session ends, by itself, and reaches its connections; with traffic it does not.
+func TestIdleLifetime(t *testing.T) {
+	var ev eventLog
+	g := newRig(t, ev.in, func(cfg *Config) {
+		cfg.Mappings[0].IdleLifetime = 400 * time.Millisecond
+		cfg.Mappings[0].OnRotate = session.CloseAll
+	})
+	tunnel, end := g.tunnel()
+	first := g.sessionID()
+	for range 8 { // twice the time
+		time.Sleep(100 * time.Millisecond)
+		tunnel.send("x")
+		end.expect("x")
+	}
+	if g.sessionID() != first {
+		t.Fatalf("the session has ended in spite of its traffic: %v", ev.reasons())
+	}
+	tunnel.expectReset()
+	if got := ev.last(); got.Reason != "idle" || got.Change.Old.ID() != first || got.Change.New != nil {
+		t.Errorf("got %+v; want the session's end for its idleness", got)
+	}
+	g.tunnel()
+	if g.sessionID() == first {
+		t.Error("the next request goes under the old session")
+	}
+}
+
+// Each change is told, in its order.
+func TestEvents(t *testing.T) {
+	var ev eventLog
+	g := newRig(t, ev.in, withAPI("portmapper"), func(cfg *Config) {
+		cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{Lifetime: 300 * time.Millisecond})
+	})
+	g.served()
+	g.call(renewSession)
+	g.call(resetSession)
+	g.call(resetSession) // changes nothing
+	g.served()
+	await(t, "the session has expired", func() bool { return ev.last().Reason == "expired" })
+	want := []string{"traffic", "new", "reset", "traffic", "expired"}
+	got := ev.reasons()
+	if len(got) != len(want) {
+		t.Fatalf("got %v; want %v", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("got %v; want %v", got, want)
+		}
+	}
+	if ev.last().Port != g.relay.Ports()[0] {
+		t.Errorf("the event is of port %v", ev.last().Port)
+	}
+}
