@@ -80,6 +80,11 @@ func (r *reader) settings() (*settings, error) {
 // parse reads a file as JSON.
 func (r *reader) parse(in *source) (root node, ok bool) {
 	value, err := hujson.Parse(in.text)
+	if err != nil { // for hujson a comment must end in a line's end, and for .NET in the file's
+		if v, e := hujson.Parse(append(slices.Clip(in.text), '\n')); e == nil {
+			value, err = v, nil
+		}
+	}
 	if err == nil {
 		return node{"", &value, in}, true
 	}

@@ -279,6 +279,13 @@ func TestLimitSettings(t *testing.T) {
 	}
 }
 
+// A comment may stand on a last line without a line's end.
+func TestCommentAtTheEnd(t *testing.T) {
+	if _, err := parseSettings("f", []byte(`{"Listen":{"Port":1}} // the end`)); err != nil {
+		t.Error(err)
+	}
+}
+
 // A literal id is allowed, but nobody should have it unaware.
 func TestLiteralSessionIDWarns(t *testing.T) {
 	s, err := parseSettings("f", []byte(`{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},"Authentication":{"UsernameParameters":[{"Name":"sid","Value":"fixed","SessionId":true}]}}`))
