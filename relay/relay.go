@@ -47,7 +47,7 @@ type mapping struct {
 	Mapping
 	servers  []*server // those listed, then those of rules
 	listed   int
-	resolves bool          // one of them is to be told targets' addresses
+	resolves bool          // one of those listed is to be told targets' addresses
 	chosen   atomic.Uint32 // servers given out in turn
 }
 
@@ -97,8 +97,8 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 			return fmt.Errorf("ports %d-%d: the first is behind the last", cfg.First, cfg.Last)
 		}
 		m := &mapping{Mapping: cfg, listed: len(cfg.Servers)}
-		for _, s := range slices.Concat(cfg.Servers, ruleServers) {
-			m.resolves = m.resolves || s.ResolveIP
+		for i, s := range slices.Concat(cfg.Servers, ruleServers) {
+			m.resolves = m.resolves || s.ResolveIP && i < m.listed
 			for _, from := range s.Sources {
 				if err := bindable(from); err != nil {
 					return fmt.Errorf("source address %s of upstream %s: %w; it must be an address of this machine", from, s.Host, err)

@@ -189,7 +189,11 @@ type endpoint struct {
 // be waited for.
 func (c *conn) resolveTarget() bool {
 	x, m := c.x, c.port.mapping
-	if x.direct || !m.resolves {
+	resolves := m.resolves
+	if x.rule != nil && x.rule.Server >= 0 {
+		resolves = m.servers[m.listed+x.rule.Server].ResolveIP
+	}
+	if x.direct || !resolves {
 		return false
 	}
 	if addr, err := netip.ParseAddr(string(c.targetHost())); err == nil {

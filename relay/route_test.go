@@ -301,6 +301,29 @@ func TestResolveIP(t *testing.T) {
 	c.expectAnswer(502, "upstream-dns", "look up target unknown.example:443: no such host")
 }
 
+// A rule's own server and those that are listed need not agree on who looks names up: those that are sent names get them
+// even if nobody here knows them.
+func TestResolveIPOfRules(t *testing.T) {
+	const unknown = "CONNECT unknown.example:443 HTTP/1.1\r\nHost: unknown.example:443\r\n"
+	const ruled = "CONNECT ruled.example:443 HTTP/1.1\r\nHost: ruled.example:443\r\n"
+	for _, byRule := range []bool{true, false} {
+		g := newRig(t, knows(), withRules(t, Rule{Host: "ruled.example", Server: 0}), func(cfg *Config) {
+			cfg.RuleServers = []Server{cfg.Mappings[0].Servers[0]}
+			cfg.RuleServers[0].ResolveIP, cfg.Mappings[0].Servers[0].ResolveIP = byRule, !byRule
+		})
+		named, resolved := unknown, ruled
+		if !byRule {
+			named, resolved = ruled, unknown
+		}
+		c := g.client(0)
+		c.send(named + "\r\n")
+		g.upstream().expect(named)
+		c = g.client(0)
+		c.send(resolved + "\r\n")
+		c.expectAnswer(502, "upstream-dns", "no such host")
+	}
+}
+
 // SOCKS4 has no IPv6, and says so.
 func TestSOCKS4CannotIPv6(t *testing.T) {
 	g := newRig(t, upstreamOf(SOCKS4))
