@@ -1,0 +1,143 @@
+package relay
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A client may say all it has to say at once, and end there: what it cannot know yet to be granted, a megabyte behind
+// it, and its FIN. Nothing of that is lost, nor of what comes back.
+func TestSocksAllAtOnce(t *testing.T) {
+	payload := strings.Repeat("0123456789abcdef", 1<<16)
+	for _, f := range fronts[1:] {
+		t.Run(f.name, func(t *testing.T) {
+			g := newRig(t)
+			c := g.client(0)
+			go func() {
+				_, _ = io.WriteString(c.conn, strings.Join(f.says, "")+payload)
+				_ = c.conn.CloseWrite()
+			}()
+			u := g.upstream()
+			if head := u.head(); !strings.HasPrefix(head, "CONNECT "+f.target+" ") {
+				t.Fatalf("the provider got %q; want a CONNECT to %s", head, f.target)
+			}
+			u.send(granted)
+			u.expect(payload)
+			u.expectEnd()
+			c.expect(strings.Join(f.hears, ""))
+			u.send("late")
+			u.fin()
+			c.expect("late")
+			c.expectEnd()
+			await(t, "the connection is closed", func() bool { return g.relay.Connections() == 0 })
+		})
+	}
+}
+
+// While a SOCKS client waits for its tunnel no more of it is held than one read brings.
+func TestSocksHoldsLittle(t *testing.T) {
+	g := newRig(t, func(cfg *Config) { cfg.Loops = 1 })
+	c := g.client(0)
+	go func() {
+		_, _ = io.WriteString(c.conn, "\x05\x01\x00"+socks5Name+strings.Repeat("x", 8<<20))
+	}()
+	u := g.upstream()
+	u.head()
+	l, held, most := g.relay.loops[0], make(chan int), 0
+	for range maxInformational { // rounds of the loop, while more comes from both sides
+		u.send("HTTP/1.1 103 Early Hints\r\n\r\n")
+		l.do(func() { held <- len(l.conns[0].in.bytes()) + len(l.conns[0].toUpstream.unsent.bytes()) })
+		most = max(most, <-held)
+	}
+	u.send(granted)
+	c.expect("\x05\x00" + answer5) // it has come so far
+	if most > readSize {
+		t.Errorf("%d bytes are held; want no more than one read brings, %d", most, readSize)
+	}
+}
+
+// The first byte of a connection tells SOCKS from HTTP, and no later one: there it is a malformed request.
+func TestSocksTooLate(t *testing.T) {
+	for _, says := range []string{"\x05\x01\x00" + socks5Name, socks4Name} {
+		g := newRig(t, withAPI("portmapper"))
+		c, _ := g.served()
+		c.send(says)
+		c.expectAnswer(400, "bad-request", "control character")
+		c.expectEnd()
+
+		c = g.client(0)
+		c.send("\r\n" + says)
+		c.expectAnswer(400, "bad-request", "control character")
+		c.expectEnd()
+
+		c = g.client(0)
+		c.send("\x05\x01\x00\x05\x01\x00\x03\x0aportmapper\x00\x50" + says)
+		c.expect("\x05\x00" + answer5)
+		c.expectAnswer(400, "bad-request", "control character")
+		c.expectEnd()
+	}
+}
+
+// A client that leaves within its messages, by a FIN or a reset, leaves nothing behind.
+func TestSocksClientLeaves(t *testing.T) {
+	for _, f := range fronts[1:] {
+		t.Run(f.name, func(t *testing.T) {
+			g := newRig(t)
+			says := strings.Join(f.says, "")
+			for n := 1; n < len(says); n++ {
+				c := g.client(0)
+				c.send(says[:n])
+				if n%2 == 0 {
+					c.reset()
+					continue
+				}
+				c.fin()
+				c.expectClosed()
+			}
+			await(t, "all connections are closed", func() bool { return g.relay.Connections() == 0 })
+		})
+	}
+}
+
+// One that goes silent within its messages is closed in time.
+func TestSocksClientStops(t *testing.T) {
+	for _, says := range []string{"\x04\x01", "\x05", "\x05\x01\x00", "\x05\x01\x02\x01\x02me", "\x05\x01\x00\x05\x01\x00\x03\x0b"} {
+		g := newRig(t, func(cfg *Config) { cfg.Limits.Head = 50 * time.Millisecond })
+		c := g.client(0)
+		c.send(says)
+		c.expectClosed()
+	}
+}
+
+// Calls of the Session API may come right behind the request for the tunnel that they are made in.
+func TestSocksSessionAPIAtOnce(t *testing.T) {
+	const show = "GET /session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n"
+	g := newRig(t, withAPI("portmapper"))
+	c := g.client(0)
+	c.send("\x05\x01\x00\x05\x01\x00\x03\x0aportmapper\x00\x50" + show + show)
+	c.fin()
+	c.expect("\x05\x00" + answer5)
+	c.apiAnswer()
+	c.apiAnswer()
+	c.expectEnd()
+}
+
+// A SOCKS client for which there is no room is told so, and may still use the Session API.
+func TestSocksAboveBudget(t *testing.T) {
+	g, _ := full(t, 40)
+	for says, hears := range map[string]string{
+		"\x05\x01\x00" + socks5Name: "\x05\x00\x05\x01" + answer5[2:],
+		socks4Name:                  "\x00\x5b" + answer4[2:],
+	} {
+		c := g.client(0)
+		c.send(says)
+		c.expect(hears)
+		c.expectEnd()
+	}
+	c := g.client(0)
+	c.send("\x05\x01\x00\x05\x01\x00\x03\x0aportmapper\x00\x50GET /session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n")
+	c.expect("\x05\x00" + answer5)
+	c.apiAnswer()
+}
