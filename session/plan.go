@@ -401,13 +401,7 @@ func (p *Plan) New(now int64, c *Client, given []Pair) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{id: p.newID(own, given), minutes: minutes, expires: now + int64(lifetime), lifetime: lifetime, params: given}
-	s.lines = make([][]byte, len(p.templates))
-	b := p.bind(s, nil)
-	for i := range p.templates {
-		if t := &p.templates[i]; t.sets && !t.perConnection() {
-			s.lines[i] = t.appendLine(nil, &b)
-		}
-	}
+	s.lines = p.linesOf(s)
 	return s, nil
 }
 

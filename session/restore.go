@@ -1,0 +1,70 @@
+package session
+
+import (
+	"fmt"
+	"time"
+)
+
+// Minutes is the SessionTime parameter's value, as it goes into the user name; empty if there is none.
+func (s *Session) Minutes() string { return s.minutes }
+
+// Restore makes a session anew from what was kept of it: its ID, Minutes, Expires, Lifetime and Parameters. Its
+// credentials are those that the plan gives it today, so changed settings take effect. The error says why the plan
+// cannot have such a session.
+func (p *Plan) Restore(id, minutes string, expires int64, lifetime time.Duration, params []Pair) (*Session, error) {
+	if id == "" || len(id) > maxCredentials || !harmless(id) {
+		return nil, fmt.Errorf("the session id is empty, longer than %d bytes, or holds a colon or a control character; ask /session/new for another session", maxCredentials)
+	}
+	if _, err := parseMinutes(minutes); err != nil && minutes != "" {
+		return nil, fmt.Errorf("the session time %.80q: %w", minutes, err)
+	}
+	if lifetime <= 0 {
+		return nil, fmt.Errorf("the lifetime %v must be positive", lifetime)
+	}
+	if !p.keeps() {
+		return nil, errNoSession
+	}
+	if err := checkKept(params); err != nil {
+		return nil, err
+	}
+	s := &Session{id: id, minutes: minutes, expires: expires, lifetime: lifetime, params: params}
+	s.lines = p.linesOf(s)
+	return s, nil
+}
+
+// keeps reports whether the plan can have sessions that live longer than a client connection.
+func (p *Plan) keeps() bool {
+	return p.minutes.from != "" || p.minutes.random() || p.Lifetime() > 0
+}
+
+// linesOf makes the credentials line for each server where all clients of the session have the same.
+func (p *Plan) linesOf(s *Session) [][]byte {
+	lines := make([][]byte, len(p.templates))
+	b := p.bind(s, nil)
+	for i := range p.templates {
+		if t := &p.templates[i]; t.sets && !t.perConnection() {
+			lines[i] = t.appendLine(nil, &b)
+		}
+	}
+	return lines
+}
+
+// checkKept is for parameters that were good when they were given: what could do harm in a user name is refused.
+func checkKept(params []Pair) error {
+	if len(params) > maxParameters {
+		return fmt.Errorf("%d parameters; at most %d are allowed", len(params), maxParameters)
+	}
+	for _, p := range params {
+		if !isName(p.Name) || len(p.Value) > maxValue || !clean(p.Value) {
+			return fmt.Errorf("parameter %.80q: the name or the value is too long, or holds what a user name cannot", p.Name)
+		}
+	}
+	return nil
+}
+
+// Restore puts a session that was kept in the place of the slot's.
+func (s *Slot) Restore(kept *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current.Store(kept)
+}
