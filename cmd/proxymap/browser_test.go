@@ -351,7 +351,7 @@ func startRelay(t *testing.T, domain string, require bool, u *upstream) string {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, "serve", "--config", file).logged("listening")
+	start(t, "serve", "--config", file).logged("msg=listening")
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 

@@ -37,7 +37,7 @@ func newTown(t *testing.T) *town {
 	port := freePort(t)
 	w.port = fmt.Sprintf("127.0.0.1:%d", port)
 	w.plain, w.secret = startOrigins(t)
-	start(t, "serve", "--config", settingsFile(t, port, w.provider)).logged("listening")
+	start(t, "serve", "--config", settingsFile(t, port, w.provider)).logged("msg=listening")
 	return w
 }
 

@@ -42,7 +42,7 @@ func startLimited(t *testing.T, descriptors int) *scaleProcess {
 	}
 	began := time.Now()
 	p := startCommand(t, cmd)
-	p.logged("listening")
+	p.logged("msg=listening")
 	return &scaleProcess{p, p.cmd.Process.Pid, began, first}
 }
 

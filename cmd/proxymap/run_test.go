@@ -167,7 +167,7 @@ func TestServeAndStop(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		port := freePort(t)
 		p := start(t, "serve", "--config", settingsFile(t, port, startProvider(t)))
-		p.logged("listening")
+		p.logged("msg=listening")
 		p.signal(syscall.SIGHUP)
 		p.logged("SIGHUP is ignored")
 		p.signal(sig)
@@ -180,7 +180,7 @@ func TestServeAndStop(t *testing.T) {
 func TestGrace(t *testing.T) {
 	port := freePort(t)
 	p := start(t, "serve", "--grace", "100ms", "--config", settingsFile(t, port, startProvider(t)))
-	p.logged("listening")
+	p.logged("msg=listening")
 	conn := openTunnel(t, port)
 	p.signal(syscall.SIGTERM)
 	p.exits(0)
@@ -193,7 +193,7 @@ func TestGrace(t *testing.T) {
 func TestSecondSignal(t *testing.T) {
 	port := freePort(t)
 	p := start(t, "serve", "--grace", "1h", "--config", settingsFile(t, port, startProvider(t)))
-	p.logged("listening")
+	p.logged("msg=listening")
 	openTunnel(t, port)
 	p.signal(syscall.SIGTERM)
 	p.logged("stopping")
@@ -228,8 +228,11 @@ func TestClosedStderr(t *testing.T) {
 	}
 	defer func() { _ = cmd.Process.Kill() }()
 	w.Close()
-	if line, err := bufio.NewReader(r).ReadString('\n'); !strings.Contains(line, "listening") {
-		t.Fatalf("got %q, %v", line, err)
+	_ = r.SetReadDeadline(time.Now().Add(patience))
+	for log, line := bufio.NewReader(r), ""; !strings.Contains(line, "msg=listening"); {
+		if line, err = log.ReadString('\n'); err != nil {
+			t.Fatalf("got %q, %v", line, err)
+		}
 	}
 	r.Close()
 	for range 3 {

@@ -190,7 +190,7 @@ func startScale(t *testing.T, n, lifetime int, upstream netip.AddrPort) *scalePr
 	}
 	began := time.Now()
 	p := start(t, "serve", "--config", file)
-	p.logged("listening")
+	p.logged("msg=listening")
 	return &scaleProcess{p, p.cmd.Process.Pid, began, first}
 }
 

@@ -163,7 +163,7 @@ func startTimeWait(t *testing.T, ports string) *timeWait {
 		t.Fatal(err)
 	}
 	r.process = start(t, "serve", "--config", file)
-	r.logged("listening")
+	r.logged("msg=listening")
 	return r
 }
 
