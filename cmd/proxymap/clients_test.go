@@ -314,10 +314,14 @@ func TestManySocksClients(t *testing.T) {
 		for i := range clients {
 			go func() { failed <- step(i) }()
 		}
+		var first error
 		for range clients {
-			if err := <-failed; err != nil {
-				t.Fatal(err)
+			if err := <-failed; first == nil {
+				first = err
 			}
+		}
+		if first != nil {
+			t.Fatal(first)
 		}
 	}
 	t.Cleanup(func() {
