@@ -247,3 +247,35 @@ func TestIncludedPipe(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What a named file must be, and what it must not: each fault names the file.
+func TestIncludedFaults(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "empty.json", "{\n}")
+	write(t, dir, "large.json", "")
+	if err := os.Truncate(dir+"/large.json", maxIncluded+1); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"empty.json": `DIR/empty.json:1: Items: is missing: the file must be {"Items": […]}`,
+		"large.json": `DIR/f:2: HostRules.Files[0].Path: value "large.json": DIR/large.json has more than 64 MiB; must be`,
+	} {
+		_, err := parseSettings(dir+"/f", []byte(`{"Listen":{"Port":1},`+"\n"+`"HostRules":{"Files":[{"Path":"`+name+`"}]}}`))
+		if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), dir, "DIR"), "\n"+want) {
+			t.Errorf("%s: got %v; want %s", name, err, want)
+		}
+	}
+}
+
+// What each of many mappings or rules has is told once.
+func TestToldOnce(t *testing.T) {
+	mappings := `{"ProxyMappings":[{"Listen":{"Port":1}},{"Listen":{"Port":2}}],"HostRules":{"Items":[{"HostName":"a","DecryptSSL":true`
+	s, err := parseSettings("f", []byte(mappings+`},{"HostName":"b","DecryptSSL":true}]}}`))
+	if err != nil || !strings.HasSuffix(s.warnings[len(s.warnings)-1], ": HostRules.Items[].DecryptSSL") {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	_, err = parseSettings("f", []byte(mappings+`,"ProxyServer":{"Host":"x","Port":9,"Username":"a:b"}}]}}`))
+	if err == nil || !strings.HasPrefix(err.Error(), "f: 1 fault;") {
+		t.Errorf("got %v; want 1 fault", err)
+	}
+}
