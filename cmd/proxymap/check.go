@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -72,7 +73,7 @@ func (s *settings) printMapping(out *strings.Builder, i int) {
 	if len(set.servers) == 0 {
 		fmt.Fprintf(out, "  upstream     none%s\n", either(m.Action == relay.Allow, ": requests are answered 502 no-upstream", ""))
 	}
-	fmt.Fprintf(out, "  Session API  %s\n", apiOf(m))
+	fmt.Fprintf(out, "  Session API  %s\n", apiOf(m, set.auth.required))
 }
 
 func lifetimeOf(m *relay.Mapping) string {
@@ -214,15 +215,16 @@ func mask(name string) string {
 	return name[:1] + "***" + name[len(name)-1:]
 }
 
-func apiOf(m *relay.Mapping) string {
+// apiOf shows how the API is asked. It stands behind the clients' credentials.
+func apiOf(m *relay.Mapping, required bool) string {
 	var how string
 	switch {
 	case !m.API.Enabled:
 		return "off"
 	case m.API.Domain == "":
-		how = fmt.Sprintf("curl http://%s:%d/session/", hostOf(m), m.First)
+		how = fmt.Sprintf("curl %shttp://%s:%d/session/", either(required, "-H 'Proxy-Authorization: Basic …' ", ""), hostOf(m), m.First)
 	default:
-		how = fmt.Sprintf("curl -x http://%s:%d http://%s/session/", hostOf(m), m.First, m.API.Domain)
+		how = fmt.Sprintf("curl -x http://%s:%d %shttp://%s/session/", hostOf(m), m.First, either(required, "-U USERNAME:PASSWORD ", ""), m.API.Domain)
 	}
 	if m.API.RequireHeader {
 		how += " (new and reset need -H 'X-Proxymap: 1')"
@@ -230,8 +232,14 @@ func apiOf(m *relay.Mapping) string {
 	return how
 }
 
+// hostOf is where this machine reaches a mapping.
 func hostOf(m *relay.Mapping) string {
-	if m.Address.Is6() {
+	switch {
+	case m.Address == netip.IPv4Unspecified():
+		return "127.0.0.1"
+	case m.Address == netip.IPv6Unspecified():
+		return "[::1]"
+	case m.Address.Is6():
 		return "[" + m.Address.String() + "]"
 	}
 	return m.Address.String()

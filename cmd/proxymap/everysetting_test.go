@@ -167,7 +167,7 @@ func TestCheckShowsEverySetting(t *testing.T) {
   plain HTTP   rejected with 405; CONNECT only
   upstream 1   socks5 gate.example.com:7000 (names are looked up here), no credentials
   upstream 2   socks4 127.0.0.1:1081, no credentials
-  Session API  curl -x http://0.0.0.0:10201 http://portmapper/session/ (new and reset need -H 'X-Proxymap: 1')
+  Session API  curl -x http://127.0.0.1:10201 -U USERNAME:PASSWORD http://portmapper/session/ (new and reset need -H 'X-Proxymap: 1')
 host rules: 34, of which the last that matches wins
   of DIR/my.json
      1  Deny   a.example, port 443
