@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -380,12 +381,34 @@ func TestJournalOpensInSpiteOfTheDisk(t *testing.T) {
 	if !strings.Contains(logged.String(), "State.File cannot be written") {
 		t.Errorf("the operator was not told: %s", logged)
 	}
+	if _, err := os.Stat(name + ".tmp"); err == nil {
+		t.Error("the half of a file that was written is still there, on a disk that may be full")
+	}
 	j.put(func() record { return numbered(2, 2) }, nil)
 	if err := j.close(); !errors.Is(err, errCrashDisk) {
 		t.Errorf("close: got %v; want to be told what became of the last record", err)
 	}
 	_, records, _ = openTestJournal(t, osDisk{}, name)
 	comparePorts(t, "what was there", records, []record{numbered(1, 1)})
+}
+
+// A damaged file that is set aside keeps its name until another one has taken it: should the disk fail, the next start
+// finds what this one found.
+func TestJournalSetsAsideWithoutAGap(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "state")
+	text := append(append(appendHeader(nil), "x\n"...), numberedLine(1, 1)...)
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := newCrashDisk()
+	d.setStep(func(string) fate { return fails })
+	for range 2 {
+		j, records, _ := openTestJournal(t, d, name)
+		comparePorts(t, "damaged, with a broken disk", records, []record{numbered(1, 1)})
+		if err := j.close(); !errors.Is(err, errCrashDisk) {
+			t.Errorf("close: got %v; want to be told that the new file is not there", err)
+		}
+	}
 }
 
 // The file is compacted as it grows, and goes on growing without complaints of those who wait if it cannot be.
