@@ -33,10 +33,20 @@ const (
 	classProxyAuth        = "proxy-auth"
 	classUnsupported      = "upstream-unsupported"
 	classNotConfirmed     = "session-not-confirmed"
+	classForbidden        = "forbidden" // the Session API's
 )
+
+// classes are all of them, as they are counted.
+var classes = [...]string{
+	classBadRequest, classTargetTooLong, classHeadTooLarge, classHeadTimeout, classVersion, classMethodNotAllowed,
+	classNotFound, classTooLarge, classNoUpstream, classRefused, classDNS, classTimeout, classAuth, classClosed,
+	classBadResponse, classContentTimeout, classNoDescriptors, classNoSourcePort, classTooMany, classDenied,
+	classProxyAuth, classUnsupported, classNotConfirmed, classForbidden,
+}
 
 // refuseHead answers a head that cannot be parsed.
 func (c *conn) refuseHead(err *httpparse.Error) {
+	c.l.count(headerFailed)
 	class := classBadRequest
 	switch err.Status {
 	case 414:
@@ -78,6 +88,7 @@ func (c *conn) refuse(status int, class, why string) {
 
 // refuseSocks is refuse for a client that speaks SOCKS, which has codes and no reasons.
 func (c *conn) refuseSocks(status int, class string) {
+	c.port.countAnswer(class)
 	code := socksCode(status, class)
 	if c.x != nil && c.x.socksCode != 0 {
 		code = c.x.socksCode
@@ -109,6 +120,7 @@ func reason(status int) string {
 
 // respond puts a complete response behind what goes to the client. It is sent by the next flush.
 func (c *conn) respond(r response) {
+	c.port.countAnswer(r.class)
 	out := &c.toClient.unsent
 	out.append([]byte("HTTP/1.1 " + strconv.Itoa(r.status) + " " + reason(r.status) + "\r\n"))
 	out.append([]byte("Date: " + time.Unix(0, c.l.wall).UTC().Format(http.TimeFormat) + "\r\n"))

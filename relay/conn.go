@@ -59,6 +59,7 @@ type conn struct {
 	socksStep socksStep // what of SOCKS comes next
 
 	port     *port
+	tally    *tally // the loop's, of the port
 	client   socket
 	upstream socket
 
@@ -74,6 +75,7 @@ type conn struct {
 	sessWho   *session.Client  // whose credentials that was with
 	server    int              // index of the server that upstream is connected to; -1: none chosen yet, or the target itself
 	target    endpoint         // that upstream leads to, if it does so to one alone
+	host      *hostTally       // the loop's, of the last request's host; nil: none
 	discarded int              // bytes, while lingering
 
 	creds    []byte           // credentials line that is the connection's own; nil: none
@@ -87,6 +89,9 @@ func (c *conn) open(fd int, p *port, place place) {
 	*c = conn{l: c.l, index: c.index, timer: -1, place: place, port: p, client: socket{fd: fd}, upstream: noSocket, server: -1}
 	// A new socket has room; the poller's first event would say so too, but not before the first answer.
 	c.client.writable = true
+	c.tally = c.l.tallyOf(p)
+	c.tally.connections.Add(1)
+	p.open.Add(1)
 	if err := c.l.watch(c, &c.client, 0); err != nil {
 		c.l.relay.log.Warn("cannot watch a connection", "port", p.addr, "err", err)
 		c.stage = stageLinger
@@ -284,6 +289,7 @@ func (c *conn) onHead(b []byte) {
 
 // route decides who answers the request: the Session API, the provider, or we with a refusal.
 func (c *conn) route() {
+	c.tally.requests.Add(1)
 	if !c.authenticate() {
 		return
 	}
@@ -303,10 +309,13 @@ func (c *conn) route() {
 	case c.place == reserved:
 		c.refuseAboveBudget()
 	case r.Target.Form == httpparse.OriginForm:
+		c.l.count(noHost)
 		c.refuse(400, classBadRequest, "this is a proxy port: send an absolute request-target (http://host/path) or CONNECT")
 	case r.Target.Form == httpparse.AsteriskForm:
+		c.l.count(noHost)
 		c.refuse(400, classBadRequest, "OPTIONS * names no host to forward it to")
 	case c.port.mapping.RejectPlain && r.Method != httpparse.MethodConnect:
+		c.l.count(httpRejected)
 		c.refuse(405, classMethodNotAllowed, "plain requests are switched off on this port (RejectHttpProxy); use CONNECT")
 	case c.decide():
 		c.beginExchange()
@@ -321,8 +330,10 @@ func (c *conn) onDeadline() {
 	}
 	switch c.stage {
 	case stageHead:
+		c.l.count(headerFailed)
 		c.refuse(408, classHeadTimeout, "the request head was not complete in time")
 	case stageHandshake:
+		c.countFailed()
 		c.refuse(504, classTimeout, "the upstream SOCKS server did not answer in time")
 	case stageAPIContent:
 		c.refuse(408, classHeadTimeout, "the request's content was not complete in time")
@@ -412,7 +423,8 @@ func (c *conn) close() {
 	c.in.release()
 	c.toClient.drop()
 	c.forget()
-	c.sess, c.port = nil, nil
+	c.port.open.Add(-1)
+	c.sess, c.port, c.tally, c.host = nil, nil, nil, nil
 	c.l.release(c)
 }
 

@@ -31,7 +31,8 @@
 //
 // A connection belongs to one loop at a time. Connections gather on as few loops as keep up (gather.go), and what one
 // loop has for another goes through that one's mailbox (mailbox.go). When a burst is over its memory goes back to the
-// system (memory.go).
+// system (memory.go). What it all comes to is counted by each loop for itself and summed up for who asks (counters.go,
+// hosts.go).
 //
 // # Who owns what
 //

@@ -177,6 +177,7 @@ func (l *loop) giveAway(c *conn) {
 // new ones.
 func (l *loop) takeOver(c *conn) {
 	c.l, c.index = l, l.slot()
+	c.recount()
 	l.conns[c.index] = c
 	c.scheduled = false
 	l.timers.set(c)

@@ -81,6 +81,7 @@ const maxHandshake = 512
 
 // handshakeFailed answers when the SOCKS server makes no tunnel.
 func (c *conn) handshakeFailed(err error) {
+	c.countFailed()
 	x, name := c.x, c.port.mapping.servers[c.server].name()
 	var refused *socksError
 	switch {
@@ -108,6 +109,7 @@ func (c *conn) handshakeFailed(err error) {
 // reachTarget goes on when upstream leads to the target itself: a CONNECT is granted, other requests are sent there.
 func (c *conn) reachTarget() {
 	x := c.x
+	c.countConnected()
 	c.target = endpoint{string(c.targetHost()), c.targetPort()}
 	if x.method != httpparse.MethodConnect {
 		if !x.partial.empty() {

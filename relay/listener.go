@@ -22,6 +22,10 @@ type port struct {
 	signals signals
 
 	authWarned atomic.Int64 // wall time of the last warning about the provider's 407
+
+	open    atomic.Int32 // connections
+	tallies atomic.Pointer[tally]
+	answers atomic.Pointer[answers]
 }
 
 // openPort binds addr.

@@ -79,6 +79,8 @@ type loop struct {
 
 	handled int64 // events of connections, since the start
 
+	hosts  hosts
+	counts [numCounts]atomic.Int64
 	open   atomic.Int64 // connections, those on their way to the loop included
 	load   atomic.Int32 // permille of the last window that the loop did not wait
 	active atomic.Int32 // connections that had an event in it

@@ -49,6 +49,7 @@ func (s *socket) splice(p *pipe, most int64) (int, error) {
 		return 0, io.EOF
 	}
 	p.held += n
+	s.countRead(n)
 	return n, nil
 }
 

@@ -25,6 +25,7 @@ type Relay struct {
 	start      time.Time
 
 	ports     []*port
+	mappings  []*mapping
 	loops     []*loop
 	placed    atomic.Uint32 // connections given out in turn
 	lookup    lookup
@@ -37,6 +38,8 @@ type Relay struct {
 	admission admission
 	pipes     pipeCount
 	memory    memoryReturn
+	baseline  baseline
+	draining  atomic.Bool
 }
 
 // processors is how many processors Go may use, as found at the start: running a relay raises GOMAXPROCS.
@@ -45,6 +48,7 @@ var processors = runtime.GOMAXPROCS(0)
 // A mapping is a Mapping with its servers' state.
 type mapping struct {
 	Mapping
+	index    int       // in the relay's mappings
 	servers  []*server // those listed, then those of rules
 	listed   int
 	resolves bool          // one of those listed is to be told targets' addresses
@@ -84,7 +88,7 @@ func Listen(cfg Config) (*Relay, error) {
 		r.abandon()
 		return nil, err
 	}
-	if err := r.openLoops(cfg.loops()); err != nil {
+	if err := r.openLoops(cfg.loops(), cfg.HostStats); err != nil {
 		r.abandon()
 		return nil, err
 	}
@@ -96,7 +100,8 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 		if cfg.First > cfg.Last {
 			return fmt.Errorf("ports %d-%d: the first is behind the last", cfg.First, cfg.Last)
 		}
-		m := &mapping{Mapping: cfg, listed: len(cfg.Servers)}
+		m := &mapping{Mapping: cfg, index: len(r.mappings), listed: len(cfg.Servers)}
+		r.mappings = append(r.mappings, m)
 		for i, s := range slices.Concat(cfg.Servers, ruleServers) {
 			m.resolves = m.resolves || s.ResolveIP && i < m.listed
 			for _, from := range s.Sources {
@@ -127,11 +132,14 @@ func (r *Relay) disown(addr netip.AddrPort) {
 
 // openLoops makes the loops and gives them the ports. Each port belongs to one loop; its connections may go to others.
 // Where loops gather connections, the first has all ports, for a port on another would wake that for each connection.
-func (r *Relay) openLoops(n int) error {
+func (r *Relay) openLoops(n int, hostStats bool) error {
 	for range n {
 		l, err := newLoop(r)
 		if err != nil {
 			return fmt.Errorf("event loop: %w", err)
+		}
+		if hostStats {
+			l.hosts = newHosts()
 		}
 		r.loops = append(r.loops, l)
 	}
@@ -190,10 +198,14 @@ func (r *Relay) Serve() error {
 // and less mean at once. It returns at once and may be called again with a shorter grace. Serve returns when all is
 // closed.
 func (r *Relay) Shutdown(grace time.Duration) {
+	r.draining.Store(true)
 	for _, l := range r.loops {
 		l.do(func() { l.drain(grace) })
 	}
 }
+
+// Draining reports whether Shutdown has been called.
+func (r *Relay) Draining() bool { return r.draining.Load() }
 
 // clock is the loops' time of this moment. It is never 0, which means never.
 func (r *Relay) clock() int64 { return int64(time.Since(r.start)) + 1 }

@@ -35,11 +35,18 @@ func (c *conn) authenticate() bool {
 	}
 	switch plan.Admit(c.who) {
 	case session.Missing:
+		c.l.count(authRequired)
 		c.refuse(407, classProxyAuth, "this port wants a user name and a password; send Proxy-Authorization")
 		return false
 	case session.Wrong:
+		c.l.count(authInvalid)
 		c.refuse(407, classProxyAuth, "the user name or the password is wrong")
 		return false
+	}
+	if plan.Requires() {
+		c.l.count(authenticated)
+	} else {
+		c.l.count(authNotRequired)
 	}
 	return true
 }
@@ -82,6 +89,7 @@ func (c *conn) decide() bool {
 	}
 	switch {
 	case action == Deny:
+		c.l.count(hostRejected)
 		c.refuse(403, classDenied, "the host rules deny this host")
 		return false
 	case action == Bypass:
@@ -90,6 +98,12 @@ func (c *conn) decide() bool {
 		c.refuse(502, classNoUpstream, "this port has no upstream proxy; add one to ProxyServers in the settings")
 		return false
 	}
+	if x.direct {
+		c.l.count(hostBypassed)
+	} else {
+		c.l.count(hostProxified)
+	}
+	c.countHost()
 	return true
 }
 

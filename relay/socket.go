@@ -10,6 +10,9 @@ type socket struct {
 	readable bool   // a read may give something
 	writable bool   // a write may take something
 	hup      bool   // the peer's FIN has come: behind the last byte there is an end to be read
+
+	flow *flow      // that counts its bytes, of an upstream socket; nil: none does
+	host *hostTally // that counts them too; nil: none does
 }
 
 var noSocket = socket{fd: -1}
@@ -18,6 +21,26 @@ func (s *socket) note(ev events) {
 	s.readable = s.readable || ev&evRead != 0
 	s.writable = s.writable || ev&evWrite != 0
 	s.hup = s.hup || ev&evHup != 0
+}
+
+// countRead counts bytes that have been read, by whatever call.
+func (s *socket) countRead(n int) {
+	if s.flow != nil {
+		s.flow.read.Add(int64(n))
+		if s.host != nil {
+			s.host.counted().flow.read.Add(int64(n))
+		}
+	}
+}
+
+// countSent counts bytes that the kernel has taken.
+func (s *socket) countSent(n int) {
+	if s.flow != nil {
+		s.flow.sent.Add(int64(n))
+		if s.host != nil {
+			s.host.counted().sent.Add(int64(n))
+		}
+	}
 }
 
 // read reads into b. It returns io.EOF at the peer's FIN, errAgain if there is nothing now.
@@ -38,6 +61,7 @@ func (s *socket) read(b []byte) (int, error) {
 	case n < len(b) && !s.hup:
 		s.readable = false
 	}
+	s.countRead(n)
 	return n, nil
 }
 
@@ -58,6 +82,7 @@ func (s *socket) wrote(n, size int, err error) (int, error) {
 	if n < size {
 		s.writable = false
 	}
+	s.countSent(n)
 	return n, nil
 }
 

@@ -88,6 +88,8 @@ func (c *conn) onSocksBytes() bool {
 		case socksMethodNone:
 			c.socksStep = socksRequestStep
 		default:
+			c.l.count(authRequired)
+			c.port.countAnswer(classProxyAuth)
 			c.linger()
 			return false
 		}
@@ -102,6 +104,8 @@ func (c *conn) onSocksBytes() bool {
 		admitted := err == nil && c.port.slot.Plan().Admit(c.who) == session.Admitted
 		out.append(appendSocksLogin(nil, admitted))
 		if !admitted {
+			c.l.count(authInvalid)
+			c.port.countAnswer(classProxyAuth)
 			c.linger()
 			return false
 		}
@@ -115,6 +119,8 @@ func (c *conn) onSocksBytes() bool {
 		switch {
 		case err != nil:
 			out.append(appendSocksReply(nil, c.socks, err.(*socksFault).code))
+			c.l.count(headerFailed)
+			c.port.countAnswer(classBadRequest)
 			c.linger()
 		case n > 0:
 			c.onSocksRequest(&r, n)

@@ -158,6 +158,7 @@ func (d *direction) drain(sink *socket) (bool, error) {
 			return false, err
 		default:
 			p.held -= n
+			sink.countSent(n)
 			p.l.pipes.spliced += int64(n)
 			p.took = p.l.now
 			p.unstall()

@@ -308,7 +308,7 @@ func (c *conn) connectNext() {
 		c.enter(stageDial)
 		fd, err := srv.connect(c.l, d.addr)
 		if err == nil {
-			c.upstream = socket{fd: fd}
+			c.upstream = socket{fd: fd, flow: c.way(), host: c.host}
 			err = c.l.watch(c, &c.upstream, tokenUpstream)
 			if err == nil {
 				return
@@ -370,6 +370,7 @@ func (c *conn) onDialEvent(ev events) {
 	case c.port.mapping.servers[c.server].Type != HTTP:
 		c.beginHandshake()
 	default:
+		c.countConnected()
 		c.sendRequest()
 	}
 }
@@ -391,6 +392,7 @@ func (c *conn) onDialTimeout() {
 // dialFailed answers when nothing could be reached.
 func (c *conn) dialFailed() {
 	d := &c.x.dial
+	c.countFailed()
 	what, remedy := "upstream "+d.server.name(), "; check Host and Port in ProxyServers"
 	if c.server < 0 || d.target != nil {
 		what, remedy = "target "+d.server.name(), ""

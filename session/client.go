@@ -34,6 +34,9 @@ func (p *Plan) Admit(c *Client) Verdict {
 	return Admitted
 }
 
+// Requires reports whether clients need credentials.
+func (p *Plan) Requires() bool { return p.require }
+
 // NewClient makes a client of the user name and the password that it brought. What no credentials of ours could be
 // (too long, a user name with a colon or a control character) makes one that is not admitted.
 func (p *Plan) NewClient(user, password string) *Client {

@@ -47,7 +47,7 @@ func TestRoutes(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "rules.json", fmt.Sprintf(routesRules, provider.Addr().Port()))
 	file := write(t, dir, "appsettings.json", fmt.Sprintf(routesSettings, port, socks.port(), originPort))
-	start(t, "serve", "--config", file).logged("listening")
+	start(t, "serve", "--config", file).logged("msg=listening")
 
 	const user = "customer-name-country-de:secret%3Aword@"
 	for _, row := range []struct {

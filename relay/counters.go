@@ -1,0 +1,308 @@
+package relay
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// What is counted is written by the loops and read from anywhere, at any moment, so all of it is atomic. Nothing is
+// written by two loops: an addition to what no other processor writes costs a few nanoseconds. Sums are made on reading.
+//
+// Bytes are counted where they enter and leave upstream sockets (socket.go), whatever for, and so each of them once.
+
+// A flow is what has gone over upstream connections, as far as the kernel has taken or given it.
+type flow struct {
+	read atomic.Int64
+	sent atomic.Int64
+}
+
+// The ways upstream, as indexes.
+const (
+	byProxy  = iota // through an upstream proxy
+	byBypass        // straight to the target
+	numWays
+)
+
+// A tally is what one loop has counted of one port. It is made when the loop gets the port's first connection, so ports
+// at rest cost nothing, and fills a cache line, so that loops do not disturb each other.
+type tally struct {
+	next        *tally // of the same port, another loop's
+	loop        *loop
+	connections atomic.Int64 // since the start
+	requests    atomic.Int64
+	ways        [numWays]flow
+}
+
+// tallyOf is the loop's tally of a port.
+func (l *loop) tallyOf(p *port) *tally {
+	for {
+		first := p.tallies.Load()
+		for t := first; t != nil; t = t.next {
+			if t.loop == l {
+				return t
+			}
+		}
+		if t := (&tally{next: first, loop: l}); p.tallies.CompareAndSwap(first, t) {
+			return t
+		}
+	}
+}
+
+// way counts the bytes of the connection's way upstream.
+func (c *conn) way() *flow {
+	if c.server < 0 {
+		return &c.tally.ways[byBypass]
+	}
+	return &c.tally.ways[byProxy]
+}
+
+// recount has the loop that has taken the connection over count for it.
+func (c *conn) recount() {
+	c.tally = c.l.tallyOf(c.port)
+	if c.host != nil {
+		c.host = c.l.hosts.of([]byte(c.host.name))
+	}
+	if c.upstream.fd >= 0 {
+		c.upstream.flow, c.upstream.host = c.way(), c.host
+	}
+}
+
+// A count is something that is counted for the whole relay.
+type count uint8
+
+const (
+	authNotRequired count = iota
+	authRequired
+	authenticated
+	authInvalid
+	httpRejected
+	headerFailed
+	noHost
+	hostRejected
+	hostProxified
+	hostBypassed
+	proxyConnected
+	proxyFailed
+	bypassConnected
+	bypassFailed
+	numCounts
+)
+
+func (l *loop) count(what count) { l.counts[what].Add(1) }
+
+// countConnected and countFailed are of connections upstream: a SOCKS server counts as connected once its tunnel stands,
+// and a request has failed when no server and no address is left to be tried.
+
+func (c *conn) countConnected() {
+	if c.server < 0 {
+		c.l.count(bypassConnected)
+		return
+	}
+	c.l.count(proxyConnected)
+}
+
+func (c *conn) countFailed() {
+	if c.x.direct {
+		c.l.count(bypassFailed)
+		return
+	}
+	c.l.count(proxyFailed)
+}
+
+// answers counts a port's answers of our own by class. It is made at the port's first one: most ports never have any.
+// All loops share it, for an answer costs a thousand times what an addition does at worst.
+type answers [len(classes)]atomic.Int64
+
+func (p *port) countAnswer(class string) {
+	i := slices.Index(classes[:], class)
+	if i < 0 {
+		return // an answer of the API's that is no error
+	}
+	a := p.answers.Load()
+	if a == nil {
+		p.answers.CompareAndSwap(nil, new(answers))
+		a = p.answers.Load()
+	}
+	a[i].Add(1)
+}
+
+// Stats are a relay's counters at one moment, since its start or the last ResetStats. They are exact as soon as the
+// traffic rests.
+type Stats struct {
+	Traffic // of all ports
+
+	// Requests, by what became of them, in the order in which that is found out.
+
+	AuthenticationNotRequired int64 // the port asks for no credentials
+	AuthenticationRequired    int64 // it does, and there were none
+	Authenticated             int64
+	AuthenticationInvalid     int64
+	HTTPRejected              int64 // plain requests where only CONNECT is allowed
+	HeaderFailed              int64 // heads that were malformed, or not complete in time
+	NoHost                    int64 // a request-target without a host, and not for the Session API
+	HostRejected              int64 // denied by the host rules
+	HostProxified             int64 // sent on through an upstream proxy
+	HostBypassed              int64 // sent on straight to the target
+
+	// Connections upstream: a request that finds one in use needs none, and one that fails over has one that connects.
+
+	ProxyConnected  int64
+	ProxyFailed     int64 // requests for which no upstream proxy could be reached
+	BypassConnected int64
+	BypassFailed    int64 // requests whose target could not be reached
+
+	Mappings []MappingStats // in the order of Config
+	Ports    []PortStats    // in the order of Relay.Ports
+}
+
+// Traffic is what is counted of a port, or of several.
+type Traffic struct {
+	Connections int64 // of clients, accepted
+	Open        int64 // of these, now: not since a moment
+	Requests    int64 // complete heads, and what SOCKS clients asked for
+
+	ProxyRead  int64 // bytes read from upstream proxies
+	ProxySent  int64 // bytes sent to them
+	BypassRead int64 // bytes read from targets that were dialled here
+	BypassSent int64 // bytes sent to them
+
+	Answers map[string]int64 // the relay's own, of errors, by X-Proxymap-Error; nil: none
+}
+
+// MappingStats are of the ports of one mapping.
+type MappingStats struct {
+	First, Last uint16 // Config's
+	Traffic
+}
+
+// PortStats are of one port.
+type PortStats struct {
+	Port    uint16
+	Mapping int // its index in Stats.Mappings
+	Traffic
+}
+
+// baseline is what the counters were at the last reset.
+type baseline struct {
+	mu    sync.Mutex
+	stats *Stats
+}
+
+// Stats returns what has been counted. It may be called from any goroutine and disturbs no loop.
+func (r *Relay) Stats() Stats {
+	r.baseline.mu.Lock()
+	defer r.baseline.mu.Unlock()
+	s := r.collect()
+	if r.baseline.stats != nil {
+		s.subtract(r.baseline.stats)
+	}
+	s.sum()
+	return s
+}
+
+// ResetStats has all counting begin anew from 0. The loops count on as before; what they had is subtracted from here on.
+func (r *Relay) ResetStats() {
+	r.baseline.mu.Lock()
+	defer r.baseline.mu.Unlock()
+	s := r.collect()
+	r.baseline.stats = &s
+	for _, l := range r.loops {
+		l.hosts.reset()
+	}
+}
+
+// collect reads the counters of the loops and the ports.
+func (r *Relay) collect() Stats {
+	s := Stats{Mappings: make([]MappingStats, len(r.mappings)), Ports: make([]PortStats, len(r.ports))}
+	for i, total := range s.counts() {
+		for _, l := range r.loops {
+			*total += l.counts[i].Load()
+		}
+	}
+	for i, m := range r.mappings {
+		s.Mappings[i] = MappingStats{First: m.First, Last: m.Last}
+	}
+	for i, p := range r.ports {
+		s.Ports[i] = PortStats{Port: p.addr.Port(), Mapping: p.mapping.index, Traffic: p.traffic()}
+	}
+	return s
+}
+
+// traffic sums up what the loops have counted of the port.
+func (p *port) traffic() Traffic {
+	t := Traffic{Open: int64(p.open.Load())}
+	for n := p.tallies.Load(); n != nil; n = n.next {
+		proxy, bypass := &n.ways[byProxy], &n.ways[byBypass]
+		t.add(&Traffic{
+			Connections: n.connections.Load(), Requests: n.requests.Load(),
+			ProxyRead: proxy.read.Load(), ProxySent: proxy.sent.Load(),
+			BypassRead: bypass.read.Load(), BypassSent: bypass.sent.Load(),
+		}, 1)
+	}
+	if a := p.answers.Load(); a != nil {
+		t.Answers = map[string]int64{}
+		for i := range a {
+			if n := a[i].Load(); n > 0 {
+				t.Answers[classes[i]] = n
+			}
+		}
+	}
+	return t
+}
+
+// counts are the fields that loops count, by count.
+func (s *Stats) counts() [numCounts]*int64 {
+	return [numCounts]*int64{
+		authNotRequired: &s.AuthenticationNotRequired, authRequired: &s.AuthenticationRequired,
+		authenticated: &s.Authenticated, authInvalid: &s.AuthenticationInvalid,
+		httpRejected: &s.HTTPRejected, headerFailed: &s.HeaderFailed, noHost: &s.NoHost,
+		hostRejected: &s.HostRejected, hostProxified: &s.HostProxified, hostBypassed: &s.HostBypassed,
+		proxyConnected: &s.ProxyConnected, proxyFailed: &s.ProxyFailed,
+		bypassConnected: &s.BypassConnected, bypassFailed: &s.BypassFailed,
+	}
+}
+
+// subtract takes away what was counted before. What is open stays.
+func (s *Stats) subtract(before *Stats) {
+	had := before.counts()
+	for i, n := range s.counts() {
+		*n -= *had[i]
+	}
+	for i := range s.Ports {
+		t := &s.Ports[i].Traffic
+		open := t.Open
+		t.add(&before.Ports[i].Traffic, -1)
+		t.Open = open
+	}
+}
+
+// sum makes the mappings' traffic and the relay's from the ports'.
+func (s *Stats) sum() {
+	for i := range s.Ports {
+		p := &s.Ports[i]
+		s.Mappings[p.Mapping].add(&p.Traffic, 1)
+	}
+	for i := range s.Mappings {
+		s.add(&s.Mappings[i].Traffic, 1)
+	}
+}
+
+// add adds other so many times.
+func (t *Traffic) add(other *Traffic, times int64) {
+	t.Connections += times * other.Connections
+	t.Open += times * other.Open
+	t.Requests += times * other.Requests
+	t.ProxyRead += times * other.ProxyRead
+	t.ProxySent += times * other.ProxySent
+	t.BypassRead += times * other.BypassRead
+	t.BypassSent += times * other.BypassSent
+	for class, n := range other.Answers {
+		if t.Answers == nil {
+			t.Answers = map[string]int64{}
+		}
+		if t.Answers[class] += times * n; t.Answers[class] == 0 {
+			delete(t.Answers, class)
+		}
+	}
+}
