@@ -101,7 +101,7 @@ func (a Answer) WithConnections(closed, draining int) Answer {
 
 // Answer carries out a call at that moment and says how to answer it.
 func (a *API) Answer(slot *Slot, r *Request, now int64) Answer {
-	if r.Direct && !localHost(r.Host, r.Listen) {
+	if r.Direct && !LocalHost(r.Host, r.Listen) {
 		return refusal(403, "forbidden", "the Host must be localhost, the listen address or another IP address, and none of 0.0.0.0, [::] and [::ffff:...]; with others a web page could get here")
 	}
 	var call func(*Slot, *Request, int64) Answer

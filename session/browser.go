@@ -7,21 +7,30 @@ import (
 )
 
 // crossSite says why a call that changes something is refused, or nothing. A web page that a browser shows through the
-// port must not rotate it. Browsers tell where a request comes from: by Sec-Fetch-Site (to trustworthy origins only), by
-// Origin (not with an image or a link), by Referer (unless the page hides it). Of a redirect from an address that no page
-// led to they tell nothing, or "none". RequireHeader closes what is left open: a page cannot send the field without a
+// port must not rotate it. RequireHeader closes what CrossSite leaves open: a page cannot send the field without a
 // preflight, and OPTIONS is refused.
 func (a *API) crossSite(r *Request) string {
-	const why = " (a web page is not allowed to change a session)"
-	switch {
-	case a.RequireHeader && string(r.Header) != "1":
+	if a.RequireHeader && string(r.Header) != "1" {
 		return `send the field "X-Proxymap: 1"; SessionAPI.RequireHeader demands it`
-	case r.FetchSite != nil && string(r.FetchSite) != "none" && string(r.FetchSite) != "same-origin":
-		return "Sec-Fetch-Site says that the request comes from another site" + why
-	case r.Origin != nil && !sameOrigin(r.Origin, r.Host):
-		return "Origin is another one than the Session API's" + why
-	case r.Referer != nil && !sameOrigin(origin(r.Referer), r.Host):
-		return "Referer is another site than the Session API" + why
+	}
+	if why := CrossSite(r.Host, r.FetchSite, r.Origin, r.Referer); why != "" {
+		return why + " (a web page is not allowed to change a session)"
+	}
+	return ""
+}
+
+// CrossSite says by which of its fields a request to host shows that a web page of another site has made it, or nothing.
+// Fields that the request does not have are nil. Browsers tell where a request comes from: by Sec-Fetch-Site (to
+// trustworthy origins only), by Origin (not with an image or a link), by Referer (unless the page hides it). Of a
+// redirect from an address that no page led to they tell nothing, or "none".
+func CrossSite(host, fetchSite, from, referer []byte) string {
+	switch {
+	case fetchSite != nil && string(fetchSite) != "none" && string(fetchSite) != "same-origin":
+		return "Sec-Fetch-Site says that the request comes from another site"
+	case from != nil && !sameOrigin(from, host):
+		return "Origin is another one than that of this address"
+	case referer != nil && !sameOrigin(origin(referer), host):
+		return "Referer is another site than this address"
 	}
 	return ""
 }
@@ -50,9 +59,9 @@ func sameOrigin(o, host []byte) bool {
 
 func withoutDefaultPort(host []byte) []byte { return bytes.TrimSuffix(host, []byte(":80")) }
 
-// localHost reports whether a Host is no name that somebody else's resolver could have made up: an IP address,
+// LocalHost reports whether a Host is no name that somebody else's resolver could have made up: an IP address,
 // localhost, or the listen address, each with or without a port (DNS rebinding).
-func localHost(host []byte, listen netip.AddrPort) bool {
+func LocalHost(host []byte, listen netip.AddrPort) bool {
 	text := string(host)
 	if ap, err := netip.ParseAddrPort(text); err == nil {
 		return tellsSite(ap.Addr())
