@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -32,7 +33,7 @@ func (c serveCommand) Run(s streams) error {
 	}
 	cfg := set.config
 	cfg.Log = log
-	return serve(cfg, c.Grace, log, nil)
+	return serve(cfg, adminConfig{}, c.Grace, log, nil)
 }
 
 // newLog makes a logger that never blocks, for the event loops use it.
@@ -45,17 +46,29 @@ func newLog(w io.Writer, level slog.Level) (log *slog.Logger, flush func()) {
 var errHastened = errors.New("stopped at once by a second signal")
 
 // serve runs a relay until it is told to stop: SIGINT and SIGTERM let what is running end within grace, a second one
-// leaves at once. started, if not nil, is called when the ports are open.
-func serve(cfg relay.Config, grace time.Duration, log *slog.Logger, started func(*relay.Relay)) error {
+// leaves at once. The admin listener, if there is one, tells of the relay until it has ended. started, if not nil, is
+// called when the ports are open.
+func serve(cfg relay.Config, admin adminConfig, grace time.Duration, log *slog.Logger, started func(*relay.Relay)) error {
 	// A reader of our output that leaves must not end us.
 	signal.Ignore(syscall.SIGPIPE)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
+	if admin.Address.IsValid() {
+		cfg.OtherPorts = append(slices.Clone(cfg.OtherPorts), admin.Address) // no client may get there by a bypass
+	}
 	r, err := relay.Listen(cfg)
 	if err != nil {
 		return err
+	}
+	if admin.Address.IsValid() {
+		stop, err := startAdmin(admin, r, log)
+		if err != nil {
+			r.Shutdown(0)
+			return errors.Join(err, r.Serve()) // which gives the ports back
+		}
+		defer stop()
 	}
 	log.Info("listening", "ports", len(r.Ports()), "first", r.Ports()[0], "last", r.Ports()[len(r.Ports())-1],
 		"descriptors", r.Budget().Descriptors, "connections", r.Budget().Connections)

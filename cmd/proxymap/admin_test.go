@@ -1,0 +1,508 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"proxymap/bench/provider"
+	"proxymap/relay"
+)
+
+// An adminRig is a relay with two ports, each a mapping, a stub provider behind it, and an admin listener.
+type adminRig struct {
+	t     *testing.T
+	relay *relay.Relay
+	url   string
+}
+
+// adminRelay is the configuration of a relay, as the settings make it, but on ports that are free.
+func adminRelay(t *testing.T) relay.Config {
+	t.Helper()
+	p, err := provider.Start(provider.Config{User: demoUser, Password: demoPassword, Records: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	cfg, err := demoConfig(p, 10201, 10201)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := cfg.Mappings[0]
+	m.First, m.Last = 0, 0
+	cfg.Mappings = []relay.Mapping{m, m}
+	cfg.HostStats = true
+	return cfg
+}
+
+func newAdminRig(t *testing.T, token string) *adminRig {
+	t.Helper()
+	r, err := relay.Listen(adminRelay(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- r.Serve() }()
+	log, lines := collectLog()
+	stop, err := startAdmin(adminConfig{netip.MustParseAddrPort("127.0.0.1:0"), token}, r, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		r.Shutdown(0)
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return &adminRig{t, r, "http://" + lines.address(t)}
+}
+
+// A logText collects a log.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func collectLog() (*slog.Logger, *logText) {
+	l := &logText{}
+	return slog.New(slog.NewTextHandler(l, nil)), l
+}
+
+func (l *logText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// address is where the admin listener says that it is.
+func (l *logText) address(t *testing.T) string {
+	t.Helper()
+	m := regexp.MustCompile(`msg="admin listening" address=(\S+)`).FindStringSubmatch(l.String())
+	if m == nil {
+		t.Fatalf("the log does not tell the admin listener's address: %s", l)
+	}
+	return m[1]
+}
+
+// request makes a request with fields that are given as name, value, name, value. Host may be one of them.
+func (g *adminRig) request(method, path string, fields ...string) *http.Request {
+	g.t.Helper()
+	req, err := http.NewRequest(method, g.url+path, nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for i := 0; i < len(fields); i += 2 {
+		if fields[i] == "Host" {
+			req.Host = fields[i+1]
+		}
+		req.Header.Add(fields[i], fields[i+1])
+	}
+	return req
+}
+
+// do returns an answer with its content, which has been read.
+func (g *adminRig) do(method, path string, fields ...string) (*http.Response, string) {
+	g.t.Helper()
+	client := http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer client.CloseIdleConnections()
+	res, err := client.Do(g.request(method, path, fields...))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return res, string(text)
+}
+
+// asked sends a request through the i-th port and returns the answer's status line.
+func asked(t *testing.T, port netip.AddrPort, request string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", port.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	fmt.Fprint(c, request)
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+const (
+	askIP     = "GET http://ip.demo/ HTTP/1.1\r\nHost: ip.demo\r\nConnection: close\r\n\r\n"
+	malformed = "GET\r\n\r\n"
+)
+
+// traffic is two requests, one of them malformed, and waits until their connections have gone.
+func (g *adminRig) traffic() {
+	g.t.Helper()
+	if got := asked(g.t, g.relay.Ports()[0], askIP); got != "HTTP/1.1 200 OK" {
+		g.t.Fatalf("the provider answers %q", got)
+	}
+	asked(g.t, g.relay.Ports()[1], malformed)
+	for end := time.Now().Add(patience); g.relay.Connections() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			g.t.Fatal("the connections stay open")
+		}
+	}
+}
+
+// The statistics have ProxyMapService's names, all of them and no others, and a reset sets them to 0.
+func TestProxyStats(t *testing.T) {
+	g := newAdminRig(t, "")
+	g.traffic()
+	s := g.relay.Stats()
+	ports := g.relay.Ports()
+	want := map[string]any{}
+	for _, name := range strings.Fields(`authenticationRequired authenticated authenticationInvalid httpRejected noHost
+		hostRejected hostBypassed proxyFailed bypassConnected bypassFailed bypassBytesRead bypassBytesSent`) {
+		want[name] = 0.
+	}
+	want["sessionsCount"] = 2.
+	want["authenticationNotRequired"], want["hostProxified"], want["proxyConnected"], want["headerFailed"] = 1., 1., 1., 1.
+	want["totalBytesRead"], want["proxyBytesRead"] = float64(s.ProxyRead), float64(s.ProxyRead)
+	want["totalBytesSent"], want["proxyBytesSent"] = float64(s.ProxySent), float64(s.ProxySent)
+	want["listenPorts"] = []any{float64(ports[0].Port()), float64(ports[1].Port())}
+	if s.ProxyRead == 0 || s.ProxySent == 0 {
+		t.Errorf("the relay has counted %+v", s.Traffic)
+	}
+	expect := func(path string, want any) {
+		t.Helper()
+		res, text := g.do("GET", path)
+		var got any
+		if err := json.Unmarshal([]byte(text), &got); err != nil || res.StatusCode != 200 || res.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+			t.Fatalf("%s: %s, %v: %s", path, res.Status, err, text)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+	expect("/ProxyStats", want)
+	expect("/ProxyStats/Hosts", map[string]any{"hosts": []any{map[string]any{
+		"hostName": "ip.demo", "requestsCount": 1., "proxified": 1., "bypassed": 0.,
+		"bytesRead": float64(s.ProxyRead), "bytesSent": float64(s.ProxySent)}}})
+	if res, text := g.do("POST", "/ProxyStats/reset"); res.StatusCode != 200 || !strings.Contains(text, `"success": true`) {
+		t.Errorf("reset: %s: %s", res.Status, text)
+	}
+	for name := range want {
+		if name != "listenPorts" {
+			want[name] = 0.
+		}
+	}
+	expect("/ProxyStats", want)
+	expect("/ProxyStats/Hosts", map[string]any{"hosts": []any{}})
+}
+
+// Hosts that are not counted each by itself are the last.
+func TestHostsStatsOther(t *testing.T) {
+	got := newHostsStats([]relay.HostStats{{Host: "a", Proxified: 2, Bypassed: 1}}, relay.HostStats{Read: 3})
+	want := hostsStats{[]hostStats{{HostName: "a", RequestsCount: 3, Proxified: 2, Bypassed: 1}, {HostName: "other", BytesRead: 3}}}
+	if !cmp.Equal(got, want, cmp.AllowUnexported(hostsStats{})) {
+		t.Errorf("got %+v; want %+v", got, want)
+	}
+}
+
+// The metrics are those of the relay, by mapping, port and class, and the process's.
+func TestMetrics(t *testing.T) {
+	g := newAdminRig(t, "")
+	g.traffic()
+	s := g.relay.Stats()
+	_, text := g.do("GET", "/metrics")
+	for _, line := range []string{
+		"proxymap_ports 2",
+		`proxymap_events_total{event="hostProxified"} 1`,
+		`proxymap_events_total{event="headerFailed"} 1`,
+		`proxymap_connections_total{mapping="1",ports="0-0"} 1`,
+		`proxymap_connections_open{mapping="0",ports="0-0"} 0`,
+		`proxymap_requests_total{mapping="0",ports="0-0"} 1`,
+		fmt.Sprintf(`proxymap_upstream_read_bytes_total{mapping="0",ports="0-0",way="proxy"} %d`, s.ProxyRead),
+		`proxymap_upstream_sent_bytes_total{mapping="0",ports="0-0",way="bypass"} 0`,
+		`proxymap_answers_total{class="bad-request",mapping="1",ports="0-0"} 1`,
+		fmt.Sprintf(`proxymap_port_requests_total{port="%d"} 1`, s.Ports[0].Port),
+		fmt.Sprintf(`proxymap_port_upstream_sent_bytes_total{port="%d"} %d`, s.Ports[0].Port, s.ProxySent),
+	} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("the metrics have no line %s", line)
+		}
+	}
+	for _, name := range []string{"go_goroutines", "process_start_time_seconds"} {
+		if !strings.Contains(text, "\n"+name+" ") {
+			t.Errorf("the metrics have no %s", name)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+// Many ports have no metrics of their own: there would be too many.
+func TestMetricsOfManyPorts(t *testing.T) {
+	cfg := adminRelay(t)
+	m := cfg.Mappings[0]
+	for len(cfg.Mappings) <= maxPortMetrics {
+		cfg.Mappings = append(cfg.Mappings, m)
+	}
+	r, err := relay.Listen(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { r.Shutdown(0); _ = r.Serve() }()
+	found, err := newMetrics(r).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, f := range found {
+		names[f.GetName()] = true
+	}
+	if names["proxymap_port_requests_total"] || !names["proxymap_requests_total"] {
+		t.Errorf("%d ports have the metrics %v", len(cfg.Mappings), names)
+	}
+}
+
+// Who has not the token is not let in, whatever for, and who has it may come by any name.
+func TestAdminToken(t *testing.T) {
+	g := newAdminRig(t, "top-secret")
+	for _, row := range []struct {
+		authorization string
+		status        int
+	}{
+		{"", 401}, {"top-secret", 401}, {"Bearer", 401}, {"Bearer top-secre", 401}, {"Bearer top-secret2", 401},
+		{"Basic top-secret", 401}, {"Bearer top-secret", 200}, {"bearer top-secret", 200},
+	} {
+		for _, path := range []string{"/ProxyStats", "/ProxyStats/Hosts", "/metrics", "/healthz"} {
+			res, text := g.do("GET", path, "Authorization", row.authorization, "Host", "admin.example")
+			if res.StatusCode != row.status || (row.status == 401) != (res.Header.Get("WWW-Authenticate") == `Bearer realm="proxymap"`) {
+				t.Errorf("%s with %q: %s, %v", path, row.authorization, res.Status, res.Header)
+			}
+			if strings.Contains(text, "top-secret") {
+				t.Errorf("%s with %q tells the token", path, row.authorization)
+			}
+		}
+	}
+	if res, _ := g.do("POST", "/ProxyStats/reset"); res.StatusCode != 401 {
+		t.Errorf("a reset without the token: %s", res.Status)
+	}
+	if res, _ := g.do("GET", "/nothing"); res.StatusCode != 401 {
+		t.Errorf("an unknown path without the token: %s", res.Status)
+	}
+}
+
+// What a web page of another site has a browser send is refused, also with the token; what curl and a browser's user
+// send is not.
+func TestAdminCrossSite(t *testing.T) {
+	for _, token := range []string{"", "secret"} {
+		g := newAdminRig(t, token)
+		for _, row := range []struct {
+			fields []string
+			status int
+		}{
+			{nil, 200},
+			{[]string{"Sec-Fetch-Site", "none"}, 200},
+			{[]string{"Sec-Fetch-Site", "same-origin", "Origin", g.url, "Referer", g.url + "/metrics"}, 200},
+			{[]string{"Sec-Fetch-Site", "cross-site"}, 403},
+			{[]string{"Sec-Fetch-Site", "same-site"}, 403},
+			{[]string{"Sec-Fetch-Site", "none", "Sec-Fetch-Site", "cross-site"}, 403},
+			{[]string{"Origin", "null"}, 403},
+			{[]string{"Origin", ""}, 403},
+			{[]string{"Origin", "http://evil.example"}, 403},
+			{[]string{"Referer", "http://evil.example/" + g.url}, 403},
+		} {
+			fields := append([]string{"Authorization", "Bearer " + token}, row.fields...)
+			for _, call := range [][2]string{{"GET", "/ProxyStats"}, {"POST", "/ProxyStats/reset"}} {
+				if res, text := g.do(call[0], call[1], fields...); res.StatusCode != row.status {
+					t.Errorf("%v with %q and token %q: %s: %s", call, row.fields, token, res.Status, text)
+				}
+			}
+		}
+	}
+}
+
+// Without a token a name that somebody else's resolver could have made up does not lead here.
+func TestAdminHost(t *testing.T) {
+	g := newAdminRig(t, "")
+	for host, status := range map[string]int{
+		"localhost": 200, "localhost:10200": 200, "127.0.0.1": 200, "[::1]:10200": 200, "192.0.2.1": 200,
+		"evil.example": 403, "evil.example:10200": 403, "localhost.evil.example": 403, "0.0.0.0:10200": 403, "[::]": 403,
+	} {
+		if res, text := g.do("GET", "/healthz", "Host", host); res.StatusCode != status {
+			t.Errorf("Host %s: %s: %s", host, res.Status, text)
+		}
+	}
+}
+
+// Paths that there are not, and methods that they do not have, are told.
+func TestAdminPaths(t *testing.T) {
+	g := newAdminRig(t, "")
+	for _, row := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/", 404, ""}, {"GET", "/proxystats/x", 404, ""}, {"POST", "/nothing", 404, ""},
+		{"POST", "/ProxyStats", 405, "GET, HEAD"}, {"DELETE", "/ProxyStats/Hosts", 405, "GET, HEAD"},
+		{"GET", "/ProxyStats/reset", 405, "POST"}, {"PUT", "/metrics", 405, "GET, HEAD"}, {"OPTIONS", "/healthz", 405, "GET, HEAD"},
+		{"HEAD", "/ProxyStats", 200, ""}, {"GET", "/healthz", 200, ""},
+	} {
+		res, _ := g.do(row.method, row.path)
+		if res.StatusCode != row.status || res.Header.Get("Allow") != row.allow {
+			t.Errorf("%s %s: %s, Allow %q; want %d, %q", row.method, row.path, res.Status, res.Header.Get("Allow"), row.status, row.allow)
+		}
+	}
+}
+
+// A relay that drains says so.
+func TestHealthz(t *testing.T) {
+	g := newAdminRig(t, "")
+	c, err := net.Dial("tcp", g.relay.Ports()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if res, text := g.do("GET", "/healthz"); res.StatusCode != 200 || text != "ok\n" {
+		t.Errorf("a relay that serves: %s: %s", res.Status, text)
+	}
+	g.relay.Shutdown(time.Minute)
+	if res, text := g.do("GET", "/healthz"); res.StatusCode != 503 || text != "draining\n" {
+		t.Errorf("a relay that drains: %s: %s", res.Status, text)
+	}
+}
+
+// So many connections are open at once; those behind them wait, and each gets its turn. A close that comes twice frees
+// one place.
+func TestLimitedListener(t *testing.T) {
+	const most, all = 2, 12
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLimitedListener(inner, most)
+	for range all {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	var open, peak atomic.Int32
+	accepted, ended := make(chan net.Conn, all), make(chan error, 1)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				ended <- err
+				return
+			}
+			peak.Store(max(peak.Load(), open.Add(1)))
+			accepted <- c
+		}
+	}()
+	for range all {
+		select {
+		case c := <-accepted:
+			open.Add(-1)
+			c.Close()
+			c.Close()
+		case <-time.After(patience):
+			t.Fatal("a connection gets no turn")
+		}
+	}
+	if n := peak.Load(); n > most {
+		t.Errorf("%d connections were open at once; want at most %d", n, most)
+	}
+	l.Close()
+	if err := <-ended; err == nil {
+		t.Error("a closed listener accepts")
+	}
+}
+
+func loopback(port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
+}
+
+// serve has the admin listener up with the relay and down behind it, and lets no client through to it.
+func TestServeAdmin(t *testing.T) {
+	cfg := adminRelay(t)
+	for i := range cfg.Mappings {
+		cfg.Mappings[i].Action, cfg.Mappings[i].AllowLocalTargets = relay.Bypass, true
+	}
+	admin := adminConfig{Address: loopback(freePort(t))}
+	url := "http://" + admin.Address.String() + "/healthz"
+	started := make(chan *relay.Relay, 1)
+	served := make(chan error, 1)
+	go func() {
+		served <- serve(cfg, admin, 0, slog.New(slog.DiscardHandler), func(r *relay.Relay) { started <- r })
+	}()
+	var r *relay.Relay
+	select {
+	case r = <-started:
+	case err := <-served:
+		t.Fatal(err)
+	}
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if got := asked(t, r.Ports()[0], "GET "+url+" HTTP/1.1\r\nHost: "+admin.Address.String()+"\r\n\r\n"); got != "HTTP/1.1 403 Forbidden" {
+		t.Errorf("a client that asks for the admin listener gets %q", got)
+	}
+	r.Shutdown(0)
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if res, err := http.Get(url); err == nil {
+		res.Body.Close()
+		t.Error("the admin listener is there after the relay's end")
+	}
+}
+
+// An admin address that is taken is an error that names it, and the relay's ports are free again.
+func TestServeAdminTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	cfg := adminRelay(t)
+	port := loopback(freePort(t))
+	cfg.Mappings = cfg.Mappings[:1]
+	cfg.Mappings[0].First, cfg.Mappings[0].Last = port.Port(), port.Port()
+	taken := l.Addr().(*net.TCPAddr).AddrPort()
+	err = serve(cfg, adminConfig{Address: taken}, 0, slog.New(slog.DiscardHandler), nil)
+	if want := "Admin.Address " + taken.String(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Fatalf("got %v; want an error that names %s", err, want)
+	}
+	again, err := net.Listen("tcp", port.String())
+	if err != nil {
+		t.Fatalf("the relay's port is still taken: %v", err)
+	}
+	again.Close()
+}
