@@ -454,6 +454,7 @@ func TestServeAdmin(t *testing.T) {
 		cfg.Mappings[i].Action, cfg.Mappings[i].AllowLocalTargets = relay.Bypass, true
 	}
 	admin := adminConfig{Address: loopback(freePort(t))}
+	cfg.OtherPorts = []netip.AddrPort{admin.Address} // as the settings have it
 	url := "http://" + admin.Address.String() + "/healthz"
 	started := make(chan *relay.Relay, 1)
 	served := make(chan error, 1)

@@ -40,8 +40,8 @@ func (s *settings) print(w io.Writer) error {
 	if s.hostStats.enabled {
 		fmt.Fprintf(&out, "host statistics: on, traffic %s\n", either(s.hostStats.traffic, "on", "off"))
 	}
-	if s.admin.address.IsValid() {
-		fmt.Fprintf(&out, "admin: http://%s, %s\n", s.admin.address, either(s.admin.token != "", "token ***", "no token"))
+	if s.admin.Address.IsValid() {
+		fmt.Fprintf(&out, "admin: http://%s, %s\n", s.admin.Address, either(s.admin.Token != "", "token ***", "no token"))
 	}
 	for _, warning := range s.warnings {
 		fmt.Fprintf(&out, "warning: %s\n", warning)

@@ -95,7 +95,7 @@ func TestEverySetting(t *testing.T) {
 		Limits:      relay.Limits{Connections: 100},
 		RuleServers: []relay.Server{{Type: relay.SOCKS4, Host: "own.example", Port: 1080}},
 		OtherPorts:  []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:10200")},
-		UserAgent:   "my agent",
+		UserAgent:   "my agent", HostStats: true,
 	}
 	if diff := cmp.Diff(want, s.config, cmpopts.IgnoreUnexported(relay.Config{}), cmpopts.IgnoreFields(relay.Config{}, "Rules"),
 		cmpopts.IgnoreFields(relay.Mapping{}, "Plan"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
@@ -141,7 +141,7 @@ func TestEverySetting(t *testing.T) {
 	if user, _, _ := plan.Credentials(nil, 2, client); user != "other-user-session-abc" {
 		t.Errorf("a rule's server gets the user name %q", user)
 	}
-	if want := (adminSettings{netip.MustParseAddrPort("127.0.0.1:10200"), "secret-0123456789"}); s.admin != want {
+	if want := (adminConfig{netip.MustParseAddrPort("127.0.0.1:10200"), "secret-0123456789"}); s.admin != want {
 		t.Errorf("admin: %+v", s.admin)
 	}
 	if want := (hostStatsSettings{true, true}); s.hostStats != want {
@@ -203,7 +203,7 @@ func TestDefaults(t *testing.T) {
 	if a, b := s.config.Mappings[0], s.config.Mappings[1]; !a.AllowLocalTargets || b.AllowLocalTargets || a.Action != relay.Allow || a.IgnoreRules || a.RejectPlain {
 		t.Errorf("mappings: %+v, %+v", a, b)
 	}
-	if s.config.UserAgent != "proxymapper" || len(s.config.OtherPorts) > 0 || s.admin.address.IsValid() || s.hostStats.enabled {
+	if s.config.UserAgent != "proxymapper" || len(s.config.OtherPorts) > 0 || s.admin.Address.IsValid() || s.hostStats.enabled {
 		t.Errorf("configuration: %+v", s.config)
 	}
 	if rule := s.config.Rules.Match([]byte("x"), 80); rule == nil || rule.Host != "" {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 	"time"
 
@@ -33,7 +32,7 @@ func (c serveCommand) Run(s streams) error {
 	}
 	cfg := set.config
 	cfg.Log = log
-	return serve(cfg, adminConfig{}, c.Grace, log, nil)
+	return serve(cfg, set.admin, c.Grace, log, nil)
 }
 
 // newLog makes a logger that never blocks, for the event loops use it.
@@ -55,9 +54,6 @@ func serve(cfg relay.Config, admin adminConfig, grace time.Duration, log *slog.L
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	if admin.Address.IsValid() {
-		cfg.OtherPorts = append(slices.Clone(cfg.OtherPorts), admin.Address) // no client may get there by a bypass
-	}
 	r, err := relay.Listen(cfg)
 	if err != nil {
 		return err

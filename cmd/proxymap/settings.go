@@ -22,18 +22,12 @@ type settings struct {
 	mappings  []mappingSettings // beside config.Mappings: what check shows
 	rules     ruleSettings
 	hostStats hostStatsSettings
-	admin     adminSettings
+	admin     adminConfig
 	warnings  []string
 }
 
 // hostStatsSettings say what is counted for each host.
 type hostStatsSettings struct{ enabled, traffic bool }
-
-// adminSettings are where the admin listener is; the address is not valid if there is none.
-type adminSettings struct {
-	address netip.AddrPort
-	token   string // that its clients have to show; empty: none
-}
 
 // loadSettings reads a settings file.
 func loadSettings(file string) (*settings, error) {
@@ -111,6 +105,7 @@ func (r *reader) root(s *settings, n node) {
 	s.config.Limits = r.limits(r.object(o.get("Limits"), limitKeys))
 	stats := r.object(o.get("HostStats"), statsKeys)
 	s.hostStats = hostStatsSettings{enabled: stats.flag("Enabled"), traffic: stats.flag("TrafficStats")}
+	s.config.HostStats = s.hostStats.enabled
 
 	mappings := o.list("ProxyMappings")
 	// An Authentication of nothing but the dashboard's is none of a mapping.
@@ -129,8 +124,8 @@ func (r *reader) root(s *settings, n node) {
 	}
 	s.rules = r.hostRules(o)
 	s.admin = r.admin(r.object(o.get("Admin"), adminKeys), s.mappings)
-	if s.admin.address.IsValid() {
-		s.config.OtherPorts = append(s.config.OtherPorts, s.admin.address)
+	if s.admin.Address.IsValid() {
+		s.config.OtherPorts = append(s.config.OtherPorts, s.admin.Address)
 	}
 	r.overlaps(s.mappings)
 	r.circles(s)
@@ -175,12 +170,12 @@ func isVisible(text, extra string) bool {
 const minToken = 16 // characters of Admin.Token
 
 // admin reads where the admin listener is. Others than this machine's users have to show a token.
-func (r *reader) admin(o *object, mappings []mappingSettings) (a adminSettings) {
+func (r *reader) admin(o *object, mappings []mappingSettings) (a adminConfig) {
 	if !o.valid {
 		return a
 	}
-	a.token = o.text("Token")
-	if n := o.get("Token"); a.token != "" && (len(a.token) < minToken || len(a.token) > 256 || !isVisible(a.token, "")) {
+	a.Token = o.text("Token")
+	if n := o.get("Token"); a.Token != "" && (len(a.Token) < minToken || len(a.Token) > 256 || !isVisible(a.Token, "")) {
 		r.fault(n, "must be %d to 256 visible ASCII characters, without a space", minToken)
 	}
 	text := o.text("Address")
@@ -189,12 +184,12 @@ func (r *reader) admin(o *object, mappings []mappingSettings) (a adminSettings) 
 	case err != nil || addr.Port() == 0 || addr.Addr().Zone() != "":
 		r.fault(o.orSelf("Address"), "value %q: must be an IP address and a port, such as 127.0.0.1:10200", text)
 		return a
-	case !addr.Addr().IsLoopback() && a.token == "":
+	case !addr.Addr().IsLoopback() && a.Token == "":
 		r.fault(o.get("Address"), "value %q: anything but a loopback address needs Admin.Token, of at least %d characters", text, minToken)
 	}
-	a.address = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	a.Address = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	for i := range mappings {
-		if l := &mappings[i].listen; l.holds(int(addr.Port())) && sameSocket(l.address, a.address.Addr()) {
+		if l := &mappings[i].listen; l.holds(int(addr.Port())) && sameSocket(l.address, a.Address.Addr()) {
 			r.fault(o.get("Address"), "value %q: the port belongs to %s already; choose another", text, mappings[i].name())
 		}
 	}
