@@ -34,8 +34,9 @@ type Config struct {
 	// goroutines, those of one port in their order, so it must not block. nil: nobody is told.
 	Changed func(Event)
 
-	lookup lookup // of servers' names, for tests; nil: the system's
-	spread bool   // connections evenly over the loops, to compare with gathering
+	lookup  lookup // of servers' names, for tests; nil: the system's
+	inOrder bool   // servers are not shuffled, for tests
+	spread  bool   // connections evenly over the loops, to compare with gathering
 }
 
 // loops is the number of event loops.

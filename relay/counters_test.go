@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"go/ast"
 	"go/parser"
 	gotoken "go/token"
 	"io"
@@ -180,11 +181,12 @@ func TestClassesAreComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	constants := 0
-	for name := range file.Scope.Objects {
-		if strings.HasPrefix(name, "class") && name != "classes" {
+	ast.Inspect(file, func(n ast.Node) bool {
+		if v, ok := n.(*ast.ValueSpec); ok && strings.HasPrefix(v.Names[0].Name, "class") && v.Names[0].Name != "classes" {
 			constants++
 		}
-	}
+		return true
+	})
 	if constants != len(classes) {
 		t.Errorf("there are %d constants for classes; %d are counted", constants, len(classes))
 	}

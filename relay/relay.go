@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -30,6 +31,7 @@ type Relay struct {
 	placed    atomic.Uint32 // connections given out in turn
 	lookup    lookup
 	spread    bool // connections go to the loops in turn
+	inOrder   bool
 	rules     *Rules
 	targets   targets
 	changed   func(Event)
@@ -51,6 +53,8 @@ type mapping struct {
 	index    int       // in the relay's mappings
 	servers  []*server // those listed, then those of rules
 	listed   int
+	order    []int         // indexes of those listed, shuffled, in which they are given out
+	after    []int         // the listed server that is next behind each: they are shuffled at the start
 	resolves bool          // one of those listed is to be told targets' addresses
 	chosen   atomic.Uint32 // servers given out in turn
 }
@@ -73,6 +77,7 @@ func Listen(cfg Config) (*Relay, error) {
 		spread:     cfg.spread || !gathers,
 	}
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
+	r.inOrder = cfg.inOrder
 	r.rules, r.userAgent, r.changed = cfg.Rules, cfg.UserAgent, cfg.Changed
 	r.own = map[uint16][]netip.Addr{}
 	for _, addr := range cfg.OtherPorts {
@@ -101,6 +106,7 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 			return fmt.Errorf("ports %d-%d: the first is behind the last", cfg.First, cfg.Last)
 		}
 		m := &mapping{Mapping: cfg, index: len(r.mappings), listed: len(cfg.Servers)}
+		m.shuffle(cfg.Servers, r.inOrder)
 		r.mappings = append(r.mappings, m)
 		for i, s := range slices.Concat(cfg.Servers, ruleServers) {
 			m.resolves = m.resolves || s.ResolveIP && i < m.listed
@@ -253,5 +259,17 @@ func (m *mapping) nextServer() int {
 	if m.listed == 0 {
 		return 0
 	}
-	return int(m.chosen.Add(1)-1) % m.listed
+	return m.order[int(m.chosen.Add(1)-1)%m.listed]
+}
+
+// shuffle puts the listed servers into the order in which they are given out.
+func (m *mapping) shuffle(servers []Server, inOrder bool) {
+	m.order = rand.Perm(len(servers))
+	if inOrder {
+		slices.Sort(m.order)
+	}
+	m.after = make([]int, len(servers))
+	for i, s := range m.order {
+		m.after[s] = m.order[(i+1)%len(m.order)]
+	}
 }

@@ -46,7 +46,8 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 			Plan:    newPlan(t, session.PlanConfig{Lifetime: 10 * time.Minute}),
 			Servers: []Server{serverAt(provider.Addr())},
 		}},
-		Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		inOrder: true,
+		Log:     slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -299,13 +300,16 @@ func (g *rig) served() (client, provider *peer) {
 	return client, provider
 }
 
-// echo has the provider answer every read of every connection with a response.
-func (g *rig) echo() {
+// echo has the provider answer every read of every connection with a response. accepts, if there is one, counts these.
+func (g *rig) echo(accepts ...*atomic.Int32) {
 	go func() {
 		for {
 			conn, err := g.provider.Accept()
 			if err != nil {
 				return
+			}
+			for _, n := range accepts {
+				n.Add(1)
 			}
 			go func() {
 				defer conn.Close()

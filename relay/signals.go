@@ -34,9 +34,6 @@ type Signal struct {
 	Within time.Duration // in which they must come
 }
 
-// maxSignals is the largest Count: each has its time kept, for each port.
-const maxSignals = 1000
-
 // An Event is a change of a port's session.
 type Event struct {
 	Port   netip.AddrPort

@@ -23,6 +23,9 @@ const (
 	lookupRetry     = 5 * time.Second // after which one that failed, or whose addresses have, is tried again
 	lookupTimeout   = 5 * time.Second // of one look-up
 
+	// quarantine is how long a server that took no connection is passed over, if there is another.
+	quarantine = 5 * time.Second
+
 	// noPortPause is how long a server is not dialled from an address of which no local port was left: the kernel looks at
 	// each of them, for milliseconds, and the loop waits.
 	noPortPause = 100 * time.Millisecond
@@ -32,6 +35,8 @@ const (
 type server struct {
 	Server
 	known atomic.Pointer[addresses] // the last look-up's; kept when a later one fails
+
+	restUntil atomic.Int64 // the loops' time until which it is in quarantine
 
 	sources []*source     // at least one
 	turn    atomic.Uint32 // sources given out in turn
@@ -109,9 +114,11 @@ func (s *server) lookUp(l *loop) {
 	}
 }
 
-// failed is called when none of the server's addresses takes a connection: the name may stand for others by now. A
+// failed is called when none of the server's addresses takes a connection: it is passed over for a while, and its name may
+// stand for others by now. A
 // server that is down has its name looked up no more often than each lookupRetry.
 func (s *server) failed(l *loop) {
+	s.restUntil.Store(l.now + int64(quarantine))
 	known := s.known.Load()
 	if known == nil || known.until == never {
 		return
@@ -176,6 +183,7 @@ type dialing struct {
 	addr    netip.AddrPort   // being tried
 	first   int              // the server that was to be tried first
 	tried   int              // servers given up
+	began   int64            // the loop's time
 	until   int64            // the loop's time when all trying ends
 	lookup  bool             // the server's name, or the target's, is being looked up
 	err     error            // why the last try failed
@@ -192,7 +200,7 @@ var errDialTimeout = errors.New("no answer in time")
 // server of a rule, or to the target itself.
 func (c *conn) beginDial(s *session.Session) {
 	x, m := c.x, c.port.mapping
-	x.dial = dialing{session: s, until: never}
+	x.dial = dialing{session: s, began: c.l.now, until: never}
 	if d := c.l.relay.limits.Dial; d > 0 {
 		x.dial.until = c.l.now + int64(d)
 	}
@@ -208,6 +216,11 @@ func (c *conn) beginDial(s *session.Session) {
 		c.server = m.nextServer() // without a lifetime, each client connection is a session
 	}
 	x.dial.first = c.server
+	if c.candidates() > 1 && c.l.now < m.servers[c.server].restUntil.Load() {
+		if other := c.another(false); other >= 0 {
+			c.server = other
+		}
+	}
 	if !c.resolveTarget() {
 		c.tryServer()
 	}
@@ -322,7 +335,9 @@ func (c *conn) connectNext() {
 			return
 		}
 	}
-	srv.failed(c.l)
+	if d.err != unix.EADDRNOTAVAIL { // which is not the server's fault
+		srv.failed(c.l)
+	}
 	c.nextServer()
 }
 
@@ -330,12 +345,31 @@ func (c *conn) connectNext() {
 func (c *conn) nextServer() {
 	d := &c.x.dial
 	d.tried++
-	if d.tried >= c.candidates() || c.l.now >= d.until {
+	other := -1
+	if d.tried < c.candidates() && c.l.now < d.until {
+		if other = c.another(false); other < 0 {
+			other = c.another(true)
+		}
+	}
+	if other < 0 {
 		c.dialFailed()
 		return
 	}
-	c.server = (c.server + 1) % c.port.mapping.listed
+	c.server = other
 	c.tryServer()
+}
+
+// another is the listed server behind c.server that is to be tried next: one that is not in quarantine, or, if resting
+// says so, one that has been since before this request, for it may be back. It is -1 if there is none.
+func (c *conn) another(resting bool) int {
+	d, m := &c.x.dial, c.port.mapping
+	for i, s := 1, m.after[c.server]; i < m.listed; i, s = i+1, m.after[s] {
+		rest := m.servers[s].restUntil.Load()
+		if resting && rest > c.l.now && rest-int64(quarantine) < d.began || !resting && rest <= c.l.now {
+			return s
+		}
+	}
+	return -1
 }
 
 // onDialEvent is called when connecting has ended.
@@ -360,6 +394,9 @@ func (c *conn) onDialEvent(ev events) {
 	}
 	if d.err != nil {
 		d.server.prefer(d.addr)
+	}
+	if d.server.restUntil.Load() != 0 {
+		d.server.restUntil.Store(0)
 	}
 	if d.session != nil && c.server != d.first {
 		c.port.slot.Repin(d.first, c.server)
