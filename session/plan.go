@@ -31,9 +31,14 @@ type Parameter struct {
 // PlanConfig says how the sessions of a mapping are made.
 type PlanConfig struct {
 	Lifetime time.Duration // of a session, from its creation on; 0: each client connection is a session of its own
-	Account  *Account      // the mapping's; its parameters make ids and lifetimes even where it is not set
-	Set      bool          // requests carry Account upstream
-	Remove   bool          // the client's credentials stay here, even where none of ours go upstream
+
+	// LifetimeJitter is by how many percent at most a session ends earlier, drawn for each: so ports whose sessions were
+	// made in one second do not all rotate in another. 0 to 90.
+	LifetimeJitter int
+
+	Account *Account // the mapping's; its parameters make ids and lifetimes even where it is not set
+	Set     bool     // requests carry Account upstream
+	Remove  bool     // the client's credentials stay here, even where none of ours go upstream
 
 	Require         bool // clients must bring credentials
 	Verify          bool // what they bring must be Account's user name and password
@@ -52,6 +57,7 @@ type PlanConfig struct {
 // A Plan makes the sessions of a mapping. It never changes, and may be used from any goroutine.
 type Plan struct {
 	lifetime  time.Duration
+	jitter    int // percent
 	id        value
 	minutes   value
 	templates []template // by server
@@ -85,10 +91,16 @@ func (f *Fault) Error() string {
 // maxMinutes is the longest lifetime: a year.
 const maxMinutes = 525600
 
+// maxJitter leaves a session a tenth of its lifetime.
+const maxJitter = 90
+
 // NewPlan makes a plan of cfg. The error joins all faults, each a *Fault.
 func NewPlan(cfg PlanConfig) (*Plan, error) {
 	b := planBuilder{compile: cfg.Compile}
-	p := &Plan{lifetime: cfg.Lifetime, remove: cfg.Remove, require: cfg.Require, verify: cfg.Verify, parse: cfg.ParseParameters}
+	p := &Plan{
+		lifetime: cfg.Lifetime, jitter: cfg.LifetimeJitter,
+		remove: cfg.Remove, require: cfg.Require, verify: cfg.Verify, parse: cfg.ParseParameters,
+	}
 	if cfg.Account != nil {
 		p.account, p.secret = cfg.Account.Username, secretOf(cfg.Account.Username, cfg.Account.Password)
 	}
@@ -118,6 +130,9 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 	}
 	if cfg.Lifetime < 0 {
 		b.fault(-1, -1, "StickyProxyLifetime", "must not be negative")
+	}
+	if cfg.LifetimeJitter < 0 || cfg.LifetimeJitter > maxJitter {
+		b.fault(-1, -1, "LifetimeJitter", "value %d: must be 0 to %d percent", cfg.LifetimeJitter, maxJitter)
 	}
 	if len(b.faults) == 0 {
 		p.warn()
@@ -400,9 +415,17 @@ func (p *Plan) New(now int64, c *Client, given []Pair) (*Session, error) {
 	if err != nil || lifetime == 0 {
 		return nil, err
 	}
-	s := &Session{id: p.newID(own, given), minutes: minutes, expires: now + int64(lifetime), lifetime: lifetime, params: given}
+	s := &Session{id: p.newID(own, given), minutes: minutes, expires: now + int64(p.shortened(lifetime)), lifetime: lifetime, params: given}
 	s.lines = p.linesOf(s)
 	return s, nil
+}
+
+// shortened is a lifetime less what the jitter takes of it.
+func (p *Plan) shortened(lifetime time.Duration) time.Duration {
+	if most := int64(lifetime) / 100 * int64(p.jitter); most > 0 {
+		lifetime -= time.Duration(rand.Int64N(most + 1))
+	}
+	return lifetime
 }
 
 // check refuses given parameters that a template has no use for as they are.

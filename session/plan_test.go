@@ -319,3 +319,38 @@ func BenchmarkNewSession(b *testing.B) {
 		_, _ = p.New(now, nil, nil)
 	}
 }
+
+// Sessions of one moment end at different ones, and none after its lifetime.
+func TestLifetimeJitter(t *testing.T) {
+	const lifetime = 10 * time.Minute
+	for _, row := range []struct {
+		jitter int
+		params []Parameter
+		least  time.Duration
+	}{
+		{0, nil, lifetime},
+		{20, nil, 8 * time.Minute},
+		{90, nil, time.Minute},
+		{50, []Parameter{{Name: "time", Value: "10", SessionTime: true}}, 5 * time.Minute},
+	} {
+		p := mustPlan(t, PlanConfig{Lifetime: lifetime, LifetimeJitter: row.jitter, Account: &Account{Parameters: row.params}})
+		first, last := lifetime, time.Duration(0)
+		for range 1000 {
+			s, err := p.New(now, nil, nil)
+			if err != nil || s.Lifetime() != lifetime {
+				t.Fatalf("%d %%: lifetime %v, %v; want %v", row.jitter, s.Lifetime(), err, lifetime)
+			}
+			lives := time.Duration(s.Expires() - now)
+			first, last = min(first, lives), max(last, lives)
+		}
+		spread := lifetime - row.least
+		if first < row.least || last > lifetime || last-first < spread*9/10 {
+			t.Errorf("%d %%: sessions live %v to %v; want %v to %v", row.jitter, first, last, row.least, lifetime)
+		}
+	}
+	for _, jitter := range []int{-1, 91} {
+		if _, err := NewPlan(PlanConfig{LifetimeJitter: jitter}); err == nil || !strings.Contains(err.Error(), "must be 0 to 90 percent") {
+			t.Errorf("%d %%: got %v; want a fault", jitter, err)
+		}
+	}
+}

@@ -27,7 +27,7 @@ func (s *Session) ID() string { return s.id }
 // Expires is when the session ends, in nanoseconds since the Unix epoch. From that moment on it is expired.
 func (s *Session) Expires() int64 { return s.expires }
 
-// Lifetime is how long the session was made for.
+// Lifetime is how long the session was made for, and what the provider is told; a jitter has it expire earlier.
 func (s *Session) Lifetime() time.Duration { return s.lifetime }
 
 // Use counts a use of the session, and returns how many there have been with it.
