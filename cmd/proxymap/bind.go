@@ -194,17 +194,24 @@ func (n node) show() string {
 }
 
 // literal returns a string, number or boolean as text.
+func (n node) literal() (text string, ok bool) {
+	v, ok := n.value.Value.(hujson.Literal)
+	if !ok {
+		return "", false
+	}
+	return v.String(), true
+}
+
+// literal returns a member that is a string, number or boolean as text.
 func (o *object) literal(key, allowed string) (text string, n node, ok bool) {
 	n = o.get(key)
 	if !n.there() {
 		return "", n, false
 	}
-	v, isLiteral := n.value.Value.(hujson.Literal)
-	if !isLiteral {
+	if text, ok = n.literal(); !ok {
 		o.r.fault(n, "%s: must be %s", n.show(), allowed)
-		return "", n, false
 	}
-	return v.String(), n, true
+	return text, n, ok
 }
 
 // text reads a string.
@@ -228,14 +235,17 @@ func (o *object) flag(key string) bool {
 
 // number reads a whole number; 0 if it is not there or not right.
 func (o *object) number(key string, least, most int) int {
-	allowed := fmt.Sprintf("a whole number from %d to %d", least, most)
-	s, n, ok := o.literal(key, allowed)
-	if !ok {
-		return 0
+	if n := o.get(key); n.there() {
+		return n.number(o.r, least, most)
 	}
+	return 0
+}
+
+func (n node) number(r *reader, least, most int) int {
+	s, _ := n.literal()
 	v, err := strconv.Atoi(strings.TrimSpace(s))
 	if err != nil || v < least || v > most {
-		o.r.fault(n, "%s: must be %s", n.show(), allowed)
+		r.fault(n, "%s: must be a whole number from %d to %d", n.show(), least, most)
 		return 0
 	}
 	return v

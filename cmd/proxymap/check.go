@@ -61,7 +61,10 @@ func either(is bool, yes, no string) string {
 func (s *settings) printMapping(out *strings.Builder, i int) {
 	m, set := &s.config.Mappings[i], &s.mappings[i]
 	fmt.Fprintf(out, "mapping %d: %s (%s)\n", i+1, portsOf(m), count(int(m.Last)-int(m.First)+1, "port"))
-	fmt.Fprintf(out, "  sessions     %s\n", lifetimeOf(m))
+	fmt.Fprintf(out, "  sessions     %s\n", lifetimeOf(m, &set.rotation))
+	if rotation := rotationOf(&set.rotation); rotation != "" {
+		fmt.Fprintf(out, "  rotation     %s\n", rotation)
+	}
 	fmt.Fprintf(out, "  clients      %s\n", clientsOf(&set.auth))
 	fmt.Fprintf(out, "  hosts        %s\n", s.hostsOf(m))
 	if m.RejectPlain {
@@ -74,13 +77,6 @@ func (s *settings) printMapping(out *strings.Builder, i int) {
 		fmt.Fprintf(out, "  upstream     none%s\n", either(m.Action == relay.Allow, ": requests are answered 502 no-upstream", ""))
 	}
 	fmt.Fprintf(out, "  Session API  %s\n", apiOf(m, set.auth.required))
-}
-
-func lifetimeOf(m *relay.Mapping) string {
-	if d := m.Plan.Lifetime(); d > 0 {
-		return fmt.Sprintf("%v min from their creation", d.Minutes())
-	}
-	return "one for each client connection (lifetime 0)"
 }
 
 // clientsOf says what clients have to bring, and what becomes of it.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -30,6 +31,11 @@ const everySetting = `{
   "ProxyMappings": [{
     "Listen": {
       "PortRange": {"Start": 10201, "End": 10300}, "Address": "0.0.0.0", "StickyProxyLifetime": 10, "RejectHttpProxy": true,
+      "OnRotate": "DRAIN", "DrainTime": "20s", "LifetimeJitter": 20, "IdleLifetime": "90s", "MaxRequests": "100",
+      "RotateOn": [
+        {"Status": [403, "429"], "UpstreamError": ["REFUSED", "reset-before-first-byte"], "Count": "3", "Within": "30s"}, {"UpstreamError": ["timeout"]},
+      ],
+      "RotateMinInterval": "3s",
       "Action": "BYPASS", "IgnoreHostRules": "true", "AllowLocalTargets": true,
       "DecryptSSL": true, "SslMode": "Auto", "UpstreamSslMode": "Auto", "CertificatePath": "x", "CertificatePassword": "y", "RootDir": "z",
     },
@@ -91,6 +97,12 @@ func TestEverySetting(t *testing.T) {
 		Mappings: []relay.Mapping{{
 			Address: netip.IPv4Unspecified(), First: 10201, Last: 10300, Servers: servers, RejectPlain: true, Action: relay.Bypass,
 			IgnoreRules: true, AllowLocalTargets: true, API: session.API{Enabled: true, Domain: "portmapper", RequireHeader: true},
+			OnRotate: session.Drain, DrainTime: 20 * time.Second, IdleLifetime: 90 * time.Second, MaxRequests: 100,
+			RotateOn: []relay.Signal{
+				{Status: []int{403, 429}, Errors: relay.ErrorRefused | relay.ErrorReset, Count: 3, Within: 30 * time.Second},
+				{Errors: relay.ErrorTimeout, Count: 1, Within: time.Minute},
+			},
+			RotateMinInterval: 3 * time.Second,
 		}},
 		Limits:      relay.Limits{Connections: 100},
 		RuleServers: []relay.Server{{Type: relay.SOCKS4, Host: "own.example", Port: 1080}},
@@ -125,6 +137,17 @@ func TestEverySetting(t *testing.T) {
 		t.Errorf("the rule for port 443 is also for port 80: %+v", got)
 	}
 	plan := s.config.Mappings[0].Plan
+	least := plan.Lifetime()
+	for range 100 {
+		one, err := plan.New(0, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		least = min(least, time.Duration(one.Expires()))
+	}
+	if least < 8*time.Minute || least > 9*time.Minute {
+		t.Errorf("with a jitter of 20 %%, the shortest of 100 sessions of 10 min lives %v", least)
+	}
 	if v := plan.Admit(nil); v != session.Missing {
 		t.Errorf("without credentials: %v", v)
 	}
@@ -161,7 +184,8 @@ func TestCheckShowsEverySetting(t *testing.T) {
 		ads += strings.Repeat(" ", 6-len(n)) + n + `  Allow  "^ads\\."` + "\n"
 	}
 	want := `mapping 1: 0.0.0.0:10201-10300 (100 ports)
-  sessions     10 min from their creation
+  sessions     10 min from their creation, or up to 20 % less, or 90 s without traffic, or 100 requests
+  rotation     Drain: idle connections close at once, the others get 20 s; at 403, 429, refused, reset-before-first-byte (3 times within 30 s); at timeout; not again within 3 s
   clients      need the Username and the Password; parameters are read from the user name
   hosts        Bypass: straight to the target; host rules are ignored; bypassing to this machine allowed
   plain HTTP   rejected with 405; CONNECT only
@@ -203,6 +227,10 @@ func TestDefaults(t *testing.T) {
 	if a, b := s.config.Mappings[0], s.config.Mappings[1]; !a.AllowLocalTargets || b.AllowLocalTargets || a.Action != relay.Allow || a.IgnoreRules || a.RejectPlain {
 		t.Errorf("mappings: %+v, %+v", a, b)
 	}
+	if m := s.config.Mappings[0]; m.OnRotate != session.Keep || m.DrainTime != 10*time.Second || m.RotateMinInterval != 5*time.Second ||
+		m.IdleLifetime != 0 || m.MaxRequests != 0 || m.RotateOn != nil {
+		t.Errorf("rotation: %+v", m)
+	}
 	if s.config.UserAgent != "proxymapper" || len(s.config.OtherPorts) > 0 || s.admin.Address.IsValid() || s.hostStats.enabled {
 		t.Errorf("configuration: %+v", s.config)
 	}
@@ -225,6 +253,8 @@ func TestWarnings(t *testing.T) {
 			"ports 127.0.0.1:1 have RemoveAuthentication beside SetAuthentication, which replaces the clients' credentials anyway: it is ignored"},
 		{"password for SOCKS4", `{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2,"ProxyType":"Socks4","Username":"u","Password":"p"}]}}`,
 			"upstream a:2 gets no password, for SOCKS4 has none; Socks5 has"},
+		{"rotation without a lifetime", `{"Listen":{"Port":1,"Action":"Deny","OnRotate":"Close","MaxRequests":1,"RotateOn":[]}}`,
+			"ports 127.0.0.1:1 have a lifetime of 0, so each client connection is a session of its own, and without effect are: OnRotate, MaxRequests, RotateOn; set StickyProxyLifetime"},
 	} {
 		s, err := parseSettings("f", []byte(row.text))
 		if err != nil {

@@ -18,12 +18,11 @@ var (
 	listenKeys  = keys{
 		known: []string{
 			"Port", "PortRange", "Address", "StickyProxyLifetime", "RejectHttpProxy", "Action", "IgnoreHostRules", "AllowLocalTargets",
-		},
-		ignored: tlsKeys,
-		later: []string{
 			"OnRotate", "DrainTime", "LifetimeJitter", "IdleLifetime", "MaxRequests", "RotateOn", "RotateMinInterval",
 		},
+		ignored: tlsKeys,
 	}
+	signalKeys    = keys{known: []string{"Status", "UpstreamError", "Count", "Within"}}
 	portRangeKeys = keys{known: []string{"Start", "End"}}
 	authKeys      = keys{
 		known: []string{

@@ -16,9 +16,10 @@ import (
 type mappingSettings struct {
 	at       node
 	listen   listenSettings
+	listenAt *object
+	rotation rotationSettings
 	auth     authSettings
 	servers  []serverSettings
-	lifetime int
 }
 
 // name is how messages call a mapping.
@@ -60,9 +61,6 @@ type accountSettings struct {
 	params []*object // of Account.Parameters
 }
 
-// maxLifetime is the longest StickyProxyLifetime in minutes: a year.
-const maxLifetime = 525600
-
 // mapping reads a mapping's three parts, of which auth has been looked at.
 func (r *reader) mapping(o, auth *object) mappingSettings {
 	m := mappingSettings{at: o.self}
@@ -74,7 +72,7 @@ func (r *reader) mapping(o, auth *object) mappingSettings {
 	if listen.there() {
 		m.listen = r.listen(l)
 	}
-	m.lifetime = l.number("StickyProxyLifetime", 0, maxLifetime)
+	m.listenAt, m.rotation = l, r.rotation(l)
 	m.auth = r.authentication(auth)
 	if a := m.listen.address; a.IsValid() && !a.IsLoopback() && !(m.auth.required && m.auth.verify) {
 		r.fault(l.get("Address"), "value %q: anything but a loopback address needs Authentication.Required and Verify, or anybody could use the ports",

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"time"
 
 	"proxymap/relay"
 	"proxymap/session"
@@ -42,12 +41,14 @@ func (r *reader) circle(mappings []mappingSettings, s *serverSettings) {
 // add makes the relay's mapping of m.
 func (s *settings) add(r *reader, m *mappingSettings, api session.API) {
 	cfg := session.PlanConfig{
-		Lifetime: time.Duration(m.lifetime) * time.Minute, Account: &m.auth.account.Account, Set: m.auth.set, Remove: m.auth.remove,
+		Lifetime: m.rotation.lifetime, LifetimeJitter: m.rotation.jitter, Account: &m.auth.account.Account, Set: m.auth.set, Remove: m.auth.remove,
 		Require: m.auth.required, Verify: m.auth.verify, ParseParameters: m.auth.parse, Compile: compilePattern,
 	}
 	out := relay.Mapping{
 		Address: m.listen.address, First: uint16(m.listen.first), Last: uint16(m.listen.last),
 		RejectPlain: m.listen.reject, Action: m.listen.action, IgnoreRules: m.listen.ignoreRules, AllowLocalTargets: m.listen.local, API: api,
+		OnRotate: m.rotation.onRotate, DrainTime: m.rotation.drain, IdleLifetime: m.rotation.idle, MaxRequests: m.rotation.maxRequests,
+		RotateOn: m.rotation.on, RotateMinInterval: m.rotation.interval,
 	}
 	for i := range m.servers {
 		cfg.Servers = append(cfg.Servers, &m.servers[i].account.Account)
@@ -65,6 +66,7 @@ func (s *settings) add(r *reader, m *mappingSettings, api session.API) {
 		}
 	}
 	out.Plan = plan
+	r.lifetimeless(s, m, &out)
 	s.warn(m, &out)
 	s.config.Mappings = append(s.config.Mappings, out)
 }

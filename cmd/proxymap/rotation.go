@@ -1,0 +1,223 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"proxymap/relay"
+	"proxymap/session"
+)
+
+// rotationSettings say how long sessions live, and what becomes of connections behind them.
+type rotationSettings struct {
+	lifetime, idle, drain, interval time.Duration
+	jitter, maxRequests             int
+	onRotate                        session.OnRotate
+	on                              []relay.Signal
+}
+
+const (
+	defaultDrain    = 10 * time.Second
+	defaultInterval = 5 * time.Second
+	defaultWithin   = time.Minute
+
+	maxLifetime = 525600 // minutes: a year
+	maxJitter   = 90     // percent
+	maxRequests = 1_000_000_000
+	maxSignals  = 20   // in RotateOn: each is counted for each port
+	maxCount    = 1000 // of a signal: each has its time kept
+)
+
+func (r *reader) rotation(o *object) rotationSettings {
+	s := rotationSettings{
+		lifetime: o.lifetime("StickyProxyLifetime"), jitter: o.number("LifetimeJitter", 0, maxJitter),
+		idle: o.lifetime("IdleLifetime"), maxRequests: o.number("MaxRequests", 1, maxRequests),
+		drain: o.durationOr("DrainTime", defaultDrain), interval: o.durationOr("RotateMinInterval", defaultInterval),
+	}
+	s.onRotate, _ = session.ParseOnRotate(o.choice("OnRotate", "Keep", "Drain", "Close"))
+	list := o.list("RotateOn")
+	if len(list) > maxSignals {
+		r.fault(o.get("RotateOn"), "has %d signals; at most %d are allowed", len(list), maxSignals)
+		return s
+	}
+	for _, item := range list {
+		if signal := r.object(item, signalKeys); signal.valid {
+			s.on = append(s.on, r.signal(signal))
+		}
+	}
+	return s
+}
+
+// signal reads what counts against a session.
+func (r *reader) signal(o *object) relay.Signal {
+	s := relay.Signal{Count: max(o.number("Count", 1, maxCount), 1), Within: o.durationOr("Within", defaultWithin)}
+	for _, n := range o.list("Status") {
+		if code := n.number(r, 100, 599); code > 0 {
+			s.Status = append(s.Status, code)
+		}
+	}
+	for _, n := range o.list("UpstreamError") {
+		s.Errors |= r.upstreamError(n)
+	}
+	if o.isEmpty("Status") && o.isEmpty("UpstreamError") {
+		r.fault(o.self, `has neither Status nor UpstreamError: one of them must be, such as {"Status": [403, 429], "Count": 3, "Within": "60s"}`)
+	}
+	return s
+}
+
+// isEmpty reports whether a list is not there, or has nothing in it.
+func (o *object) isEmpty(key string) bool {
+	n := o.get(key)
+	return !n.there() || n.value.Value.Kind() == '[' && len(o.list(key)) == 0
+}
+
+// upstreamErrors are those that a signal may be, in the order in which they are shown.
+var upstreamErrors = []struct {
+	name string
+	is   relay.UpstreamError
+}{
+	{"refused", relay.ErrorRefused}, {"timeout", relay.ErrorTimeout}, {"reset-before-first-byte", relay.ErrorReset},
+}
+
+func (r *reader) upstreamError(n node) relay.UpstreamError {
+	text, _ := n.literal()
+	for _, e := range upstreamErrors {
+		if strings.EqualFold(text, e.name) {
+			return e.is
+		}
+	}
+	r.fault(n, "%s: must be refused, timeout or reset-before-first-byte", n.show())
+	return 0
+}
+
+// lifetime reads whole minutes, or a length of time with its unit; 0 if it is not there or not right.
+func (o *object) lifetime(key string) time.Duration {
+	allowed := fmt.Sprintf("a whole number from 0 to %d, of minutes, or a duration such as 90s, 10m or 12h, of at least 1s", maxLifetime)
+	s, n, ok := o.literal(key, allowed)
+	if !ok {
+		return 0
+	}
+	s = strings.TrimSpace(s)
+	if minutes, err := strconv.Atoi(s); err == nil && 0 <= minutes && minutes <= maxLifetime {
+		return time.Duration(minutes) * time.Minute
+	}
+	if d, err := time.ParseDuration(s); err == nil && time.Second <= d && d <= maxLifetime*time.Minute {
+		return d
+	}
+	o.r.fault(n, "%s: must be %s", n.show(), allowed)
+	return 0
+}
+
+// durationOr is duration with a default.
+func (o *object) durationOr(key string, otherwise time.Duration) time.Duration {
+	if d := o.duration(key, false); d > 0 {
+		return d
+	}
+	return otherwise
+}
+
+// lifetimeless tells what a mapping cannot have whose client connections each are a session of their own.
+func (r *reader) lifetimeless(s *settings, m *mappingSettings, out *relay.Mapping) {
+	if m.keepsSessions(out.Plan) {
+		return
+	}
+	if m.rotation.idle > 0 {
+		r.fault(m.listenAt.get("IdleLifetime"), "the lifetime is 0, so each client connection is a session of its own, and none can be idle; set StickyProxyLifetime, or remove it")
+	}
+	var idle []string
+	for _, key := range []string{"OnRotate", "DrainTime", "LifetimeJitter", "MaxRequests", "RotateOn", "RotateMinInterval"} {
+		if m.listenAt.get(key).there() && (key != "OnRotate" || m.rotation.onRotate != session.Keep) {
+			idle = append(idle, key)
+		}
+	}
+	if len(idle) > 0 {
+		s.warnings = append(s.warnings, fmt.Sprintf("ports %s have a lifetime of 0, so each client connection is a session of its own, and without effect are: %s; set StickyProxyLifetime",
+			portsOf(out), strings.Join(idle, ", ")))
+	}
+}
+
+// keepsSessions reports whether a session of the mapping's can live longer than a client connection.
+func (m *mappingSettings) keepsSessions(p *session.Plan) bool {
+	if p.Lifetime() > 0 {
+		return true
+	}
+	accounts := []*accountSettings{&m.auth.account}
+	for i := range m.servers {
+		accounts = append(accounts, &m.servers[i].account)
+	}
+	for _, a := range accounts {
+		for _, p := range a.Parameters {
+			if p.SessionTime && p.Value != "" && strings.ContainsAny(p.Value[:1], "^$") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lifetimeOf says how long sessions live.
+func lifetimeOf(m *relay.Mapping, set *rotationSettings) string {
+	d := m.Plan.Lifetime()
+	if d == 0 {
+		return "one for each client connection (lifetime 0)"
+	}
+	text := fmt.Sprintf("%s from their creation", timeOf(d))
+	if set.jitter > 0 {
+		text += fmt.Sprintf(", or up to %d %% less", set.jitter)
+	}
+	if set.idle > 0 {
+		text += fmt.Sprintf(", or %s without traffic", timeOf(set.idle))
+	}
+	if set.maxRequests > 0 {
+		text += ", or " + count(set.maxRequests, "request")
+	}
+	return text
+}
+
+// timeOf renders a length of time: in minutes if they are whole.
+func timeOf(d time.Duration) string {
+	switch {
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d%time.Second == 0:
+		return fmt.Sprintf("%d s", d/time.Second)
+	}
+	return d.String()
+}
+
+// rotationOf says what becomes of connections, and which signals end a session; empty if there is nothing to say.
+func rotationOf(set *rotationSettings) string {
+	var parts []string
+	switch set.onRotate {
+	case session.Drain:
+		parts = append(parts, "Drain: idle connections close at once, the others get "+timeOf(set.drain))
+	case session.CloseAll:
+		parts = append(parts, "Close: all connections are closed")
+	}
+	for _, s := range set.on {
+		parts = append(parts, "at "+signalOf(s))
+	}
+	if len(set.on) > 0 {
+		parts = append(parts, "not again within "+timeOf(set.interval))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func signalOf(s relay.Signal) string {
+	var names []string
+	for _, code := range s.Status {
+		names = append(names, strconv.Itoa(code))
+	}
+	for _, e := range upstreamErrors {
+		if s.Errors&e.is != 0 {
+			names = append(names, e.name)
+		}
+	}
+	text := strings.Join(names, ", ")
+	if s.Count > 1 {
+		text += fmt.Sprintf(" (%d times within %s)", s.Count, timeOf(s.Within))
+	}
+	return text
+}
