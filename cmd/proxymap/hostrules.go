@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"proxymap/relay"
+	"proxymap/session"
 )
 
 // ruleSettings are the host rules in their order.
@@ -49,7 +50,12 @@ func (r *reader) rule(o *object) relay.Rule {
 
 // server returns the index of a rule's server. Each costs every session something, so equal ones are one.
 func (s *ruleSettings) server(server serverSettings, known map[string]int) int {
-	id := fmt.Sprintf("%#v %#v", server.Server, server.account.Account)
+	account := server.account.Account
+	var template session.Template
+	if account.Template != nil {
+		template, account.Template = *account.Template, nil
+	}
+	id := fmt.Sprintf("%#v %#v %#v %v", server.Server, account, template, server.account.Template != nil)
 	if i, ok := known[id]; ok {
 		return i
 	}

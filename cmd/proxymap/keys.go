@@ -27,14 +27,15 @@ var (
 	authKeys      = keys{
 		known: []string{
 			"Required", "Verify", "SetAuthentication", "RemoveAuthentication", "ParseUsernameParameters", "Username", "Password",
-			"UsernameParameters",
+			"UsernameParameters", "Provider", "Template", "SessionAlphabet", "SessionLength", "TTLUnit", "TTLMin", "TTLMax",
 		},
 		ignored: []string{"Jwt", "DevToken"},
-		later:   []string{"Provider", "Template", "SessionAlphabet", "SessionLength", "TTLUnit", "TTLMin", "TTLMax"},
 	}
+	templateKeys  = keys{known: []string{"Username", "Password"}}
 	parameterKeys = keys{known: []string{"Name", "Value", "Default", "SessionId", "SessionTime"}}
 	serverKeys    = keys{known: []string{
 		"Host", "Port", "ProxyType", "ResolveIP", "Username", "Password", "UsernameParameters", "SourceAddresses",
+		"Provider", "Template", "SessionAlphabet", "SessionLength", "TTLUnit", "TTLMin", "TTLMax",
 	}}
 	ruleKeys = keys{
 		known:   []string{"HostName", "HostPort", "Pattern", "Action", "OverrideHostName", "OverrideHostPort", "ProxyServer"},

@@ -142,14 +142,14 @@ func (r *reader) authentication(o *object) authSettings {
 		required: o.flag("Required"), verify: o.flag("Verify"), set: o.flag("SetAuthentication"), remove: o.flag("RemoveAuthentication"),
 		parse: o.flag("ParseUsernameParameters"), account: r.account(o),
 	}
-	if a.set && a.account.Username == "" {
+	if a.set && a.account.lacksUsername() {
 		r.fault(o.get("SetAuthentication"), "is true, but Username is empty")
 	}
 	return a
 }
 
 func (r *reader) account(o *object) accountSettings {
-	a := accountSettings{Account: session.Account{Username: o.text("Username"), Password: o.text("Password")}, at: o}
+	a := accountSettings{Account: session.Account{Username: o.text("Username"), Password: o.text("Password"), Template: r.template(o)}, at: o}
 	for _, item := range o.list("UsernameParameters") {
 		p := r.object(item, parameterKeys)
 		if !p.valid {
@@ -194,6 +194,9 @@ func (r *reader) server(o *object) (s serverSettings) {
 	s.ResolveIP = o.flag("ResolveIP")
 	s.Sources = r.sources(o)
 	s.account = r.account(o)
+	if s.account.Template != nil && s.account.lacksUsername() {
+		r.fault(o.orTemplate(), "needs a Username beside it: a server's own credentials are made of the server's own account")
+	}
 	return s
 }
 

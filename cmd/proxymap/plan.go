@@ -76,9 +76,17 @@ func (s *settings) warn(m *mappingSettings, out *relay.Mapping) {
 	say := func(format string, args ...any) {
 		s.warnings = append(s.warnings, "ports "+portsOf(out)+" "+fmt.Sprintf(format, args...))
 	}
+	for _, warning := range out.Plan.Warnings() {
+		say("may not do what is meant: %s", warning)
+	}
 	for _, p := range m.auth.account.Parameters {
 		if p.SessionID && p.Value != "" && !strings.ContainsAny(p.Value[:1], "^$") {
 			say("share one session, and new does not change it: the SessionId parameter %q is a literal; ^[A-Za-z0-9]{8} draws ids", p.Name)
+		}
+	}
+	for i := range m.servers {
+		if m.auth.account.Template != nil && !m.auth.set && !out.Plan.Sets(i) {
+			say("have credentials in Authentication that do not go to upstream %s: SetAuthentication is false", hostPort(m.servers[i].Server))
 		}
 	}
 	if len(m.servers) == 0 && m.listen.action == relay.Allow {
@@ -109,7 +117,7 @@ func (r *reader) socksFaults(s *settings, m *mappingSettings, server *serverSett
 	case a.Username == "":
 		a = &m.auth.account
 	}
-	if len(parameters) == 0 {
+	if len(parameters) == 0 && a.Template == nil {
 		parameters = m.auth.account.Parameters
 	}
 	n := len(a.Username)
@@ -151,11 +159,7 @@ func (r *reader) planFault(s *settings, m *mappingSettings, f *session.Fault) {
 	case f.Server >= 0:
 		account = &m.servers[f.Server].account
 	}
-	o := account.at
-	if f.Parameter >= 0 {
-		o = account.params[f.Parameter]
-	}
-	r.fault(o.orSelf(f.Key), "%s", f.Reason)
+	r.fault(account.faultNode(f), "%s", f.Reason)
 }
 
 // portsOf names a mapping's ports.
