@@ -24,10 +24,11 @@ const (
 
 // commands is the command line.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Listen on the ports of a settings file and relay."`
-	Check   checkCommand   `cmd:"" help:"Validate a settings file and print how it was understood; nothing is started."`
-	Demo    demoCommand    `cmd:"" help:"Start a stub provider and a relay to it on a hundred ports from 10201 on, to try things out."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve     serveCommand     `cmd:"" help:"Listen on the ports of a settings file and relay."`
+	Check     checkCommand     `cmd:"" help:"Validate a settings file and print how it was understood; nothing is started."`
+	Demo      demoCommand      `cmd:"" help:"Start a stub provider and a relay to it on a hundred ports from 10201 on, to try things out."`
+	Providers providersCommand `cmd:"" help:"Print the presets for providers' credentials, which Authentication.Provider names."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
 type serveCommand struct {
