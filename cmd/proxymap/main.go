@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,6 +29,7 @@ type commands struct {
 	Check     checkCommand     `cmd:"" help:"Validate a settings file and print how it was understood; nothing is started."`
 	Demo      demoCommand      `cmd:"" help:"Start a stub provider and a relay to it on a hundred ports from 10201 on, to try things out."`
 	Providers providersCommand `cmd:"" help:"Print the presets for providers' credentials, which Authentication.Provider names."`
+	Session   sessionCommand   `cmd:"" help:"Show, replace or remove the sessions of a running relay."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
@@ -80,6 +82,9 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	}
 	if err := ctx.Run(streams{stdout, stderr}); err != nil {
 		fmt.Fprintf(stderr, "proxymap: %v\n", err)
+		if _, ok := errors.AsType[*usageError](err); ok {
+			return exitUsage
+		}
 		return exitFailure
 	}
 	return exitOK

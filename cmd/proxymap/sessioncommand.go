@@ -1,0 +1,226 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sessionCommand asks a running relay: the Session API of one port, or the admin listener for several.
+type sessionCommand struct {
+	Get   sessionGet   `cmd:"" help:"Show a port's session; one that has none gets one."`
+	New   sessionNew   `cmd:"" help:"Replace a port's session."`
+	Reset sessionReset `cmd:"" help:"Remove a port's session; the next request makes another."`
+	List  sessionList  `cmd:"" help:"Show the sessions of all ports, or of some; asks the admin listener."`
+}
+
+// sessionFlags say whom to ask, and how to show what it answers.
+type sessionFlags struct {
+	Port    string        `help:"Port; or with the admin listener ports, such as 10201-10250,10299, or all." placeholder:"PORTS"`
+	Address string        `help:"Where the port is; 127.0.0.1, unless the settings say something else." placeholder:"IP"`
+	Config  string        `help:"Settings file of the relay: it tells the domain, addresses, credentials and the token." placeholder:"FILE"`
+	Domain  string        `help:"SessionAPI.Domain of the relay; empty: the port is asked itself." placeholder:"NAME"`
+	User    string        `help:"Credentials for a port that wants some." placeholder:"NAME:PASSWORD" env:"PROXYMAP_USER"`
+	Admin   string        `help:"Ask the admin listener there." placeholder:"HOST:PORT"`
+	Token   string        `help:"Admin.Token of the relay." env:"PROXYMAP_TOKEN"`
+	JSON    bool          `help:"Print the answer as it came."`
+	Timeout time.Duration `help:"Time for the answer." default:"15s"`
+}
+
+// rotateFlags are those of calls that change sessions.
+type rotateFlags struct {
+	OnRotate string `help:"What becomes of the session's connections: keep, drain or close; what the settings say unless given." enum:",keep,drain,close" default:"" placeholder:"HOW"`
+}
+
+type sessionGet struct{ sessionFlags }
+
+type sessionNew struct {
+	sessionFlags
+	rotateFlags
+	Parameters []string `arg:"" optional:"" name:"name=value" help:"Parameters of the new session."`
+}
+
+type sessionReset struct {
+	sessionFlags
+	rotateFlags
+}
+
+type sessionList struct{ sessionFlags }
+
+func (c sessionGet) Run(s streams) error {
+	call := sessionCall{what: "get", method: "GET", path: "/session/"}
+	return c.run(s, &call)
+}
+
+func (c sessionNew) Run(s streams) error {
+	call := sessionCall{what: "new", method: "GET", path: "/session/new"}
+	for _, p := range c.Parameters {
+		name, value, ok := strings.Cut(p, "=")
+		switch {
+		case !ok || name == "":
+			return usagef("parameter %q: must be name=value", p)
+		case name == "on_rotate":
+			return usagef("parameter %q: the name is taken; use --on-rotate", p)
+		}
+		call.add(name, value)
+	}
+	call.parameters = len(c.Parameters) > 0
+	return c.rotate(s, &call, &c.sessionFlags)
+}
+
+func (c sessionReset) Run(s streams) error {
+	call := sessionCall{what: "reset", method: "GET", path: "/session/reset"}
+	return c.rotate(s, &call, &c.sessionFlags)
+}
+
+func (c sessionList) Run(s streams) error {
+	call := sessionCall{what: "list"}
+	return c.run(s, &call)
+}
+
+func (c *rotateFlags) rotate(s streams, call *sessionCall, flags *sessionFlags) error {
+	if c.OnRotate != "" {
+		call.add("on_rotate", c.OnRotate)
+	}
+	return flags.run(s, call)
+}
+
+// run makes the call, and shows its answer.
+func (c *sessionFlags) run(s streams, call *sessionCall) error {
+	if err := checkPorts(c.Port); err != nil {
+		return err
+	}
+	var set *settings
+	if c.Config != "" {
+		var err error
+		if set, err = loadSettings(c.Config); err != nil {
+			return err
+		}
+	}
+	_, notOne := strconv.Atoi(c.Port)
+	address := c.toPort
+	if call.what == "list" || c.Admin != "" || c.Port != "" && notOne != nil {
+		address = c.toAdmin
+	}
+	if err := address(call, set); err != nil {
+		return err
+	}
+	body, err := call.do(c.Timeout)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		_, err = fmt.Fprintln(s.out, strings.TrimRight(string(body), "\n"))
+		return err
+	}
+	return call.show(s.out, body)
+}
+
+// toPort addresses a call to the Session API of a port.
+func (c *sessionFlags) toPort(call *sessionCall, set *settings) error {
+	port, err := strconv.Atoi(c.Port)
+	if err != nil {
+		return usagef("--port is missing: the port whose session it is about")
+	}
+	address, domain, user := c.Address, c.Domain, c.User
+	if set != nil {
+		m := set.mappingOf(port)
+		if m < 0 {
+			return usagef("port %d: %s has no such port", port, c.Config)
+		}
+		mapping, auth := &set.config.Mappings[m], &set.mappings[m].auth
+		if !mapping.API.Enabled {
+			return fmt.Errorf("%s: SessionAPI.Enabled is not true, so the ports do not answer for their sessions", c.Config)
+		}
+		address, domain = cmp.Or(address, reachable(mapping.Address)), cmp.Or(domain, mapping.API.Domain)
+		if user == "" && (auth.required || auth.verify) {
+			user = auth.account.Username + ":" + auth.account.Password
+		}
+	}
+	call.port, call.server, call.host = port, net.JoinHostPort(cmp.Or(address, "127.0.0.1"), c.Port), domain
+	if user != "" {
+		name, password, _ := strings.Cut(user, ":")
+		call.user = url.UserPassword(name, password)
+	}
+	return nil
+}
+
+// toAdmin addresses a call to the admin listener.
+func (c *sessionFlags) toAdmin(call *sessionCall, set *settings) error {
+	call.server, call.token = c.Admin, c.Token
+	if c.Admin == "" && set != nil && set.admin.Address.IsValid() {
+		addr := set.admin.Address
+		call.server = net.JoinHostPort(reachable(addr.Addr()), strconv.Itoa(int(addr.Port())))
+		call.token = cmp.Or(c.Token, set.admin.Token)
+	}
+	if _, _, err := net.SplitHostPort(call.server); err != nil {
+		return usagef("--admin %q: the admin listener is asked here, so its HOST:PORT must be given, or a --config that has Admin.Address", c.Admin)
+	}
+	switch {
+	case call.parameters:
+		return usagef("parameters can be given to one port at a time, and not by the admin listener")
+	case c.Port == "" && call.what != "list":
+		return usagef("--port is missing: the ports whose sessions it is about, or all")
+	}
+	if c.Port != "" && (c.Port != "all" || call.what == "new" || call.what == "reset") {
+		call.add("ports", c.Port)
+	}
+	call.list, call.method, call.path = true, "POST", "/sessions/"+call.what
+	if call.what == "get" || call.what == "list" {
+		call.method, call.path = "GET", "/sessions"
+	}
+	return nil
+}
+
+// mappingOf returns the index of the mapping that has a port; -1: none has.
+func (s *settings) mappingOf(port int) int {
+	for i := range s.mappings {
+		if s.mappings[i].listen.holds(port) {
+			return i
+		}
+	}
+	return -1
+}
+
+// reachable is an address to reach a listener of this machine by.
+func reachable(listen netip.Addr) string {
+	switch {
+	case !listen.IsUnspecified():
+		return listen.String()
+	case listen.Is4():
+		return "127.0.0.1"
+	}
+	return "::1"
+}
+
+// checkPorts looks at a list of ports: empty, all, or ports and ranges.
+func checkPorts(list string) error {
+	if list == "" || list == "all" {
+		return nil
+	}
+	for _, item := range strings.Split(list, ",") {
+		first, last, isRange := strings.Cut(item, "-")
+		if !isRange {
+			last = first
+		}
+		a, err := strconv.ParseUint(first, 10, 16)
+		b, err2 := strconv.ParseUint(last, 10, 16)
+		if errors.Join(err, err2) != nil || a == 0 || a > b {
+			return usagef("--port %q: must be a port from 1 to 65535, several such as 10201-10250,10299, or all", list)
+		}
+	}
+	return nil
+}
+
+// A usageError is about the command line.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text + "; see proxymap session --help" }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
