@@ -98,6 +98,29 @@ func TestGoodResponses(t *testing.T) {
 }
 
 // RFC 9112 section 6.3: where the content of a response ends.
+// RFC 9110 section 8.6, RFC 9112 section 6.1: 1xx and 204 have no content.
+func TestContradictingResponses(t *testing.T) {
+	for head, want := range map[string]bool{
+		"HTTP/1.1 204 No Content\r\n\r\n":                                 false,
+		"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n":            false,
+		"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n":            true,
+		"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n":   true,
+		"HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n":              true,
+		"HTTP/1.1 101 Switching\r\nTransfer-Encoding: chunked\r\n\r\n":    true,
+		"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n":          false,
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n":                    false,
+		"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n": false,
+	} {
+		r := newResponse()
+		if err := r.Parse([]byte(head), testLimits); err != nil {
+			t.Fatalf("%q: %v", head, err)
+		}
+		if got := r.Contradicts(); got != want {
+			t.Errorf("%q: got %t; want %t", head, got, want)
+		}
+	}
+}
+
 func TestResponseBody(t *testing.T) {
 	const length, chunked = "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"
 	for _, row := range []struct {

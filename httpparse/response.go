@@ -70,6 +70,13 @@ func (r *Response) Body(to Method) Body {
 	return Body{Kind: BodyUntilClose}
 }
 
+// Contradicts reports whether the fields frame content that a response with this status cannot have: 1xx and 204 end with
+// their heads (RFC 9110 section 8.6, RFC 9112 section 6.1), and a reader that goes by the fields would take what follows
+// for their content. A length of 0, which some servers send, says the same as the status.
+func (r *Response) Contradicts() bool {
+	return (r.Status < 200 || r.Status == 204) && (r.chunked || r.length > 0)
+}
+
 // Persists reports whether the sender means to use the connection again (RFC 9112 section 9.3). Proxy-Connection has no
 // say in a response.
 func (r *Response) Persists() bool {

@@ -54,6 +54,10 @@ func (c *conn) onResponseHeads(b []byte) {
 		if res.Status >= 200 || res.Status == 101 {
 			break
 		}
+		if res.Contradicts() {
+			c.badResponse(contradiction)
+			return
+		}
 		if x.interim++; x.interim > maxInformational {
 			c.badResponse("the provider sent more than 16 interim responses")
 			return
@@ -92,6 +96,10 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 		c.refuse(res.Status, "", "") // in SOCKS there is a code for it, and no more
 		return
 	}
+	if res.Contradicts() {
+		c.badResponse(contradiction)
+		return
+	}
 	body := res.Body(x.method)
 	x.response = frame(body)
 	x.decode = x.minor == 0 && body.Kind == httpparse.BodyChunked
@@ -123,11 +131,15 @@ func (c *conn) onContent(b []byte, head int) {
 	c.send(b[:head+n])
 }
 
-// endOfContent notes the response's end if it has come. What stands behind it belongs to nobody.
+const contradiction = "the provider's response is malformed: its status has no content, and its fields frame some"
+
+// endOfContent notes the response's end if it has come. What stands behind it belongs to nobody, and who sends such is not
+// trusted with anything more: both connections end behind the response.
 func (c *conn) endOfContent(rest int) {
 	if x := c.x; x.response.done() {
 		x.ended = true
 		x.keepServer = x.keepServer && rest == 0
+		x.keepClient = x.keepClient && rest == 0
 	}
 }
 
