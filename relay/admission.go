@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -10,18 +11,21 @@ import (
 
 // Connections are admitted up to a budget that leaves room for what each of them will need, so that one that has been
 // let in can be served: running out happens at the door. Above it a small reserve is still let in, to be told so, and to
-// call the Session API, which needs no upstream connection. When that is used up too, ports rest, and the backlog holds
-// what comes.
+// call the Session API, which needs no upstream connection. Who has got an answer, or is silent, leaves its place in the
+// reserve to the next. When there is no place nevertheless, ports rest, and the backlog holds what comes.
 const (
 	// reserveMost is the most connections that are let in above the budget, a tenth of it at most.
 	reserveMost = 64
 
-	// reserveTime is how long such a connection may take for its one request: others wait for its place.
-	reserveTime = 5 * time.Second
+	// reserveTime is how long such a connection may take for its one request, and reserveGrace how long before it has to
+	// make place for another that comes.
+	reserveTime  = 5 * time.Second
+	reserveGrace = 500 * time.Millisecond
 
-	// acceptPause is how long a port rests when there is no room at all. It is also the time in which the reserve is let
-	// in once at most: refusing thousands that come again at once must not take a processor.
+	// acceptPause is how long a port rests when there is no room at all, and reserveRate how many are let into the reserve
+	// in that time at most: refusing thousands that come again at once must not take a processor.
 	acceptPause = 100 * time.Millisecond
+	reserveRate = 64
 
 	// sparedDescriptors are kept for files, look-ups of names and what the runtime opens.
 	sparedDescriptors = 32
@@ -55,7 +59,9 @@ func newBudget(descriptors, ports, loops, most int) (Budget, error) {
 	b := Budget{Descriptors: descriptors, pipes: min(maxPipes, descriptors/pipeShare)}
 	b.Fixed = ports + 2*loops + 2*b.pipes + sparedDescriptors
 	room := b.Descriptors - b.Fixed
-	b.Connections = max((room-1)*10/21, (room-reserveMost)/2) // the reserve is a tenth of them, or less
+	// The reserve is a tenth of them, or less, and for a moment there may be twice as many: a place is taken over before
+	// the descriptor of who had it is closed.
+	b.Connections = max((room-2)*10/22, (room-2*reserveMost)/2)
 	if b.Connections < 1 {
 		return b, fmt.Errorf("the limit of %d open files has no room for connections beside %d ports; raise it (ulimit -n) to %d or more",
 			b.Descriptors, ports, b.Fixed+1000)
@@ -124,10 +130,44 @@ func (l *loop) admit() place {
 	}
 	if int(a.reserved.Add(1)) > a.budget.Reserve {
 		a.reserved.Add(-1)
-		return noPlace
+		if !l.takePlace() {
+			return noPlace
+		}
+		a.reserved.Add(1)
 	}
 	l.reserveLeft--
 	return reserved
+}
+
+// takePlace ends a connection of the reserve that has got its answer, or is silent, so that another can have its place.
+// At most as many as there are places end so in a turn, for their descriptors are open until then.
+func (l *loop) takePlace() bool {
+	if l.evicted >= l.relay.admission.budget.Reserve {
+		return false
+	}
+	for i, r := range l.reserve {
+		c := l.connection(r)
+		if c == nil || c.place != reserved {
+			continue
+		}
+		answered := c.stage == stageLinger && c.finSent
+		silent := c.stage != stageAPI && c.deadline-l.now < int64(reserveTime-reserveGrace)
+		if answered || silent {
+			l.reserve = slices.Delete(l.reserve, 0, i+1)
+			l.evicted++
+			c.close()
+			return true
+		}
+	}
+	return false
+}
+
+// joinReserve notes a connection that has been let into the reserve, behind those before it.
+func (l *loop) joinReserve(c *conn) {
+	if len(l.reserve) >= 2*l.relay.admission.budget.Reserve {
+		l.reserve = slices.DeleteFunc(l.reserve, func(r ref) bool { return l.connection(r) == nil })
+	}
+	l.reserve = append(l.reserve, c.ref())
 }
 
 // leave gives a place back.
@@ -157,13 +197,17 @@ func (l *loop) warnFull() {
 	if last != 0 && l.now-last < int64(warnPause) || !a.warnedAt.CompareAndSwap(last, l.now) {
 		return
 	}
-	l.relay.log.Warn("no more connections are admitted until some have closed; raise the limit of open files (ulimit -n) if this recurs",
+	l.relay.log.Warn("no more connections are admitted until some have closed; raise the limit of open files (ulimit -n), or Limits.Connections, if this recurs",
 		"connections", a.served.Load(), "admitted", a.budget.Connections, "descriptors", a.budget.Descriptors)
 }
 
 // refuseAboveBudget answers a request for which there is no room.
 func (c *conn) refuseAboveBudget() {
 	a := &c.l.relay.admission
-	c.refuse(503, classTooMany, fmt.Sprintf("all %d connections that this relay has room for are taken; close some, or raise the limit of open files (ulimit -n)",
-		a.budget.Connections))
+	remedy := "raise the limit of open files (ulimit -n)"
+	if c.l.relay.limits.Connections == a.budget.Connections {
+		remedy = "raise Limits.Connections in the settings"
+	}
+	c.refuse(503, classTooMany, fmt.Sprintf("the relay serves no more than %d connections at once, and all are taken; close some, or %s",
+		a.budget.Connections, remedy))
 }

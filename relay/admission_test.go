@@ -11,11 +11,11 @@ const askSession = "GET http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\
 // What is admitted has all the descriptors that it will need, whatever the limit.
 func TestBudget(t *testing.T) {
 	for _, row := range []struct{ descriptors, ports, connections, reserve int }{
-		{256, 1, 96, 9},
-		{1024, 100, 391, 39},
-		{20_000, 1, 9_885, 64},
-		{20_000, 10_000, 4_886, 64},
-		{1 << 20, 50_000, 499_174, 64},
+		{256, 1, 91, 9},
+		{1024, 100, 373, 37},
+		{20_000, 1, 9_853, 64},
+		{20_000, 10_000, 4_854, 64},
+		{1 << 20, 50_000, 499_142, 64},
 	} {
 		b, err := newBudget(row.descriptors, row.ports, 2, 0)
 		if err != nil || b.Connections != row.connections || b.Reserve != row.reserve {
@@ -25,7 +25,7 @@ func TestBudget(t *testing.T) {
 	}
 	for descriptors := 64; descriptors < 30_000; descriptors += 61 {
 		b, err := newBudget(descriptors, 10, 2, 0)
-		if err == nil && b.Fixed+2*b.Connections+b.Reserve > descriptors {
+		if err == nil && b.Fixed+2*b.Connections+2*b.Reserve > descriptors {
 			t.Fatalf("%d descriptors: %+v takes more", descriptors, b)
 		}
 	}
@@ -134,7 +134,7 @@ func TestBacklogHolds(t *testing.T) {
 // Refusing is paced: clients that come again at once do not take a processor.
 func TestRefusingIsPaced(t *testing.T) {
 	g, _ := full(t, 4)
-	const refusals = 5
+	const refusals = 5 * reserveRate
 	began := time.Now()
 	for range refusals {
 		c := g.client(0)
@@ -142,9 +142,51 @@ func TestRefusingIsPaced(t *testing.T) {
 		c.expectTooMany()
 		c.close()
 	}
-	// One place in the reserve, so one refusal each acceptPause; the first two may come at once.
-	if took := time.Since(began); took < (refusals-2)*acceptPause {
-		t.Errorf("%d refusals took %v; want them %v apart", refusals, took, acceptPause)
+	// The first two times reserveRate may come at once: what was left, and what is given anew.
+	if took := time.Since(began); took < (refusals/reserveRate-2)*acceptPause {
+		t.Errorf("%d refusals took %v; want at most %d in %v", refusals, took, reserveRate, acceptPause)
+	}
+}
+
+// Neither clients that do not leave when they have been refused, nor those that say nothing, keep others from being
+// answered.
+func TestReserveIsTakenOver(t *testing.T) {
+	g, _ := full(t, 4) // with one place in the reserve
+	var staying []*peer
+	for range 20 {
+		c := g.client(0)
+		c.send(get)
+		c.expectTooMany()
+		staying = append(staying, c)
+	}
+	began := time.Now()
+	c := g.client(0)
+	c.send(askSession)
+	if head := c.head(); !strings.HasPrefix(head, "HTTP/1.1 200 ") {
+		t.Fatalf("got %q; want the session", head)
+	}
+	for range 3 {
+		silent := g.client(0)
+		await(t, "it has the place of the reserve", func() bool {
+			return onLoops(g.relay, func(l *loop) (n int) {
+				for _, c := range l.conns {
+					if c != nil && c.stage == stageIdle && c.place == reserved {
+						n++
+					}
+				}
+				return n
+			}) == 1
+		})
+		c := g.client(0)
+		c.send(askSession)
+		c.head()
+		silent.expectClosed()
+	}
+	if took := time.Since(began); took > reserveTime {
+		t.Errorf("it took %v, so silent clients had all their time", took)
+	}
+	for _, c := range staying {
+		c.close()
 	}
 }
 

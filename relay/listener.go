@@ -92,7 +92,7 @@ func (l *loop) resumeListening() {
 	a := &l.relay.admission
 	if l.now >= l.refillAt {
 		l.refillAt = l.now + int64(acceptPause)
-		l.reserveLeft = a.budget.Reserve
+		l.reserveLeft = reserveRate
 	}
 	l.resumeAt = 0
 	n := l.reserveLeft

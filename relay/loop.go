@@ -59,7 +59,9 @@ type loop struct {
 	paused    []*port // those with clients for whom there is no room: to be listened on again at resumeAt
 	resumeAt  int64
 
-	reserveLeft int // connections that may be let in above the budget until refillAt
+	reserve     []ref // connections let in above the budget, in their order; some may have gone
+	evicted     int   // of them, in this turn
+	reserveLeft int   // connections that may be let in above the budget until refillAt
 	refillAt    int64
 
 	draining bool
@@ -91,7 +93,7 @@ func newLoop(r *Relay) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{relay: r, poll: poll, start: r.start, reserveLeft: r.admission.budget.Reserve}
+	l := &loop{relay: r, poll: poll, start: r.start, reserveLeft: reserveRate}
 	l.req.Fields = make([]httpparse.Field, 0, r.headLimits.Fields)
 	l.res.Fields = make([]httpparse.Field, 0, r.headLimits.Fields)
 	l.tick()
@@ -242,7 +244,7 @@ func (l *loop) closeDescriptors() {
 	for _, fd := range l.closing {
 		_ = closeDescriptor(fd) // what can fail here is only the last write, which no one waits for
 	}
-	l.closing = l.closing[:0]
+	l.closing, l.evicted = l.closing[:0], 0
 }
 
 // watch gives the poller a connection's socket, under a new generation.
@@ -262,6 +264,9 @@ func (l *loop) adopt(fd int, p *port, place place) {
 	}
 	l.open.Add(1)
 	c.open(fd, p, place)
+	if place == reserved && c.stage != stageClosed {
+		l.joinReserve(c)
+	}
 }
 
 // slot takes an index for a connection.
