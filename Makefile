@@ -60,3 +60,4 @@ verify: lint test smoke syscalls ## everything, the long way: run before calling
 	$(GO) test -race -timeout 40m -count=20 ./relay
 	$(GO) test -race -timeout 40m -count=20 -tags netpoll ./relay
 	$(MAKE) fuzz
+	$(MAKE) soak SOAK='--time 2m'
