@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -15,12 +16,31 @@ func machineWarnings(cfg *relay.Config) (warnings []string) {
 		warnings = append(warnings, fmt.Sprintf("Limits.Connections is %d, but the limit of %d open files has room for %d connections only; raise it (ulimit -n) to %d",
 			cfg.Limits.Connections, b.Descriptors, b.Connections, b.Fixed+2*cfg.Limits.Connections+b.Reserve))
 	}
+	for i := range cfg.Mappings {
+		for _, s := range cfg.Mappings[i].Servers {
+			warnings = append(warnings, sourceWarnings(s)...)
+		}
+	}
 	// Systems other than Linux do not have these files, and nothing is said of their ports.
 	text, _ := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
 	kept, _ := os.ReadFile("/proc/sys/net/ipv4/ip_local_reserved_ports")
 	var first, last int
 	if n, _ := fmt.Sscan(string(text), &first, &last); n == 2 {
 		warnings = append(warnings, ephemeralWarnings(cfg, first, last, string(kept))...)
+	}
+	return warnings
+}
+
+// sourceWarnings names the source addresses of a server that are none of this machine.
+func sourceWarnings(s relay.Server) (warnings []string) {
+	for _, addr := range s.Sources {
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: addr.AsSlice()})
+		if err != nil {
+			warnings = append(warnings, fmt.Sprintf("SourceAddresses %s of %s: %v; it must be an address of this machine, and serve will not start without it",
+				addr, hostPort(s), err))
+			continue
+		}
+		l.Close()
 	}
 	return warnings
 }

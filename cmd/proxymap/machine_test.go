@@ -34,6 +34,10 @@ func TestMachineWarnings(t *testing.T) {
 			}
 		}
 	}
+	cfg.Mappings[0].Servers = []relay.Server{{Host: "a", Port: 1, Sources: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("198.51.100.7")}}}
+	if got := strings.Join(machineWarnings(cfg), "\n"); !strings.Contains(got, "SourceAddresses 198.51.100.7 of a:1: ") || strings.Contains(got, "SourceAddresses 127.0.0.1") {
+		t.Errorf("got %q; want to be told of the foreign source address alone", got)
+	}
 	cfg.Limits.Connections = 1 << 20
 	if got := strings.Join(machineWarnings(cfg), "\n"); !strings.Contains(got, "Limits.Connections is 1048576, but the limit of") || !strings.Contains(got, "ulimit -n") {
 		t.Errorf("got %q; want to be told that the descriptors do not do", got)
