@@ -44,8 +44,11 @@ var classes = [...]string{
 	classProxyAuth, classUnsupported, classNotConfirmed, classForbidden,
 }
 
+// tlsHandshake is the first byte of a client that speaks TLS (RFC 8446 section 5.1).
+const tlsHandshake = 0x16
+
 // refuseHead answers a head that cannot be parsed.
-func (c *conn) refuseHead(err *httpparse.Error) {
+func (c *conn) refuseHead(err *httpparse.Error, begins byte) {
 	c.l.count(headerFailed)
 	class := classBadRequest
 	switch err.Status {
@@ -57,7 +60,10 @@ func (c *conn) refuseHead(err *httpparse.Error) {
 		class = classVersion
 	}
 	why := err.Reason
-	if class == classBadRequest && c.x == nil {
+	switch {
+	case begins == tlsHandshake:
+		why = "this is TLS; this port is an HTTP proxy: put http:// before its address, not https://"
+	case class == classBadRequest && c.x == nil:
 		why += "; this port is an HTTP proxy, with http:// before its address"
 	}
 	c.refuse(err.Status, class, why)

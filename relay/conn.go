@@ -270,7 +270,7 @@ func (c *conn) onHeadBytes(b []byte) {
 			c.enter(stageHead)
 		}
 	default:
-		c.refuseHead(err.(*httpparse.Error))
+		c.refuseHead(err.(*httpparse.Error), b[0])
 	}
 }
 
