@@ -69,6 +69,9 @@ func (c *conn) identify(plan *session.Plan) {
 		}
 		user, password, ok := session.ParseBasic(value)
 		if !ok {
+			if !plan.Judges() {
+				break
+			}
 			user = "\x00" // no name: it is wrong
 		}
 		c.who, c.whoField = plan.NewClient(user, password), string(value)

@@ -233,6 +233,20 @@ func TestClientAuthentication(t *testing.T) {
 	g.upstream().expect("CONNECT example.com:443 HTTP/1.1\r\n")
 }
 
+// Where nobody asks for credentials, and none are passed on, it does not matter what they are.
+func TestMalformedCredentialsNobodyAskedFor(t *testing.T) {
+	request := strings.Replace(get, "\r\n\r\n", "\r\nProxy-Authorization: Basic !\r\n\r\n", 1)
+	g := newRig(t)
+	c := g.client(0)
+	c.send(request)
+	g.upstream().expect(get[:len(get)-2] + credentialsOf(1) + "\r\n")
+
+	g = newRig(t, withClients(func(*session.PlanConfig) {}))
+	c = g.client(0)
+	c.send(request)
+	c.expectAnswer(407, "proxy-auth", "is wrong")
+}
+
 // Without credentials of ours the client's own go upstream, in the upstream's protocol, unless they are to be removed.
 func TestPassThrough(t *testing.T) {
 	field := basic("me-x", "p:w")

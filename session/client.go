@@ -37,6 +37,20 @@ func (p *Plan) Admit(c *Client) Verdict {
 // Requires reports whether clients need credentials.
 func (p *Plan) Requires() bool { return p.require }
 
+// Judges reports whether the plan demands anything of clients' credentials, or passes them on: where it does neither it
+// does not matter what they are.
+func (p *Plan) Judges() bool {
+	if p.require || p.verify {
+		return true
+	}
+	for i := range p.templates {
+		if !p.templates[i].sets && !p.remove {
+			return true
+		}
+	}
+	return false
+}
+
 // NewClient makes a client of the user name and the password that it brought. What no credentials of ours could be
 // (too long, a user name with a colon or a control character) makes one that is not admitted.
 func (p *Plan) NewClient(user, password string) *Client {
