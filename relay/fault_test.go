@@ -383,3 +383,37 @@ func TestEarlyResponseUntilClose(t *testing.T) {
 	await(t, "the connection is closed", func() bool { return g.relay.Connections() == 0 })
 	g.served()
 }
+
+// The names of servers that have been used are looked up again by themselves, and it is told once when that fails.
+func TestNamesAreRefreshed(t *testing.T) {
+	var lookups atomic.Int32
+	log := new(logLines)
+	g := newRig(t, log.in, func(cfg *Config) {
+		cfg.Mappings[0].Servers[0].Host = "proxy.example"
+		cfg.lookup = func(context.Context, string) ([]netip.Addr, error) {
+			if lookups.Add(1) > 2 {
+				return nil, errors.New("no such host")
+			}
+			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+		}
+	})
+	g.relay.refreshOnce() // has not been used, so it has nothing to do
+	if lookups.Load() != 0 {
+		t.Error("a name that nobody has used is looked up")
+	}
+	g.served()
+	for n := int32(2); n < 5; n++ {
+		g.relay.refreshOnce()
+		await(t, "the name is looked up again", func() bool { return lookups.Load() == n && !g.relay.ports[0].mapping.servers[0].isBusy() })
+	}
+	g.served() // by its old address
+	if n := log.count("its old addresses stay in use"); n != 1 {
+		t.Errorf("it is told %d times; want once a minute", n)
+	}
+}
+
+func (s *server) isBusy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy
+}

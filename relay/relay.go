@@ -115,7 +115,9 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 					return fmt.Errorf("source address %s of upstream %s: %w; it must be an address of this machine", from, s.Host, err)
 				}
 			}
-			m.servers = append(m.servers, newServer(s))
+			srv := newServer(s)
+			srv.listed = true
+			m.servers = append(m.servers, srv)
 		}
 		for n := int(cfg.First); n <= int(cfg.Last); n++ {
 			p, err := openPort(m, netip.AddrPortFrom(cfg.Address, uint16(n)))
@@ -189,6 +191,7 @@ func (r *Relay) Serve() error {
 	stop := make(chan struct{})
 	var watch sync.WaitGroup
 	watch.Go(func() { r.watchExpiry(stop) })
+	watch.Go(func() { r.refreshNames(stop) })
 	wg.Wait()
 	close(stop)
 	watch.Wait()

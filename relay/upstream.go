@@ -36,10 +36,14 @@ type server struct {
 	Server
 	known atomic.Pointer[addresses] // the last look-up's; kept when a later one fails
 
+	listed bool // it is an upstream server, and no target
+
 	restUntil atomic.Int64 // the loops' time until which it is in quarantine
 
 	sources []*source     // at least one
 	turn    atomic.Uint32 // sources given out in turn
+
+	lookupWarned atomic.Int64 // the loops' time of the last warning that looking up fails
 
 	mu      sync.Mutex
 	busy    bool     // a look-up is under way
@@ -156,6 +160,9 @@ func (s *server) find(l *loop) {
 		list = append(list, netip.AddrPortFrom(a.Unmap(), s.Port))
 	}
 	now := l.clock()
+	if err != nil {
+		s.warnLookup(l.relay, err, now)
+	}
 	if err == nil {
 		s.known.Store(&addresses{list, now, now + int64(lookupAge)})
 	} else if old := s.known.Load(); old != nil {
@@ -171,6 +178,46 @@ func (s *server) find(l *loop) {
 				c.onLookup(s, list, err)
 			}
 		})
+	}
+}
+
+// warnLookup tells once a minute that a server's name cannot be looked up. Targets are the clients' own affair.
+func (s *server) warnLookup(r *Relay, err error, now int64) {
+	last := s.lookupWarned.Load()
+	if !s.listed || last != 0 && now-last < int64(warnPause) || !s.lookupWarned.CompareAndSwap(last, now) {
+		return
+	}
+	text := "the upstream's name cannot be looked up; check Host in ProxyServers, and the resolver"
+	if s.known.Load() != nil {
+		text = "the upstream's name cannot be looked up any more; its old addresses stay in use"
+	}
+	r.log.Warn(text, "upstream", s.name(), "err", err)
+}
+
+// refreshNames looks the names of servers that are in use up again each lookupAge, until stop is closed: the first request
+// behind a pause would go to where a name led before it.
+func (r *Relay) refreshNames(stop <-chan struct{}) {
+	tick := time.NewTicker(lookupAge)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			r.refreshOnce()
+		}
+	}
+}
+
+func (r *Relay) refreshOnce() {
+	for _, m := range r.mappings {
+		for _, s := range m.servers {
+			if known := s.known.Load(); known != nil && known.until != never {
+				s.mu.Lock()
+				s.lookUp(r.loops[0])
+				s.mu.Unlock()
+			}
+		}
 	}
 }
 
