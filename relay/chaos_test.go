@@ -25,6 +25,7 @@ const (
 	chaosClients = 2000
 	chaosAtOnce  = 200
 	chaosLimit   = 100 * time.Millisecond // every deadline of the relay
+	chaosRace    = 20 * time.Second       // of seeds, under the race detector
 	chaosLong    = 3 * time.Minute        // of seeds, with PROXYMAP_LONG=1
 
 	// chaosPatience is what a wait may take at worst while hundreds of goroutines keep the loops from their processors.
@@ -44,8 +45,11 @@ func TestChaos(t *testing.T) {
 		return
 	}
 	until := time.Now() // one seed, that is
-	if os.Getenv("PROXYMAP_LONG") != "" {
+	switch {
+	case os.Getenv("PROXYMAP_LONG") != "":
 		until = until.Add(chaosLong)
+	case underRace():
+		until = until.Add(chaosRace)
 	}
 	for more := true; more; more = more && time.Now().Before(until) {
 		seed := rand.Uint64()

@@ -25,7 +25,8 @@ const (
 	fullTime       = 2 * time.Second
 )
 
-// startLimited starts proxymap with one port, and so many descriptors; 0 for as many as there are.
+// startLimited starts proxymap with one port, and so many descriptors; 0 for as many as there are. The soft limit is lower,
+// and it has to raise it.
 func startLimited(t *testing.T, descriptors int) *scaleProcess {
 	t.Helper()
 	upstream := startProvider(t).Addr()
@@ -37,7 +38,7 @@ func startLimited(t *testing.T, descriptors int) *scaleProcess {
 	}
 	cmd := exec.Command(os.Args[0], "serve", "--config", file)
 	if descriptors > 0 {
-		script := fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, descriptors)
+		script := fmt.Sprintf(`ulimit -S -n 64; ulimit -H -n %d; exec "$0" "$@"`, descriptors)
 		cmd = exec.Command("/bin/sh", append([]string{"-c", script}, cmd.Args...)...)
 	}
 	began := time.Now()
@@ -133,6 +134,7 @@ func (p *scaleProcess) staysCalm(t *testing.T) {
 func TestFewDescriptors(t *testing.T) {
 	needsScale(t, 2*fewClients)
 	p := startLimited(t, fewDescriptors)
+	p.logged(fmt.Sprintf("descriptors=%d", fewDescriptors))
 	p.ask(t, 0)
 	fds := p.descriptors()
 	c := startCrowd(p, fewClients)
