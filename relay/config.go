@@ -34,6 +34,15 @@ type Config struct {
 	// goroutines, those of one port in their order, so it must not block. nil: nobody is told.
 	Changed func(Event)
 
+	// Repinned is told when a port is pinned to another server, because the one it had did not take a connection. It is
+	// called on the loops, and must not block. nil: nobody is told.
+	Repinned func(port netip.AddrPort)
+
+	// Restore is called for each port before it is served, and may give it the session and the pin that it had: Slot.Pin
+	// takes an index in servers. What it keeps of the slot, for Slot.Last and Slot.Server, tells what the port has at any
+	// later moment. nil: ports begin without a session.
+	Restore func(port netip.AddrPort, slot *session.Slot, servers []Server)
+
 	lookup  lookup // of servers' names, for tests; nil: the system's
 	inOrder bool   // servers are not shuffled, for tests
 	spread  bool   // connections evenly over the loops, to compare with gathering

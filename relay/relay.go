@@ -35,6 +35,7 @@ type Relay struct {
 	rules     *Rules
 	targets   targets
 	changed   func(Event)
+	repinned  func(netip.AddrPort)
 	own       map[uint16][]netip.Addr // where no request may be dialled for, by port
 	userAgent string
 	admission admission
@@ -78,7 +79,7 @@ func Listen(cfg Config) (*Relay, error) {
 	}
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
 	r.inOrder = cfg.inOrder
-	r.rules, r.userAgent, r.changed = cfg.Rules, cfg.UserAgent, cfg.Changed
+	r.rules, r.userAgent, r.changed, r.repinned = cfg.Rules, cfg.UserAgent, cfg.Changed, cfg.Repinned
 	r.own = map[uint16][]netip.Addr{}
 	for _, addr := range cfg.OtherPorts {
 		r.disown(addr)
@@ -92,6 +93,11 @@ func Listen(cfg Config) (*Relay, error) {
 	if err := r.openPorts(cfg.Mappings, cfg.RuleServers); err != nil {
 		r.abandon()
 		return nil, err
+	}
+	if cfg.Restore != nil {
+		for _, p := range r.ports {
+			cfg.Restore(p.addr, p.slot, p.mapping.Servers)
+		}
 	}
 	if err := r.openLoops(cfg.loops(), cfg.HostStats); err != nil {
 		r.abandon()

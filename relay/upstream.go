@@ -446,7 +446,7 @@ func (c *conn) onDialEvent(ev events) {
 		d.server.restUntil.Store(0)
 	}
 	if d.session != nil && c.server != d.first {
-		c.port.slot.Repin(d.first, c.server)
+		c.repin()
 	}
 	switch {
 	case c.server < 0:
@@ -456,6 +456,14 @@ func (c *conn) onDialEvent(ev events) {
 	default:
 		c.countConnected()
 		c.sendRequest()
+	}
+}
+
+// repin leaves the port with the server that has worked in place of the first one.
+func (c *conn) repin() {
+	c.port.slot.Repin(c.x.dial.first, c.server)
+	if told := c.l.relay.repinned; told != nil {
+		told(c.port.addr)
 	}
 }
 
