@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"proxymap/session"
 )
 
 // What cannot be forwarded is answered: in full, with its class, and never with a byte to the provider.
@@ -300,12 +298,12 @@ func silentServerAt(t *testing.T, addr netip.AddrPort) Server {
 // A Session API call waits for its conditions; requests behind it wait too.
 func TestAPIConditions(t *testing.T) {
 	type question struct {
-		port uint16
+		port netip.AddrPort
 		done func(error)
 	}
 	asked := make(chan question, 1)
 	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
-		cfg.Conditions = []Condition{func(port uint16, change session.Change, done func(error)) {
+		cfg.Conditions = []Condition{func(port netip.AddrPort, done func(error)) {
 			asked <- question{port, done}
 		}}
 	})
@@ -313,8 +311,8 @@ func TestAPIConditions(t *testing.T) {
 	c := g.client(0)
 	c.send(renew + get)
 	q := <-asked
-	if q.port != g.relay.Ports()[0].Port() {
-		t.Errorf("the condition is asked about port %d", q.port)
+	if q.port != g.relay.Ports()[0] {
+		t.Errorf("the condition is asked about port %s", q.port)
 	}
 	_ = g.provider.(*net.TCPListener).SetDeadline(time.Now().Add(100 * time.Millisecond))
 	if conn, err := g.provider.Accept(); err == nil {
@@ -334,11 +332,34 @@ func TestAPIConditions(t *testing.T) {
 	c.expectAnswer(503, "session-not-confirmed", "disk full")
 }
 
+// A call that changes nothing waits as well: what it would show may have been changed a moment ago by another one that
+// still waits. One that is refused shows nothing.
+func TestAPIConditionsOfLooks(t *testing.T) {
+	asked := make(chan func(error), 1)
+	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
+		cfg.Conditions = []Condition{func(_ netip.AddrPort, done func(error)) { asked <- done }}
+	})
+	call := func(path string) *peer {
+		c := g.client(0)
+		c.send("GET http://portmapper/session/" + path + " HTTP/1.1\r\nHost: portmapper\r\n\r\n")
+		return c
+	}
+	call("new?a=b:c").expectAnswer(400, "bad-request", "colon")
+	for _, pair := range [][2]string{{"new", ""}, {"reset", "reset"}} {
+		c := call(pair[0])
+		(<-asked)(nil)
+		c.apiAnswer()
+		c = call(pair[1])
+		(<-asked)(errors.New("disk full"))
+		c.expectAnswer(503, "session-not-confirmed", "disk full")
+	}
+}
+
 func TestAPIConditionTooLate(t *testing.T) {
 	late := make(chan func(error), 1)
 	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
 		cfg.Limits.API = 50 * time.Millisecond
-		cfg.Conditions = []Condition{func(_ uint16, _ session.Change, done func(error)) { late <- done }}
+		cfg.Conditions = []Condition{func(_ netip.AddrPort, done func(error)) { late <- done }}
 	})
 	c := g.client(0)
 	c.send("GET http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\n\r\n")

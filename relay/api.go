@@ -207,13 +207,13 @@ func (f *framed) collect(b []byte, out *buffer) (n int, err error) {
 	return n, nil
 }
 
-// callAPI has the call make its change, and its answer wait for what the change must meet.
+// callAPI has the call make its change, and its answer wait for what must hold then.
 func (c *conn) callAPI() {
 	x := c.x
 	x.api.request.Body = x.api.content.bytes()
 	x.api.answer = c.port.mapping.API.Answer(c.port.slot, &x.api.request, c.l.wall)
 	conditions := c.l.relay.conditions
-	if x.api.answer.Change == (session.Change{}) {
+	if x.api.answer.Status != 200 {
 		conditions = nil
 	}
 	x.api.rotates = x.api.answer.Rotates && c.onRotate(x.api.answer.OnRotate) != session.Keep
@@ -238,7 +238,7 @@ func (c *conn) callAPI() {
 		})
 	}
 	for _, condition := range conditions {
-		condition(c.port.addr.Port(), x.api.answer.Change, func(err error) {
+		condition(c.port.addr, func(err error) {
 			l.do(func() {
 				if c := l.connection(r); c != nil && c.stage == stageAPI {
 					c.onCondition(err)

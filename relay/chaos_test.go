@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"runtime"
 	"strconv"
@@ -126,7 +127,8 @@ func newChaosRig(t *testing.T, seed uint64, kept *keptOpen) *rig {
 	}()
 	bad := serverAt(provider.Addr())
 	dead, silent := deadServer(t), silentServer(t)
-	return newRig(t, func(cfg *Config) {
+	var witness atomic.Pointer[netip.AddrPort]
+	g := newRig(t, func(cfg *Config) {
 		for _, servers := range [][]Server{{bad}, {bad}, {dead, bad}, {silent, bad}} {
 			m := cfg.Mappings[0]
 			m.Servers = servers
@@ -135,16 +137,22 @@ func newChaosRig(t *testing.T, seed uint64, kept *keptOpen) *rig {
 		cfg.Mappings[2].Plan = newPlan(t, session.PlanConfig{}) // each connection a session of its own
 		limit := chaosLimit
 		cfg.Limits = Limits{Head: limit, Idle: limit, Dial: 2 * limit, Reply: limit, TunnelIdle: limit, HalfClosed: limit, Linger: limit, API: limit}
-		cfg.Conditions = []Condition{chaosCondition()}
+		cfg.Conditions = []Condition{chaosCondition(&witness)}
 		cfg.Loops = 3
 		cfg.spread = seed%2 == 0
 	}, withAPI("portmapper"))
+	witness.Store(&g.relay.Ports()[0])
+	return g
 }
 
-// chaosCondition is met at once, late, too late, or never, in turn.
-func chaosCondition() Condition {
+// chaosCondition is met at once, late, too late, or never, in turn; for the witness, who only looks, always at once.
+func chaosCondition(witness *atomic.Pointer[netip.AddrPort]) Condition {
 	var calls atomic.Uint32
-	return func(_ uint16, _ session.Change, done func(error)) {
+	return func(port netip.AddrPort, done func(error)) {
+		if port == *witness.Load() {
+			done(nil)
+			return
+		}
 		switch calls.Add(1) % 4 {
 		case 0:
 			done(nil)

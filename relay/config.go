@@ -27,7 +27,7 @@ type Config struct {
 	// nil discards.
 	Log *slog.Logger
 
-	// Conditions are what an answer of the Session API waits for after a change; none means it is answered at once.
+	// Conditions are what an answer of the Session API waits for; none means it is answered at once.
 	Conditions []Condition
 
 	// Changed is told of each change of a port's session, and why it was made. It is called on the loops, and from other
@@ -56,10 +56,11 @@ func (cfg *Config) loops() int {
 	return processors
 }
 
-// A Condition is told of each change that a Session API call made to a port's session, before that call is answered.
-// It must not block, and must call done exactly once, from any goroutine: with nil when the answer may say that the
-// change holds, with an error to make it a 503 that says why. The change itself stays in force either way.
-type Condition func(port uint16, change session.Change, done func(error))
+// A Condition is asked about a port before each call of its Session API that went well is answered. A call that changed
+// nothing is no exception: its answer may rest on a change that traffic, or a call that still waits, has just made.
+// It must not block, and must call done exactly once, from any goroutine: with nil when the answer may say what holds
+// now, with an error to make it a 503 that says why. The change itself stays in force either way.
+type Condition func(port netip.AddrPort, done func(error))
 
 // A Mapping is a range of local ports whose sessions are made by one plan and leave through one list of servers.
 type Mapping struct {

@@ -459,7 +459,7 @@ func TestServeAdmin(t *testing.T) {
 	started := make(chan *relay.Relay, 1)
 	served := make(chan error, 1)
 	go func() {
-		served <- serve(cfg, admin, 0, slog.New(slog.DiscardHandler), func(r *relay.Relay) { started <- r })
+		served <- serve(cfg, admin, "", 0, slog.New(slog.DiscardHandler), func(r *relay.Relay) { started <- r })
 	}()
 	var r *relay.Relay
 	select {
@@ -497,7 +497,7 @@ func TestServeAdminTaken(t *testing.T) {
 	cfg.Mappings = cfg.Mappings[:1]
 	cfg.Mappings[0].First, cfg.Mappings[0].Last = port.Port(), port.Port()
 	taken := l.Addr().(*net.TCPAddr).AddrPort()
-	err = serve(cfg, adminConfig{Address: taken}, 0, slog.New(slog.DiscardHandler), nil)
+	err = serve(cfg, adminConfig{Address: taken}, "", 0, slog.New(slog.DiscardHandler), nil)
 	if want := "Admin.Address " + taken.String(); err == nil || !strings.Contains(err.Error(), want) {
 		t.Fatalf("got %v; want an error that names %s", err, want)
 	}

@@ -43,6 +43,9 @@ func (s *settings) print(w io.Writer) error {
 	if s.admin.Address.IsValid() {
 		fmt.Fprintf(&out, "admin: http://%s, %s\n", s.admin.Address, either(s.admin.Token != "", "token ***", "no token"))
 	}
+	if s.stateFile != "" {
+		fmt.Fprintf(&out, "state: sessions are kept in %s\n", s.stateFile)
+	}
 	for _, warning := range s.warnings {
 		fmt.Fprintf(&out, "warning: %s\n", warning)
 	}

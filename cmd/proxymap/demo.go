@@ -42,7 +42,7 @@ func (c demoCommand) Run(s streams) error {
 		return err
 	}
 	cfg.Log = log
-	return serve(cfg, adminConfig{}, c.Grace, log, func(r *relay.Relay) { printDemo(s.out, r) })
+	return serve(cfg, adminConfig{}, "", c.Grace, log, func(r *relay.Relay) { printDemo(s.out, r) })
 }
 
 // demoConfig reads the demo's settings for those ports.

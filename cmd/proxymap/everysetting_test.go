@@ -61,7 +61,7 @@ const everySetting = `{
   "HTTP": {"UserAgent": "my agent"},
   "HostStats": {"Enabled": true, "TrafficStats": true, "LogTrafficData": false},
   "Admin": {"Address": "127.0.0.1:10200", "Token": "secret-0123456789"},
-  "Limits": {"Connections": 100},
+  "Limits": {"Connections": 100}, "State": {"File": "proxymap.state"},
   "Logging": {}, "AllowedHosts": "*", "CorsSettings": {}, "Security": {}, "Dashboard": {}, "Routing": {}, "DetailedLogging": {},
   "WebSocketMonitoring": {}, "SslClientOptions": {}, "SslServerOptions": {}, "Cache": {}, "CacheRules": {},
   "Authentication": {"Jwt": {"Key": "secret"}, "DevToken": "secret"},
@@ -167,6 +167,9 @@ func TestEverySetting(t *testing.T) {
 	if want := (adminConfig{netip.MustParseAddrPort("127.0.0.1:10200"), "secret-0123456789"}); s.admin != want {
 		t.Errorf("admin: %+v", s.admin)
 	}
+	if want := filepath.Join(filepath.Dir(s.rules.list[0].at.self.in.name), "proxymap.state"); s.stateFile != want {
+		t.Errorf("state file: got %s; want %s", s.stateFile, want)
+	}
 	if want := (hostStatsSettings{true, true}); s.hostStats != want {
 		t.Errorf("host statistics: %+v", s.hostStats)
 	}
@@ -202,6 +205,7 @@ host rules: 34, of which the last that matches wins
 ` + ads + `  and 11 more
 host statistics: on, traffic on
 admin: http://127.0.0.1:10200, token ***
+state: sessions are kept in DIR/proxymap.state
 warning: without effect here, as a relay does not look into TLS, cache, serve files or have a dashboard: Logging, AllowedHosts, CorsSettings, Security, Dashboard, Routing, DetailedLogging, WebSocketMonitoring, SslClientOptions, SslServerOptions, Cache, CacheRules, Authentication.Jwt, Authentication.DevToken, HostStats.LogTrafficData, ProxyMappings[].Authentication.Jwt, ProxyMappings[].Authentication.DevToken, ProxyMappings[].Listen.DecryptSSL, ProxyMappings[].Listen.SslMode, ProxyMappings[].Listen.UpstreamSslMode, ProxyMappings[].Listen.CertificatePath, ProxyMappings[].Listen.CertificatePassword, ProxyMappings[].Listen.RootDir, HostRules.Items[].DecryptSSL, HostRules.Items[].SslMode
 ok: 1 mapping, 100 ports
 `
@@ -231,7 +235,7 @@ func TestDefaults(t *testing.T) {
 		m.IdleLifetime != 0 || m.MaxRequests != 0 || m.RotateOn != nil {
 		t.Errorf("rotation: %+v", m)
 	}
-	if s.config.UserAgent != "proxymapper" || len(s.config.OtherPorts) > 0 || s.admin.Address.IsValid() || s.hostStats.enabled {
+	if s.config.UserAgent != "proxymapper" || len(s.config.OtherPorts) > 0 || s.admin.Address.IsValid() || s.hostStats.enabled || s.stateFile != "" {
 		t.Errorf("configuration: %+v", s.config)
 	}
 	if rule := s.config.Rules.Match([]byte("x"), 80); rule == nil || rule.Host != "" {

@@ -42,10 +42,7 @@ func (r *reader) include(o *object) []node {
 		r.fault(o.orSelf("Path"), "is missing: the path of a JSON file {\"Items\": […]}")
 		return nil
 	}
-	path := name
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(r.main.name), path)
-	}
+	path := r.pathOf(name)
 	text, err := r.read(path)
 	if err != nil {
 		r.fault(o.get("Path"), "value %q: %v; must be a JSON file {\"Items\": […]}, its path relative to the settings file's folder", name, err)
@@ -60,6 +57,14 @@ func (r *reader) include(o *object) []node {
 		r.fault(f.orSelf("Items"), "is missing: the file must be {\"Items\": […]}")
 	}
 	return f.list("Items")
+}
+
+// pathOf is the path of a file that the settings name.
+func (r *reader) pathOf(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(r.main.name), name)
 }
 
 // readIncluded reads a file that the settings name. What is no ordinary file could be without an end.

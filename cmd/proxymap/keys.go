@@ -6,13 +6,12 @@ var (
 	rootKeys = keys{
 		known: []string{
 			"ProxyMappings", "Listen", "Authentication", "ProxyServers", "ProxyServersFiles", "HostRules", "HostRulesFiles", "SessionAPI",
-			"HTTP", "Limits", "HostStats", "Admin",
+			"HTTP", "Limits", "HostStats", "Admin", "State",
 		},
 		ignored: []string{
 			"Logging", "AllowedHosts", "CorsSettings", "Security", "Dashboard", "Routing", "DetailedLogging", "WebSocketMonitoring",
 			"SslClientOptions", "SslServerOptions", "Cache", "CacheRules",
 		},
-		later: []string{"State"},
 	}
 	mappingKeys = keys{known: []string{"Listen", "Authentication", "ProxyServers", "ProxyServersFiles"}}
 	listenKeys  = keys{
@@ -46,6 +45,7 @@ var (
 	httpKeys  = keys{known: []string{"UserAgent"}}
 	statsKeys = keys{known: []string{"Enabled", "TrafficStats"}, ignored: []string{"LogTrafficData"}}
 	adminKeys = keys{known: []string{"Address", "Token"}}
+	stateKeys = keys{known: []string{"File"}}
 	limitKeys = keys{known: []string{
 		"Connections", "HeadBytes", "TargetBytes", "HeadFields", "HeadTime", "IdleTime", "DialTime", "ReplyTime", "TunnelIdleTime",
 		"HalfClosedTime",

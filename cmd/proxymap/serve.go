@@ -32,7 +32,7 @@ func (c serveCommand) Run(s streams) error {
 	}
 	cfg := set.config
 	cfg.Log = log
-	return serve(cfg, set.admin, c.Grace, log, nil)
+	return serve(cfg, set.admin, set.stateFile, c.Grace, log, nil)
 }
 
 // newLog makes a logger that never blocks, for the event loops use it.
@@ -45,16 +45,16 @@ func newLog(w io.Writer, level slog.Level) (log *slog.Logger, flush func()) {
 var errHastened = errors.New("stopped at once by a second signal")
 
 // serve runs a relay until it is told to stop: SIGINT and SIGTERM let what is running end within grace, a second one
-// leaves at once. The admin listener, if there is one, tells of the relay until it has ended. started, if not nil, is
-// called when the ports are open.
-func serve(cfg relay.Config, admin adminConfig, grace time.Duration, log *slog.Logger, started func(*relay.Relay)) error {
+// leaves at once. The admin listener, if there is one, tells of the relay until it has ended. stateFile keeps its sessions;
+// without a name none does. started, if not nil, is called when the ports are open.
+func serve(cfg relay.Config, admin adminConfig, stateFile string, grace time.Duration, log *slog.Logger, started func(*relay.Relay)) error {
 	// A reader of our output that leaves must not end us.
 	signal.Ignore(syscall.SIGPIPE)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	r, err := relay.Listen(cfg)
+	r, end, err := listenKept(cfg, stateFile, log)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func serve(cfg relay.Config, admin adminConfig, grace time.Duration, log *slog.L
 		started(r)
 	}
 	served := make(chan error, 1)
-	go func() { served <- r.Serve() }()
+	go func() { served <- errors.Join(r.Serve(), end()) }()
 	for stopping := false; ; {
 		select {
 		case err := <-served:

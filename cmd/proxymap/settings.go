@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,6 +24,7 @@ type settings struct {
 	rules     ruleSettings
 	hostStats hostStatsSettings
 	admin     adminConfig
+	stateFile string // that keeps sessions; empty: none does
 	warnings  []string
 }
 
@@ -127,6 +129,7 @@ func (r *reader) root(s *settings, n node) {
 	if s.admin.Address.IsValid() {
 		s.config.OtherPorts = append(s.config.OtherPorts, s.admin.Address)
 	}
+	s.stateFile = r.stateFile(r.object(o.get("State"), stateKeys))
 	r.overlaps(s.mappings)
 	r.circles(s)
 	r.addRules(s)
@@ -194,6 +197,28 @@ func (r *reader) admin(o *object, mappings []mappingSettings) (a adminConfig) {
 		}
 	}
 	return a
+}
+
+// stateFile reads where sessions are kept. The file is made by the first start, its folder is not.
+func (r *reader) stateFile(o *object) string {
+	name, n := o.text("File"), o.get("File")
+	if name == "" {
+		return ""
+	}
+	path := r.pathOf(name)
+	info, err := os.Stat(path)
+	folder, folderErr := os.Stat(filepath.Dir(path))
+	switch {
+	case path == filepath.Clean(r.main.name):
+		r.fault(n, "value %q: is this settings file; name one of its own", name)
+	case err == nil && !info.Mode().IsRegular():
+		r.fault(n, "value %q: is no ordinary file; name one that is, or that is not there yet", name)
+	case folderErr != nil:
+		r.fault(n, "value %q: its folder must exist: %v", name, folderErr)
+	case !folder.IsDir():
+		r.fault(n, "value %q: %s is no folder", name, filepath.Dir(path))
+	}
+	return path
 }
 
 // limits reads what bounds waits and buffers. What is not there keeps its default.
