@@ -16,13 +16,7 @@ const maxConnectionBytes = 1 << 10
 // The request must be in absolute-form. ok is false, and nothing appended, if Connection lists more than can be looked
 // through.
 func (r *Request) AppendOriginForm(dst, buf, authority []byte) (head []byte, ok bool) {
-	listed := 0
-	for i := range r.Fields {
-		if r.Fields[i].Kind == KindConnection {
-			listed += len(r.Fields[i].Value.In(buf))
-		}
-	}
-	if listed > maxConnectionBytes {
+	if !r.canBeLookedThrough(buf) {
 		return dst, false
 	}
 	dst = append(dst, r.MethodName.In(buf)...)
@@ -34,7 +28,7 @@ func (r *Request) AppendOriginForm(dst, buf, authority []byte) (head []byte, ok 
 	dst = append(dst, authority...)
 	dst = append(dst, "\r\n"...)
 	for i := range r.Fields {
-		if f := &r.Fields[i]; r.endToEnd(f, buf) {
+		if f := &r.Fields[i]; f.Kind != KindHost && r.endToEnd(f, buf) {
 			dst = append(dst, buf[f.Name.Start:f.End]...)
 		}
 	}
@@ -45,6 +39,39 @@ func (r *Request) AppendOriginForm(dst, buf, authority []byte) (head []byte, ok 
 		dst = append(dst, "Connection: close\r\n"...)
 	}
 	return append(dst, "\r\n"...), true
+}
+
+// AppendForward appends the response head that buf holds, which r describes, as a proxy sends it to its client: without
+// hop-by-hop fields (RFC 9110 section 7.6.1), and, if decoded says so, without the fields of the chunked coding, which has
+// been taken off. connection is the connection option that the client is told, empty for none. ok is false, and nothing
+// appended, if Connection lists more than can be looked through.
+func (r *Response) AppendForward(dst, buf []byte, decoded bool, connection string) (head []byte, ok bool) {
+	if !r.canBeLookedThrough(buf) {
+		return dst, false
+	}
+	dst = append(dst, buf[:r.LineEnd]...)
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if decoded && (f.Kind == KindTransferEncoding || f.Kind == KindTrailer) || !r.endToEnd(f, buf) {
+			continue
+		}
+		dst = append(dst, buf[f.Name.Start:f.End]...)
+	}
+	if connection != "" {
+		dst = append(append(append(dst, "Connection: "...), connection...), "\r\n"...)
+	}
+	return append(dst, "\r\n"...), true
+}
+
+// canBeLookedThrough reports whether what Connection lists is short enough.
+func (h *head) canBeLookedThrough(buf []byte) bool {
+	listed := 0
+	for i := range h.Fields {
+		if h.Fields[i].Kind == KindConnection {
+			listed += len(h.Fields[i].Value.In(buf))
+		}
+	}
+	return listed <= maxConnectionBytes
 }
 
 func (r *Request) appendOriginTarget(dst, buf []byte) []byte {
@@ -64,22 +91,22 @@ func (r *Request) appendOriginTarget(dst, buf []byte) []byte {
 	return dst
 }
 
-// endToEnd reports whether a field goes on to the target.
-func (r *Request) endToEnd(f *Field, buf []byte) bool {
+// endToEnd reports whether a field goes on. Of what is hop-by-hop, what speaks of this message does.
+func (h *head) endToEnd(f *Field, buf []byte) bool {
 	name := f.Name.In(buf)
 	switch f.Kind {
-	case KindHost, KindConnection, KindProxyConnection, KindProxyAuthorization:
+	case KindConnection, KindProxyConnection, KindProxyAuthorization:
 		return false
-	case KindContentLength, KindTransferEncoding:
+	case KindContentLength, KindTransferEncoding, KindHost:
 		return true
 	case KindUpgrade:
-		return r.HasUpgrade()
+		return h.HasUpgrade()
 	}
 	if EqualFold(name, "keep-alive") || EqualFold(name, "te") || len(name) > 6 && EqualFold(name[:6], "proxy-") {
 		return false
 	}
-	for i := range r.Fields {
-		if r.Fields[i].Kind == KindConnection && lists(r.Fields[i].Value.In(buf), name) {
+	for i := range h.Fields {
+		if h.Fields[i].Kind == KindConnection && lists(h.Fields[i].Value.In(buf), name) {
 			return false
 		}
 	}

@@ -95,8 +95,10 @@ func (c *conn) handshakeFailed(err error) {
 			status, class = 504, classTimeout
 		}
 		c.refuse(status, class, "upstream "+name+": "+refused.Error())
-	case errors.Is(err, errSocksCredentials):
+	case errors.Is(err, errSocksCredentials) && c.port.slot.Plan().Sets(c.server):
 		c.authRefused()
+	case errors.Is(err, errSocksCredentials):
+		c.refuse(407, classProxyAuth, "upstream "+name+" does not accept the client's credentials, or wants some")
 	case errors.Is(err, errSocksMalformed):
 		c.refuse(502, classBadResponse, "upstream "+name+": "+err.Error())
 	case c.stage == stageDial: // it was not even begun

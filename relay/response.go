@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"strings"
 	"time"
 
 	"proxymap/httpparse"
@@ -88,6 +89,9 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 			c.startTunnel(nil, b[pos+res.End:])
 		}
 		return
+	case res.Status == 407 && c.toTarget():
+		c.badResponse("the target asks for a proxy's credentials (407), as if it were one")
+		return
 	case res.Status == 407 && c.port.slot.Plan().Sets(c.server):
 		c.authRefused()
 		return
@@ -105,8 +109,12 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 	x.decode = x.minor == 0 && body.Kind == httpparse.BodyChunked
 	x.keepServer = !connect && x.persists && res.Persists() && body.Kind != httpparse.BodyUntilClose
 	x.keepClient = x.keepServer && !x.decode
-	if x.decode {
-		c.sendDecodedHead(b[pos:])
+	if x.decode || c.toTarget() {
+		c.toClient.unsent.append(b[:pos])
+		if !c.sendEditedHead(b[pos : pos+res.End]) {
+			c.badResponse("the target's response lists more in Connection than can be looked through")
+			return
+		}
 		x.responding = true
 		c.onContent(b[pos+res.End:], 0)
 		return
@@ -158,8 +166,28 @@ func (c *conn) onChunks(b []byte) {
 	c.endOfContent(len(b))
 }
 
-// sendDecodedHead passes on the head of a chunked response that goes out without its chunks, so without the fields that
-// speak of them (RFC 9112 section 7.1.3).
+// sendEditedHead passes on the head of a response that does not go out as it came: one that comes from the target itself,
+// for which we are the proxy, or one whose chunks are taken off (RFC 9112 section 7.1.3). It reports whether that can be.
+func (c *conn) sendEditedHead(b []byte) bool {
+	x, res := c.x, &c.l.res
+	if !c.toTarget() {
+		c.sendDecodedHead(b)
+		return true
+	}
+	connection := ""
+	switch {
+	case !x.keepClient:
+		connection = "close"
+	case x.minor == 0:
+		connection = "keep-alive"
+	}
+	var scratch [4 << 10]byte // on the stack; few heads are larger
+	out, ok := res.AppendForward(scratch[:0], b, x.decode, connection)
+	c.toClient.unsent.append(out)
+	return ok
+}
+
+// sendDecodedHead passes on the head of a chunked response without the fields that speak of its chunks.
 func (c *conn) sendDecodedHead(b []byte) {
 	res, out := &c.l.res, &c.toClient.unsent
 	from := 0
@@ -184,6 +212,9 @@ func (c *conn) badResponse(why string) {
 	if c.x.responding {
 		c.reset()
 		return
+	}
+	if c.x.direct {
+		why = strings.Replace(why, "provider", "target", 1)
 	}
 	c.refuse(502, classBadResponse, why)
 }

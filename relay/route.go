@@ -86,14 +86,20 @@ func (c *conn) decide() bool {
 	x, m := c.x, c.port.mapping
 	action := m.Action
 	if !m.IgnoreRules {
-		if rule := c.l.relay.rules.Match(c.l.req.Target.Host.In(x.head.bytes()), c.l.req.Target.Port); rule != nil {
+		var plain [len("255.255.255.255")]byte
+		host := withoutMapping(plain[:0], c.l.req.Target.Host.In(x.head.bytes()))
+		if rule := c.l.relay.rules.Match(host, c.l.req.Target.Port); rule != nil {
 			x.rule, action = rule, rule.Action
 		}
 	}
 	switch {
 	case action == Deny:
 		c.l.count(hostRejected)
-		c.refuse(403, classDenied, "the host rules deny this host")
+		why := "the host rules deny this host"
+		if x.rule == nil {
+			why = "this port denies all hosts that no host rule names (Listen.Action)"
+		}
+		c.refuse(403, classDenied, why)
 		return false
 	case action == Bypass:
 		x.direct = true
@@ -108,6 +114,17 @@ func (c *conn) decide() bool {
 	}
 	c.countHost()
 	return true
+}
+
+// withoutMapping returns host, or the IPv4 address that it is in IPv6 form, appended to b: rules for one hold for the other.
+func withoutMapping(b, host []byte) []byte {
+	if bytes.IndexByte(host, ':') < 0 {
+		return host
+	}
+	if addr, err := netip.ParseAddr(string(host)); err == nil && addr.Is4In6() {
+		return addr.Unmap().AppendTo(b)
+	}
+	return host
 }
 
 // toTarget reports whether the upstream connection leads, or will lead, to the request's target alone.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,6 +75,60 @@ func TestBypass(t *testing.T) {
 	u = g.upstream()
 	u.expect("x")
 	c.expect(answer4)
+}
+
+// What comes from the target itself goes to the client as from a proxy: without hop-by-hop fields, and with what is true
+// of the client's connection.
+func TestBypassResponses(t *testing.T) {
+	g := newRig(t, knows("target.example"), bypass)
+	const hops = "Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\n"
+	for _, row := range []struct{ version, response, want string }{
+		{"1.1", "HTTP/1.1 200 OK\r\n" + hops + "Content-Length: 2\r\n\r\nok", ok},
+		{"1.1", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok"},
+		{"1.0", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + hops + "\r\n2\r\nok\r\n0\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok"},
+	} {
+		c := g.client(0)
+		c.send(fmt.Sprintf("GET http://target.example:%d/ HTTP/%s\r\nHost: a\r\n\r\n", g.port(), row.version))
+		u := g.upstream()
+		u.head()
+		u.send(row.response)
+		u.fin()
+		c.expect(row.want)
+	}
+	c := g.client(0)
+	c.send(fmt.Sprintf("GET http://target.example:%d/ HTTP/1.1\r\nHost: a\r\n\r\n", g.port()))
+	u := g.upstream()
+	u.head()
+	u.send("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"evil\"\r\nContent-Length: 0\r\n\r\n")
+	c.expectAnswer(502, "upstream-bad-response", "407")
+}
+
+// An IPv4 address in IPv6 form is the same host to the rules.
+func TestRulesSeeThroughMapping(t *testing.T) {
+	g := newRig(t, withRules(t, Rule{Host: "192.0.2.7", Action: Deny, Server: -1}, Rule{Pattern: `^198\.51\.`, Action: Deny, Server: -1}))
+	for _, host := range []string{"192.0.2.7", "[::ffff:192.0.2.7]", "[::ffff:c000:207]", "[0:0:0:0:0:FFFF:192.0.2.7]", "[::ffff:198.51.100.1]"} {
+		for _, request := range []string{"GET http://%s/ HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT %s:443 HTTP/1.1\r\nHost: a\r\n\r\n"} {
+			c := g.client(0)
+			c.send(fmt.Sprintf(request, host))
+			c.expectAnswer(403, "denied", "host rules")
+		}
+	}
+}
+
+// Each new session of a port goes to the next server.
+func TestSessionsInTurn(t *testing.T) {
+	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
+		m := &cfg.Mappings[0]
+		m.Servers = []Server{m.Servers[0], m.Servers[0], m.Servers[0]}
+	})
+	var pins []int
+	for range 6 {
+		g.call(renewSession)
+		pins = append(pins, g.relay.ports[0].slot.Server())
+	}
+	if want := []int{0, 1, 2, 0, 1, 2}; !slices.Equal(pins, want) {
+		t.Errorf("the sessions are pinned to the servers %v; want %v", pins, want)
+	}
 }
 
 // What cannot be reached is told as of the target.

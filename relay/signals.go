@@ -177,10 +177,18 @@ func (p *port) isIdle(now int64) bool {
 	return idle > 0 && used != 0 && now-used >= int64(idle)
 }
 
-// watch has a port's changes told.
+// watch has a port's changes told, and its new sessions go to the next server in turn.
 func (r *Relay) watch(p *port) {
-	if r.changed != nil {
-		p.slot.Changed = func(change session.Change, reason string) { r.tell(p, change, reason) }
+	if r.changed == nil && p.mapping.listed < 2 {
+		return
+	}
+	used := false
+	p.slot.Changed = func(change session.Change, reason string) {
+		if used && change.New != nil { // the first goes to the server that the port was given at the start
+			p.slot.Pin(p.mapping.nextServer())
+		}
+		used = used || change.New != nil
+		r.tell(p, change, reason)
 	}
 }
 

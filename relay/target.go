@@ -20,7 +20,7 @@ type targets struct {
 
 // of returns what is known of a target.
 func (t *targets) of(host []byte, port uint16) *server {
-	srv := newServer(Server{Host: strings.ToLower(string(host)), Port: port})
+	srv := newServer(Server{Host: strings.ToLower(strings.TrimSuffix(string(host), ".")), Port: port})
 	id := srv.name()
 	t.mu.Lock()
 	defer t.mu.Unlock()
