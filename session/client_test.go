@@ -67,7 +67,7 @@ func TestClientParameters(t *testing.T) {
 		{name: "the client's before a Default ^regex", params: list(Parameter{Name: "a", Value: "$a", Default: "^r"}), client: "me-a-b", want: "user-a-b", minutes: 60},
 		{name: "neither and no Default: left out", params: list(city, country), client: "me", want: "user-country-us", minutes: 60},
 		{name: "no credentials: Default", params: list(country), want: "user-country-us", minutes: 60},
-		{name: "names are told apart by case", params: list(country), client: "me-CC-de", want: "user-country-us", minutes: 60},
+		{name: "names are the same in any case", params: list(country), client: "me-CC-de", want: "user-country-de", minutes: 60},
 		{name: "the first of two", params: list(country), client: "me-cc-de-cc-fr", want: "user-country-de", minutes: 60},
 		{name: "what the client writes is not resolved again", params: list(country), client: "me-cc-$city-city-x", want: "user-country-$city", minutes: 60},
 		{name: "nor drawn", params: list(country), client: "me-cc-^r", want: "user-country-^r", minutes: 60},

@@ -206,7 +206,7 @@ func (b *planBuilder) parameters(server int, params []Parameter) *form {
 	for i := range params {
 		p := &params[i]
 		value := b.parameter(server, i, p)
-		if p.Name == "account" {
+		if strings.EqualFold(p.Name, "account") {
 			continue // reference to the client's own account, never part of a user name
 		}
 		f.user = append(f.user, group{optional: true, parts: []part{{text: "-" + p.Name + "-"}, value}})
@@ -335,7 +335,7 @@ func (v *value) resolve(own, given []Pair) string {
 // lookUp returns the first value of that name that is not empty.
 func lookUp(pairs []Pair, name string) string {
 	for _, p := range pairs {
-		if p.Name == name && p.Value != "" {
+		if strings.EqualFold(p.Name, name) && p.Value != "" {
 			return p.Value
 		}
 	}

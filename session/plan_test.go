@@ -66,7 +66,7 @@ func TestUserName(t *testing.T) {
 		{"$name given, default unused", []Parameter{{Name: "country", Value: "$cc", Default: "us"}}, []Pair{{"cc", "de"}}, "user-country-de"},
 		{"$name given empty, default", []Parameter{{Name: "country", Value: "$cc", Default: "us"}}, []Pair{{"cc", ""}}, "user-country-us"},
 		{"$name neither given nor default", []Parameter{{Name: "country", Value: "$cc"}}, nil, "user"},
-		{"names are told apart by case", []Parameter{{Name: "country", Value: "$cc"}}, []Pair{{"CC", "de"}}, "user"},
+		{"names are the same in any case", []Parameter{{Name: "country", Value: "$cc"}}, []Pair{{"CC", "de"}}, "user-country-de"},
 		{"$session sets the id", []Parameter{{Name: "session", Value: "$session", SessionID: true}}, []Pair{{"session", "abc"}}, "user-session-abc"},
 		{"$session with a ^regex default", []Parameter{{Name: "session", Value: "$session", Default: "^id", SessionID: true}}, nil, "user-session-id1"},
 		{"literal id", []Parameter{{Name: "session", Value: "fixed", SessionID: true}}, nil, "user-session-fixed"},

@@ -41,7 +41,7 @@ func TestTemplate(t *testing.T) {
 		{"not given, default", "{username};{param:cc|any}", "", "", "", "user;any:pw"},
 		{"given, the default unused", "{username};{param:cc|any}", "", "cc=de", "", "user;de:pw"},
 		{"in the password too", "", "{password}[;{param:cc}]", "", "me-cc-fr", "user:pw;fr"},
-		{"names are told apart by case", "{username}{param:cc}", "", "CC=de", "", "user:pw"},
+		{"names are the same in any case", "{username}{param:cc}", "", "CC=de", "", "userde:pw"},
 
 		{"a group stays", "{username}[;{param:cc}];{session}", "", "cc=de", "", "user;de;S:pw"},
 		{"a group vanishes", "{username}[;{param:cc}];{session}", "", "", "", "user;S:pw"},

@@ -223,6 +223,7 @@ func (o *object) text(key string) string {
 // flag reads a boolean.
 func (o *object) flag(key string) bool {
 	s, n, ok := o.literal(key, "true or false")
+	s = strings.TrimSpace(s)
 	switch {
 	case !ok || strings.EqualFold(s, "false"):
 		return false
@@ -253,19 +254,23 @@ func (n node) number(r *reader, least, most int) int {
 
 // choice reads a name of an enumeration, in any case; the first of the names if it is not there.
 func (o *object) choice(key string, names ...string) string {
-	allowed := strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+	shown := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == refusedChoice })
+	allowed := strings.Join(shown[:len(shown)-1], ", ") + " or " + shown[len(shown)-1]
 	s, n, ok := o.literal(key, allowed)
-	if !ok || s == "" {
+	if s = strings.TrimSpace(s); !ok || s == "" {
 		return names[0]
 	}
-	for _, name := range names {
-		if strings.EqualFold(s, name) {
+	for i, name := range names {
+		if strings.EqualFold(s, name) || s == strconv.Itoa(i) {
 			return name
 		}
 	}
 	o.r.fault(n, "%s: must be %s", n.show(), allowed)
 	return names[0]
 }
+
+// refusedChoice is a choice that is known in order to be refused in its own words, and not offered.
+const refusedChoice = "File"
 
 // maxDuration is the longest time that may be set.
 const maxDuration = 30 * 24 * time.Hour

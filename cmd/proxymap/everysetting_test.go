@@ -238,11 +238,11 @@ func TestDefaults(t *testing.T) {
 	if s.config.UserAgent != "proxymapper" || len(s.config.OtherPorts) > 0 || s.admin.Address.IsValid() || s.hostStats.enabled || s.stateFile != "" {
 		t.Errorf("configuration: %+v", s.config)
 	}
-	if rule := s.config.Rules.Match([]byte("x"), 80); rule == nil || rule.Host != "" {
-		t.Errorf("the rule that wins is not the first: %+v", rule)
+	if rule := s.config.Rules.Match([]byte("x"), 80); rule == nil || rule.Host != "x" || s.config.Rules.Match([]byte("y"), 80) != nil {
+		t.Errorf("the rule for no host applies, or the other does not: %+v", rule)
 	}
 	want := []string{
-		"1 host rule has neither HostName nor Pattern, and so for every host: ProxyMapService took such for none",
+		"1 host rule has neither HostName nor Pattern, and so for no host (number 1): write \"Pattern\": \".\" for every host",
 		"ports 127.0.0.1:1 have no ProxyServers: their requests are answered 502 no-upstream, unless a host rule says otherwise",
 	} // and none about the mapping that bypasses
 	if diff := cmp.Diff(want, s.warnings); diff != "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"proxymap/relay"
@@ -67,27 +68,34 @@ func (s *ruleSettings) server(server serverSettings, known map[string]int) int {
 // addRules makes the relay's rules.
 func (r *reader) addRules(s *settings) {
 	var rules []relay.Rule
-	everywhere := 0
+	var at []int // where they stand in the list
+	var nowhere []string
 	for i := range s.rules.list {
 		rule := &s.rules.list[i].Rule
-		rules = append(rules, *rule)
 		if rule.Host == "" && rule.Pattern == "" {
-			everywhere++
+			nowhere = append(nowhere, strconv.Itoa(i+1))
+			continue
 		}
+		rules, at = append(rules, *rule), append(at, i)
 	}
 	for i := range s.rules.servers {
 		s.config.RuleServers = append(s.config.RuleServers, s.rules.servers[i].Server)
 	}
-	if everywhere > 0 {
-		s.warnings = append(s.warnings, fmt.Sprintf("%s neither HostName nor Pattern, and so for every host: ProxyMapService took such for none",
-			countHave(everywhere, "host rule")))
+	if n := len(nowhere); n > 0 {
+		const shown = 20
+		numbers := strings.Join(nowhere[:min(n, shown)], ", ")
+		if n > shown {
+			numbers += ", …"
+		}
+		s.warnings = append(s.warnings, fmt.Sprintf("%s neither HostName nor Pattern, and so for no host (number %s): write \"Pattern\": \".\" for every host",
+			countHave(n, "host rule"), numbers))
 	}
 	var err error
 	s.config.Rules, err = relay.NewRules(rules, s.rules.last)
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
 			f := e.(*relay.RuleFault)
-			r.fault(s.rules.list[f.Index].at.orSelf(ruleKey(f.Key)), "value %s", f.Reason)
+			r.fault(s.rules.list[at[f.Index]].at.orSelf(ruleKey(f.Key)), "value %s", f.Reason)
 		}
 	}
 }

@@ -10,11 +10,14 @@ var (
 		},
 		ignored: []string{
 			"Logging", "AllowedHosts", "CorsSettings", "Security", "Dashboard", "Routing", "DetailedLogging", "WebSocketMonitoring",
-			"SslClientOptions", "SslServerOptions", "Cache", "CacheRules",
+			"SslClientOptions", "SslServerOptions", "Cache", "CacheRules", "Kestrel", "Serilog", "Urls", "ConnectionStrings",
 		},
 	}
-	mappingKeys = keys{known: []string{"Listen", "Authentication", "ProxyServers", "ProxyServersFiles"}}
-	listenKeys  = keys{
+	mappingKeys = keys{
+		known:   []string{"Listen", "Authentication", "ProxyServers", "ProxyServersFiles"},
+		ignored: []string{"CacheRules"},
+	}
+	listenKeys = keys{
 		known: []string{
 			"Port", "PortRange", "Address", "StickyProxyLifetime", "RejectHttpProxy", "Action", "IgnoreHostRules", "AllowLocalTargets",
 			"OnRotate", "DrainTime", "LifetimeJitter", "IdleLifetime", "MaxRequests", "RotateOn", "RotateMinInterval",
@@ -38,7 +41,7 @@ var (
 	}}
 	ruleKeys = keys{
 		known:   []string{"HostName", "HostPort", "Pattern", "Action", "OverrideHostName", "OverrideHostPort", "ProxyServer"},
-		ignored: tlsKeys,
+		ignored: append([]string{"CacheRules"}, tlsKeys...),
 	}
 	tlsKeys   = []string{"DecryptSSL", "SslMode", "UpstreamSslMode", "CertificatePath", "CertificatePassword", "RootDir"}
 	apiKeys   = keys{known: []string{"Enabled", "Domain", "RequireHeader"}}

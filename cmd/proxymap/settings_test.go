@@ -160,7 +160,7 @@ func TestFaults(t *testing.T) {
 		{"flag", listen(`"Port":1,"RejectHttpProxy":"yes"`), `f:1: Listen.RejectHttpProxy: value "yes": must be true or false`},
 		{"open address without Verify", `{"Listen":{"Port":1,"Address":"::"},"Authentication":{"Required":true,"Username":"u"}}`, `Listen.Address: value "::": anything but a loopback address needs`},
 		{"address with a zone", listen(`"Port":1,"Address":"fe80::1%eth0"`), `Listen.Address: value "fe80::1%eth0": must be an IP address`},
-		{"no action", listen(`"Port":1,"Action":"Block"`), `f:1: Listen.Action: value "Block": must be Allow, Deny, Bypass or File`},
+		{"no action", listen(`"Port":1,"Action":"Block"`), `f:1: Listen.Action: value "Block": must be Allow, Deny or Bypass`},
 		{"Action File", listen(`"Port":1,"Action":"file"`), `f:1: Listen.Action: value "File": a relay serves no files; use Allow, Deny or Bypass`},
 		{"IgnoreHostRules", listen(`"Port":1,"IgnoreHostRules":1`), `f:1: Listen.IgnoreHostRules: value "1": must be true or false`},
 		{"AllowLocalTargets", listen(`"Port":1,"AllowLocalTargets":"no"`), `f:1: Listen.AllowLocalTargets: value "no": must be true or false`},
@@ -243,9 +243,9 @@ func TestFaults(t *testing.T) {
 		{"rule's host with a port", rule(`"HostName":"a:80"`), `f:1: HostRules.Items[0].HostName: value "a:80" has a port; that has a key of its own`},
 		{"rule's port", rule(`"HostPort":0`), `f:1: HostRules.Items[0].HostPort: value "0": must be a whole number from 1 to 65535`},
 		{"rule's pattern", rule(`"Pattern":"(?<=a)b"`), `f:1: HostRules.Items[0].Pattern: value "(?<=a)b": `},
-		{"rule's action", rule(`"Action":"Reject"`), `f:1: HostRules.Items[0].Action: value "Reject": must be Allow, Deny, Bypass or File`},
+		{"rule's action", rule(`"Action":"Reject"`), `f:1: HostRules.Items[0].Action: value "Reject": must be Allow, Deny or Bypass`},
 		{"rule's action File", rule(`"Action":"File","RootDir":"/"`), `f:1: HostRules.Items[0].Action: value "File": a relay serves no files`},
-		{"rule's other host", rule(`"OverrideHostName":"http://a"`), `f:1: HostRules.Items[0].OverrideHostName: value "http://a" is neither`},
+		{"rule's other host", rule(`"HostName":"a","OverrideHostName":"http://a"`), `f:1: HostRules.Items[0].OverrideHostName: value "http://a" is neither`},
 		{"rule's other port", rule(`"OverrideHostPort":70000`), `f:1: HostRules.Items[0].OverrideHostPort: value "70000": must be a whole number`},
 		{"rule's server", rule(`"ProxyServer":{"Host":"a","Port":1,"ProxyTipe":"Http"}`), `f:1: HostRules.Items[0].ProxyServer.ProxyTipe: unknown key; did you mean "ProxyType"?`},
 		{"rule's server without a host", rule(`"ProxyServer":{"Port":1}`), `f:1: HostRules.Items[0].ProxyServer.Host: value "": must be a host name`},
@@ -372,7 +372,7 @@ DIR/my.json:5: ProxyServers.Items[0].Host: value "a b": must be a host name or a
 DIR/my.json:6: ProxyServers.Files[1].Path: value "none.json": stat DIR/none.json: no such file or directory; must be a JSON file {"Items": […]}, its path relative to the settings file's folder
 DIR/my.json:9: SessionAPI.Enabled: value "on": must be true or false
 DIR/servers.json:2: not JSON: line 2, column 2: invalid literal
-DIR/rules.json:3: Items[0].Action: value "Drop": must be Allow, Deny, Bypass or File
+DIR/rules.json:3: Items[0].Action: value "Drop": must be Allow, Deny or Bypass
 DIR/rules.json:4: Items[1].Pattern: value "(": error parsing regexp: missing closing ): ` + "`(`" + `; the syntax is that of Go (RE2), which has no look-around and no back-references`
 	if err == nil {
 		t.Fatal("accepted")
