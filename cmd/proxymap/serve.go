@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -71,6 +72,7 @@ func serve(cfg relay.Config, admin adminConfig, stateFile string, grace time.Dur
 	if started != nil {
 		started(r)
 	}
+	debug.FreeOSMemory() // what reading many settings has left
 	served := make(chan error, 1)
 	go func() { served <- errors.Join(r.Serve(), end()) }()
 	for stopping := false; ; {
