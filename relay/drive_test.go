@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime/debug"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,12 +15,6 @@ import (
 	"proxymap/bench/drive"
 	"proxymap/session"
 )
-
-// underRace reports whether the race detector is on, which makes loads meaningless.
-func underRace() bool {
-	info, _ := debug.ReadBuildInfo()
-	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
 
 var drivenCount atomic.Uint32
 

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -371,4 +373,10 @@ func dialRelay(g *rig) (net.Conn, error) {
 		_ = conn.SetDeadline(time.Now().Add(patience))
 	}
 	return conn, err
+}
+
+// underRace reports whether the race detector is on, which makes loads meaningless.
+func underRace() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
