@@ -126,7 +126,6 @@ func TestFaults(t *testing.T) {
 	item := func(s string) string { return with(`"ProxyServers":{"Items":[{` + s + `}]}`) }
 	rule := func(s string) string { return with(`"HostRules":{"Items":[{` + s + `}]}`) }
 	hidden := strings.Repeat("hidden", 50)
-	const later = "not supported yet; remove it"
 	for _, row := range []struct{ name, text, want string }{
 		{"empty file", ``, `f:1: not JSON: `},
 		{"not JSON", "{\n\"Listen\": [}\n}", `f:2: not JSON: `},
