@@ -65,7 +65,7 @@ func ephemeralWarnings(cfg *relay.Config, first, last int, reserved string) (war
 		m := &cfg.Mappings[i]
 		for p := int(m.First); p <= int(m.Last); p++ {
 			if free[p] {
-				warnings = append(warnings, fmt.Sprintf("ports %s overlap the range %d-%d that the kernel takes outgoing connections' ports from, so listening may fail: choose others, or sysctl net.ipv4.ip_local_reserved_ports=%d-%d",
+				warnings = append(warnings, fmt.Sprintf("ports %s overlap the range %d-%d that the kernel takes outgoing connections' ports from, so some may be taken: choose others, or sysctl net.ipv4.ip_local_reserved_ports=%d-%d",
 					portsOf(m), first, last, m.First, m.Last))
 				break
 			}
