@@ -166,7 +166,11 @@ const idleLook = 100 * time.Millisecond
 
 // touch notes traffic of the port.
 func (p *port) touch(now int64) {
-	if p.mapping.IdleLifetime > 0 && now-p.usedAt.Load() > int64(idleLook) {
+	if p.mapping.IdleLifetime <= 0 {
+		return
+	}
+	// The loops' clock begins with the relay, so the first traffic may come within that time of 0.
+	if used := p.usedAt.Load(); used == 0 || now-used > int64(idleLook) {
 		p.usedAt.Store(now)
 	}
 }

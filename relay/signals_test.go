@@ -220,6 +220,19 @@ func TestIdleLifetime(t *testing.T) {
 	}
 }
 
+// Traffic counts from the relay's first moment on.
+func TestIdleAfterEarlyTraffic(t *testing.T) {
+	var ev eventLog
+	g := newRig(t, ev.in, func(cfg *Config) { cfg.Mappings[0].IdleLifetime = 200 * time.Millisecond })
+	p := g.relay.ports[0]
+	p.touch(1)
+	if p.usedAt.Load() != 1 {
+		t.Error("traffic of the first moment is not noted")
+	}
+	p.slot.Current(time.Now().UnixNano(), nil)
+	await(t, "the session has ended for its idleness", func() bool { return ev.last().Reason == "idle" })
+}
+
 // Each change is told, in its order.
 func TestEvents(t *testing.T) {
 	var ev eventLog
