@@ -146,7 +146,7 @@ func (c *conn) arm() {
 	if c.place == reserved && (d < 0 || d > reserveTime) {
 		d = reserveTime
 	}
-	if c.port.mapping.IdleLifetime > 0 && c.stage >= stageDial && c.stage != stageLinger {
+	if c.port.mapping.IdleLifetime > 0 && c.stage >= stageDial && c.stage != stageLinger && !c.asksAPI() {
 		c.port.touch(c.l.now)
 	}
 	c.deadline = c.l.now + int64(d)
@@ -158,6 +158,9 @@ func (c *conn) arm() {
 	}
 	c.l.timers.set(c)
 }
+
+// asksAPI reports whether what is under way is between the client and the Session API.
+func (c *conn) asksAPI() bool { return c.insideAPI || c.x != nil && c.x.api != nil }
 
 const never = 1<<63 - 1
 

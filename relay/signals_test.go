@@ -233,6 +233,21 @@ func TestIdleAfterEarlyTraffic(t *testing.T) {
 	await(t, "the session has ended for its idleness", func() bool { return ev.last().Reason == "idle" })
 }
 
+// To ask for the session is no traffic: the provider does not see it, and drops the session all the same.
+func TestCallsDoNotKeepSessionFromIdling(t *testing.T) {
+	var ev eventLog
+	g := newRig(t, ev.in, withAPI("portmapper"), func(cfg *Config) { cfg.Mappings[0].IdleLifetime = 200 * time.Millisecond })
+	g.served()
+	first := g.sessionID()
+	await(t, "the session has ended for its idleness", func() bool {
+		g.call("GET http://portmapper/session/")
+		return ev.reasons()[len(ev.reasons())-1] != "traffic" || g.sessionID() != first
+	})
+	if got := ev.reasons(); got[1] != "idle" {
+		t.Errorf("got %v; want the session's end for its idleness", got)
+	}
+}
+
 // Each change is told, in its order.
 func TestEvents(t *testing.T) {
 	var ev eventLog
