@@ -94,7 +94,7 @@ func TestSessionCallsRefused(t *testing.T) {
 	}{
 		{exitFailure, []string{"get", to, "--user=somebody:wrong"}, `answers 407 proxy-auth: "the user name or the password is wrong"`},
 		{exitFailure, []string{"new", to, "a b=c"}, `answers 400 bad-request: "parameter \"a b\": a name is 1 to 64 letters, digits and -._~"`},
-		{exitFailure, []string{"get", to, "--domain=portmapper"}, `answers 403 denied: "the host rules deny this host"`},
+		{exitFailure, []string{"get", to, "--domain=portmapper"}, `answers 403 denied: "this port denies all hosts`},
 		{exitFailure, []string{"get", to, "--config", off}, "SessionAPI.Enabled is not true"},
 		{exitFailure, []string{"get", to, "--config", dir + "/none.json"}, "no such file"},
 		{exitFailure, []string{"get", fmt.Sprint("--port=", freePort(t))}, "connection refused; does proxymap listen there?"},
