@@ -216,7 +216,7 @@ func (c *conn) callAPI() {
 	if x.api.answer.Status != 200 {
 		conditions = nil
 	}
-	x.api.rotates = x.api.answer.Rotates && c.onRotate(x.api.answer.OnRotate) != session.Keep
+	x.api.rotates = x.api.answer.Rotates && c.port.mapping.onRotate(x.api.answer.OnRotate) != session.Keep
 	x.api.waiting = len(conditions)
 	if x.api.rotates {
 		x.api.waiting++
@@ -228,7 +228,7 @@ func (c *conn) callAPI() {
 	c.enter(stageAPI)
 	l, r := c.l, c.ref()
 	if x.api.rotates {
-		l.relay.rotate(map[*port]bool{c.port: true}, c.onRotate(x.api.answer.OnRotate), c, func(n swept) {
+		l.relay.rotate(map[*port]bool{c.port: true}, c.port.mapping.onRotate(x.api.answer.OnRotate), c, func(n swept) {
 			l.do(func() {
 				if c := l.connection(r); c != nil && c.stage == stageAPI {
 					c.x.api.swept = n

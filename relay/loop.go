@@ -74,10 +74,11 @@ type loop struct {
 	gather gathering
 
 	// Scratch space, in use within one event only.
-	buf  [readSize]byte
-	req  httpparse.Request
-	res  httpparse.Response
-	peer sockaddr
+	buf   [readSize]byte
+	plain [len("255.255.255.255")]byte // an IPv4 address for the rules
+	req   httpparse.Request
+	res   httpparse.Response
+	peer  sockaddr
 
 	handled int64 // events of connections, since the start
 

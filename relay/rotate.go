@@ -142,10 +142,10 @@ func (m *mapping) reaches() bool {
 	return m.OnRotate == session.Drain || m.OnRotate == session.CloseAll
 }
 
-// onRotate is what becomes of connections when a call has rotated the port.
-func (c *conn) onRotate(called session.OnRotate) session.OnRotate {
+// onRotate is what becomes of connections when a call has rotated a port.
+func (m *mapping) onRotate(called session.OnRotate) session.OnRotate {
 	if called == session.OnRotateDefault {
-		called = c.port.mapping.OnRotate
+		called = m.OnRotate
 	}
 	if called == session.OnRotateDefault {
 		return session.Keep

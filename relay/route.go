@@ -85,9 +85,8 @@ func (c *conn) identify(plan *session.Plan) {
 func (c *conn) decide() bool {
 	x, m := c.x, c.port.mapping
 	action := m.Action
-	if !m.IgnoreRules {
-		var plain [len("255.255.255.255")]byte
-		host := withoutMapping(plain[:0], c.l.req.Target.Host.In(x.head.bytes()))
+	if c.l.relay.rules != nil && !m.IgnoreRules {
+		host := withoutMapping(c.l.plain[:0], c.l.req.Target.Host.In(x.head.bytes()))
 		if rule := c.l.relay.rules.Match(host, c.l.req.Target.Port); rule != nil {
 			x.rule, action = rule, rule.Action
 		}

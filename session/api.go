@@ -299,6 +299,16 @@ func queryParameters(query string) (pairs []Pair, err error) {
 
 var errBody = errors.New(`the body must be empty or {"UsernameParameters": {"name": "value", …}, "OnRotate": "keep"}, the latter or both of which may be left out`)
 
+// ParseBody reads the body of a call of /session/new: the parameters of the new session, and what is to become of the
+// connections. The error is meant for the client.
+func ParseBody(body []byte) ([]Pair, OnRotate, error) {
+	pairs, onRotate, err := readBody(nil, OnRotateDefault, body)
+	if err != nil {
+		return nil, 0, err
+	}
+	return pairs, onRotate, checkParameters(pairs)
+}
+
 // readBody appends the parameters of a JSON body, and reads what it says of the connections. The standard decoder gives
 // tokens, and so the members' order and repeats.
 func readBody(pairs []Pair, onRotate OnRotate, body []byte) ([]Pair, OnRotate, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	_ "embed"
 	"fmt"
 	"log/slog"
 	"net"
@@ -39,14 +40,14 @@ type adminConfig struct {
 }
 
 // startAdmin serves the relay's statistics until stop is called. It returns when the address is listened on.
-func startAdmin(cfg adminConfig, r *relay.Relay, log *slog.Logger) (stop func(), err error) {
+func startAdmin(cfg adminConfig, r *relay.Relay, hub *eventHub, log *slog.Logger) (stop func(), err error) {
 	l, err := net.Listen("tcp", cfg.Address.String())
 	if err != nil {
 		return nil, fmt.Errorf("Admin.Address %s cannot be listened on: %w; choose an address of this machine with a free port", cfg.Address, err)
 	}
 	cfg.Address = l.Addr().(*net.TCPAddr).AddrPort()
 	server := &http.Server{
-		Handler:           cfg.guard(adminHandler(r)),
+		Handler:           cfg.guard(adminHandler(r, hub)),
 		ReadHeaderTimeout: adminHeaderTime,
 		ReadTimeout:       adminTime,
 		WriteTimeout:      adminTime,
@@ -63,6 +64,7 @@ func startAdmin(cfg adminConfig, r *relay.Relay, log *slog.Logger) (stop func(),
 	}()
 	log.Info("admin listening", "address", cfg.Address, "token", cfg.Token != "")
 	return func() {
+		hub.close()
 		ctx, cancel := context.WithTimeout(context.Background(), adminStopTime)
 		defer cancel()
 		_ = server.Shutdown(ctx) // what is not done by then is cut off
@@ -72,27 +74,60 @@ func startAdmin(cfg adminConfig, r *relay.Relay, log *slog.Logger) (stop func(),
 }
 
 // adminHandler answers what has been let in. The names are ProxyMapService's.
-func adminHandler(r *relay.Relay) http.Handler {
+func adminHandler(r *relay.Relay, hub *eventHub) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /ProxyStats", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, newProxyStats(r.Stats()))
-	})
-	mux.HandleFunc("GET /ProxyStats/Hosts", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, newHostsStats(r.HostStats()))
-	})
-	mux.HandleFunc("POST /ProxyStats/reset", func(w http.ResponseWriter, _ *http.Request) {
+	for pattern, handler := range adminRoutes(r, hub) {
+		mux.Handle(pattern, handler)
+	}
+	return mux
+}
+
+// openAPI describes the routes.
+//
+//go:embed openapi.json
+var openAPI []byte
+
+// adminRoutes are the handlers by method and path.
+func adminRoutes(r *relay.Relay, hub *eventHub) map[string]http.Handler {
+	ports := newPortList(r)
+	routes := map[string]http.HandlerFunc{}
+	routes["GET /sessions"] = ports.handleSessions(r)
+	routes["POST /sessions/new"] = ports.handleRotation(r, true)
+	routes["POST /sessions/reset"] = ports.handleRotation(r, false)
+	routes["GET /sessions/events"] = hub.serve
+	routes["GET /openapi.json"] = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_, _ = w.Write(openAPI)
+	}
+	routes["GET /ProxyStats"] = func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, newProxyStats(r.Stats())) }
+	routes["GET /ProxyStats/Hosts"] = func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, newHostsStats(r.HostStats())) }
+	routes["POST /ProxyStats/reset"] = func(w http.ResponseWriter, _ *http.Request) {
 		r.ResetStats()
 		writeJSON(w, resetAnswer{true, "The statistics begin anew from 0."})
-	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(newMetrics(r), promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+	}
+	routes["GET /metrics"] = promhttp.HandlerFor(newMetrics(r), promhttp.HandlerOpts{}).ServeHTTP
+	routes["GET /healthz"] = func(w http.ResponseWriter, _ *http.Request) {
 		if r.Draining() {
 			http.Error(w, "draining", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
-	})
-	return mux
+	}
+	all := make(map[string]http.Handler, len(routes))
+	for pattern, handler := range routes {
+		all[pattern] = handler
+	}
+	return all
+}
+
+// writeCompactJSON is writeJSON for what may be long.
+func writeCompactJSON(w http.ResponseWriter, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings, numbers and booleans of ours
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = w.Write(append(text, '\n'))
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

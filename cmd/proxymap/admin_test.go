@@ -49,16 +49,21 @@ func adminRelay(t *testing.T) relay.Config {
 	return cfg
 }
 
-func newAdminRig(t *testing.T, token string) *adminRig {
+func newAdminRig(t *testing.T, token string, change ...func(*relay.Config)) *adminRig {
 	t.Helper()
-	r, err := relay.Listen(adminRelay(t))
+	cfg, hub := adminRelay(t), newEventHub()
+	for _, f := range change {
+		f(&cfg)
+	}
+	hub.in(&cfg)
+	r, err := relay.Listen(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
 	go func() { served <- r.Serve() }()
 	log, lines := collectLog()
-	stop, err := startAdmin(adminConfig{netip.MustParseAddrPort("127.0.0.1:0"), token}, r, log)
+	stop, err := startAdmin(adminConfig{netip.MustParseAddrPort("127.0.0.1:0"), token}, r, hub, log)
 	if err != nil {
 		t.Fatal(err)
 	}

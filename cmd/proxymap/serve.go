@@ -55,12 +55,16 @@ func serve(cfg relay.Config, admin adminConfig, stateFile string, grace time.Dur
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
+	hub := newEventHub()
+	if admin.Address.IsValid() {
+		hub.in(&cfg)
+	}
 	r, end, err := listenKept(cfg, stateFile, log)
 	if err != nil {
 		return err
 	}
 	if admin.Address.IsValid() {
-		stop, err := startAdmin(admin, r, log)
+		stop, err := startAdmin(admin, r, hub, log)
 		if err != nil {
 			r.Shutdown(0)
 			return errors.Join(err, r.Serve()) // which gives the ports back

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/goccy/go-json"
+
+	"proxymap/relay"
+	"proxymap/session"
+)
+
+const (
+	eventBacklog   = 1024             // events that a reader may be behind
+	maxReaders     = 8                // of events; half of the admin listener's connections
+	eventHeartbeat = 15 * time.Second // between two signs of life
+	eventWriteTime = 10 * time.Second // for a reader to take something
+)
+
+// An eventHub passes changes of sessions on to whoever reads them. It is told on the event loops, and so never waits for a
+// reader: one that is too slow loses events, and hears how many.
+type eventHub struct {
+	mu      sync.Mutex
+	readers map[*eventReader]bool
+	closed  chan struct{}
+	close   func()
+}
+
+type eventReader struct {
+	events chan relay.Event
+	lost   atomic.Int64
+}
+
+func newEventHub() *eventHub {
+	h := &eventHub{readers: map[*eventReader]bool{}, closed: make(chan struct{})}
+	h.close = sync.OnceFunc(func() { close(h.closed) })
+	return h
+}
+
+// in has a relay tell the hub.
+func (h *eventHub) in(cfg *relay.Config) {
+	told := cfg.Changed
+	cfg.Changed = func(ev relay.Event) {
+		h.publish(ev)
+		if told != nil {
+			told(ev)
+		}
+	}
+}
+
+func (h *eventHub) publish(ev relay.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for r := range h.readers {
+		select {
+		case r.events <- ev:
+		default:
+			r.lost.Add(1)
+		}
+	}
+}
+
+// join makes a reader, unless there are too many.
+func (h *eventHub) join() *eventReader {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.readers) >= maxReaders {
+		return nil
+	}
+	r := &eventReader{events: make(chan relay.Event, eventBacklog)}
+	h.readers[r] = true
+	return r
+}
+
+func (h *eventHub) leave(r *eventReader) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.readers, r)
+}
+
+// An eventMessage is a change as readers see it.
+type eventMessage struct {
+	Port    uint16     `json:"port"`
+	Address netip.Addr `json:"address"`
+	Old     *string    `json:"old_session_id"`
+	New     *string    `json:"session_id"`
+	Reason  string     `json:"reason"`
+	Time    time.Time  `json:"time"`
+}
+
+// nameOf is what an event is called: created, rotated, expired or reset.
+func nameOf(ev relay.Event) string {
+	switch {
+	case ev.Change.New == nil && ev.Reason == session.ReasonReset:
+		return "reset"
+	case ev.Change.New == nil:
+		return "expired"
+	case ev.Change.Old == nil || ev.Reason == session.ReasonTraffic:
+		return "created" // an old one had expired
+	}
+	return "rotated"
+}
+
+func shownID(s *session.Session) *string {
+	if s == nil {
+		return nil
+	}
+	id := s.ID()
+	return &id
+}
+
+// serve sends events until the reader leaves or the relay ends (WHATWG HTML, server-sent events).
+func (h *eventHub) serve(w http.ResponseWriter, req *http.Request) {
+	reader := h.join()
+	if reader == nil {
+		http.Error(w, fmt.Sprintf("there are %d readers of events already; close one", maxReaders), http.StatusServiceUnavailable)
+		return
+	}
+	defer h.leave(reader)
+	w.Header().Set("Content-Type", "text/event-stream")
+	beat := time.NewTicker(eventHeartbeat)
+	defer beat.Stop()
+	ctl := http.NewResponseController(w)
+	send := func(text string) bool {
+		_ = ctl.SetWriteDeadline(time.Now().Add(eventWriteTime))
+		_, err := fmt.Fprint(w, text)
+		return err == nil && ctl.Flush() == nil
+	}
+	for open := send(": events follow\n\n"); open; {
+		select {
+		case <-req.Context().Done():
+			return
+		case <-h.closed:
+			return
+		case <-beat.C:
+			open = send(":\n\n")
+		case ev := <-reader.events:
+			open = send(reader.text(ev))
+		}
+	}
+}
+
+// text is an event as it is sent, and behind it how many have been lost.
+func (r *eventReader) text(ev relay.Event) string {
+	text := eventText(ev)
+	if lost := r.lost.Swap(0); lost > 0 {
+		text += fmt.Sprintf("event: gap\ndata: {\"lost\":%d}\n\n", lost)
+	}
+	return text
+}
+
+func eventText(ev relay.Event) string {
+	data, err := json.Marshal(eventMessage{
+		ev.Port.Port(), ev.Port.Addr(), shownID(ev.Change.Old), shownID(ev.Change.New), ev.Reason, ev.At.UTC(),
+	})
+	if err != nil {
+		panic(err) // strings and numbers of ours
+	}
+	return fmt.Sprintf("event: %s\ndata: %s\n\n", nameOf(ev), data)
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"proxymap/relay"
+	"proxymap/session"
+)
+
+// What the admin listener does with the sessions of many ports: see openapi.json for the whole of it.
+
+// rotateTime is how long a call waits for its changes to be confirmed.
+const rotateTime = 20 * time.Second
+
+// sessionsAnswer is what has become of the sessions.
+type sessionsAnswer struct {
+	Sessions    []sessionState    `json:"sessions"`
+	Connections *connectionCounts `json:"connections,omitempty"`
+}
+
+type connectionCounts struct {
+	Closed   int `json:"closed"`
+	Draining int `json:"draining"`
+}
+
+// sessionState is what a port has.
+type sessionState struct {
+	Port     uint16     `json:"port"`
+	Address  netip.Addr `json:"address"`
+	ID       *string    `json:"session_id"`
+	Expires  *string    `json:"expires_at"`
+	Expired  bool       `json:"expired"`
+	Time     *float64   `json:"session_time"` // minutes
+	Open     int64      `json:"connections"`
+	Upstream int64      `json:"bytes_to_upstream"`
+	Client   int64      `json:"bytes_to_client"`
+}
+
+func newSessionsAnswer(list []relay.PortSession) sessionsAnswer {
+	a := sessionsAnswer{Sessions: make([]sessionState, len(list))}
+	for i, p := range list {
+		s := sessionState{
+			Port: p.Port.Port(), Address: p.Port.Addr(), Expired: p.Expired, Open: p.Open, Upstream: p.Upstream, Client: p.Client,
+		}
+		if p.Session != nil {
+			id, expires := p.Session.ID(), time.Unix(0, p.Session.Expires()).UTC().Format(http.TimeFormat)
+			minutes := p.Session.Lifetime().Minutes()
+			s.ID, s.Expires, s.Time = &id, &expires, &minutes
+		}
+		a.Sessions[i] = s
+	}
+	return a
+}
+
+// A portList finds a relay's ports by their numbers.
+type portList struct {
+	byPort map[uint16][]int // indexes in Relay.Ports: a port may be there on several addresses
+}
+
+func newPortList(r *relay.Relay) *portList {
+	l := &portList{byPort: map[uint16][]int{}}
+	for i, addr := range r.Ports() {
+		l.byPort[addr.Port()] = append(l.byPort[addr.Port()], i)
+	}
+	return l
+}
+
+// parse reads a list such as 10201-10250,10299, or all. The indexes come in the list's order, each once.
+func (l *portList) parse(text string, r *relay.Relay) ([]int, error) {
+	if text == "all" {
+		all := make([]int, len(r.Ports()))
+		for i := range all {
+			all[i] = i
+		}
+		return all, nil
+	}
+	var list []int
+	seen := map[uint16]bool{}
+	for _, item := range strings.Split(text, ",") {
+		from, to, isRange := strings.Cut(item, "-")
+		first, err := strconv.ParseUint(from, 10, 16)
+		last := first
+		if err == nil && isRange {
+			last, err = strconv.ParseUint(to, 10, 16)
+		}
+		if err != nil || first == 0 || first > last {
+			return nil, fmt.Errorf("ports: %.80q: must be ports and ranges such as 10201-10250,10299, or all", item)
+		}
+		for p := first; p <= last; p++ {
+			indexes, known := l.byPort[uint16(p)]
+			if !known {
+				return nil, fmt.Errorf("ports: %.80q: the relay does not listen on port %d", item, p)
+			}
+			if !seen[uint16(p)] {
+				seen[uint16(p)] = true
+				list = append(list, indexes...)
+			}
+		}
+	}
+	return list, nil
+}
+
+// handleSessions tells what the ports have.
+func (l *portList) handleSessions(r *relay.Relay) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		var ports []int
+		if text, given := req.URL.Query()["ports"]; given {
+			var err error
+			if ports, err = l.parse(strings.Join(text, ","), r); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+		}
+		writeCompactJSON(w, newSessionsAnswer(r.Sessions(ports)))
+	}
+}
+
+// handleRotation replaces or removes the sessions of ports.
+func (l *portList) handleRotation(r *relay.Relay, renew bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		ports, rotation, err := l.readRotation(r, req, renew)
+		if err != nil {
+			status := http.StatusBadRequest
+			if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+				status = http.StatusRequestEntityTooLarge
+			}
+			http.Error(w, err.Error(), status)
+			return
+		}
+		ctx, cancel := context.WithTimeout(req.Context(), rotateTime)
+		defer cancel()
+		switch err := r.Rotate(ctx, ports, rotation); {
+		case errors.Is(err, relay.ErrParameters):
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		case err != nil:
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		default:
+			answer := newSessionsAnswer(r.Sessions(ports))
+			answer.Connections = &connectionCounts{rotation.Closed, rotation.Draining}
+			writeCompactJSON(w, answer)
+		}
+	}
+}
+
+// readRotation reads what a call wants.
+func (l *portList) readRotation(r *relay.Relay, req *http.Request, renew bool) ([]int, *relay.Rotation, error) {
+	query := req.URL.Query()
+	for name := range query {
+		if name != "ports" && name != "on_rotate" {
+			return nil, nil, fmt.Errorf("%.80q: the query takes ports and on_rotate; parameters stand in the body: {\"UsernameParameters\": {\"name\": \"value\"}}", name)
+		}
+	}
+	if !query.Has("ports") {
+		return nil, nil, errors.New("ports is missing: ?ports=10201-10250,10299, or ports=all")
+	}
+	ports, err := l.parse(strings.Join(query["ports"], ","), r)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, req.Body, session.MaxBody))
+	if err != nil {
+		return nil, nil, err
+	}
+	rotation := &relay.Rotation{Renew: renew}
+	if rotation.Parameters, rotation.OnRotate, err = session.ParseBody(body); err != nil {
+		return nil, nil, err
+	}
+	if !renew && len(rotation.Parameters) > 0 {
+		return nil, nil, errors.New("a session that is removed takes no parameters; use /sessions/new")
+	}
+	if query.Has("on_rotate") {
+		how, ok := session.ParseOnRotate(query.Get("on_rotate"))
+		if !ok {
+			return nil, nil, fmt.Errorf("on_rotate: value %.80q: must be keep, drain or close", query.Get("on_rotate"))
+		}
+		rotation.OnRotate = how
+	}
+	return ports, rotation, nil
+}

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"proxymap/relay"
+	"proxymap/session"
+)
+
+// sessions asks for what ports have.
+func (g *adminRig) sessions(method, path string) sessionsAnswer {
+	g.t.Helper()
+	res, text := g.do(method, path)
+	if res.StatusCode != 200 {
+		g.t.Fatalf("%s %s: got %d %q", method, path, res.StatusCode, text)
+	}
+	var a sessionsAnswer
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
+		g.t.Fatalf("%s %s: %v: %s", method, path, err, text)
+	}
+	return a
+}
+
+// Looking at ports makes no session; replacing and removing are for those that are named.
+func TestSessionsOfPorts(t *testing.T) {
+	g := newAdminRig(t, "")
+	a, b := g.relay.Ports()[0], g.relay.Ports()[1]
+	for range 2 {
+		for i, s := range g.sessions("GET", "/sessions").Sessions {
+			if s.ID != nil || s.Expires != nil || s.Time != nil || s.Expired || s.Port != g.relay.Ports()[i].Port() || s.Address != a.Addr() {
+				t.Fatalf("an unused port shows %+v", s)
+			}
+		}
+	}
+	if line := asked(t, a, "GET http://ip.demo/ HTTP/1.1\r\nHost: ip.demo\r\nConnection: close\r\n\r\n"); line != "HTTP/1.1 200 OK" {
+		t.Fatal(line)
+	}
+	first := g.sessions("GET", fmt.Sprintf("/sessions?ports=%d", a.Port())).Sessions
+	if len(first) != 1 || first[0].ID == nil || *first[0].Time != 10 || first[0].Upstream == 0 || first[0].Client == 0 {
+		t.Fatalf("got %+v; want the session of the port, and its traffic", first)
+	}
+	expires, err := http.ParseTime(*first[0].Expires)
+	if left := time.Until(expires); err != nil || left < 9*time.Minute || left > 10*time.Minute {
+		t.Errorf("it expires in %v, %v", left, err)
+	}
+	again := g.sessions("POST", fmt.Sprintf("/sessions/new?ports=%d,%d", b.Port(), a.Port()))
+	if len(again.Sessions) != 2 || again.Sessions[0].Port != b.Port() || again.Sessions[0].ID == nil || *again.Sessions[1].ID == *first[0].ID || again.Connections == nil {
+		t.Errorf("got %+v; want new sessions in the order asked for", again)
+	}
+	if gone := g.sessions("POST", "/sessions/reset?ports=all"); len(gone.Sessions) != 2 || gone.Sessions[0].ID != nil || gone.Sessions[1].ID != nil {
+		t.Errorf("got %+v; want none", gone.Sessions)
+	}
+}
+
+// A rotation of many ports reaches their connections, and is answered in one piece.
+func TestRotateManyPorts(t *testing.T) {
+	g := newAdminRig(t, "")
+	tunnel := openTunnel(t, int(g.relay.Ports()[0].Port()))
+	other := openTunnel(t, int(g.relay.Ports()[1].Port()))
+	if kept := g.sessions("POST", "/sessions/new?ports=all"); *kept.Connections != (connectionCounts{}) {
+		t.Errorf("by default %+v", kept.Connections)
+	}
+	if cut := g.sessions("POST", "/sessions/new?ports=all&on_rotate=close"); *cut.Connections != (connectionCounts{Closed: 2}) {
+		t.Errorf("got %+v; want both closed", cut.Connections)
+	}
+	for _, conn := range []interface{ Read([]byte) (int, error) }{tunnel, other} {
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Error("a tunnel has not been cut")
+		}
+	}
+}
+
+// Parameters come in the body, for all of the ports or for none.
+func TestRotateWithParameters(t *testing.T) {
+	g := newAdminRig(t, "")
+	post := func(path, body string) (int, string) {
+		req, err := http.NewRequest("POST", g.url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		text, _ := bufio.NewReader(res.Body).ReadString(0)
+		return res.StatusCode, text
+	}
+	if status, text := post("/sessions/new?ports=all", `{"UsernameParameters":{"country":"de"},"OnRotate":"drain"}`); status != 200 || !strings.Contains(text, `"draining":0`) {
+		t.Errorf("got %d %s", status, text)
+	}
+	for _, s := range g.relay.Sessions(nil) {
+		if want := []session.Pair{{Name: "country", Value: "de"}}; !slices.Equal(s.Session.Parameters(), want) {
+			t.Errorf("the session has %v; want %v", s.Session.Parameters(), want)
+		}
+	}
+	for _, row := range []struct {
+		path, body string
+		status     int
+		why        string
+	}{
+		{"/sessions/new", "", 400, "ports is missing"},
+		{"/sessions/new?ports=", "", 400, `"": must be ports and ranges`},
+		{"/sessions/new?ports=1", "", 400, `"1": the relay does not listen on port 1`},
+		{"/sessions/new?ports=9-5", "", 400, `"9-5": must be`},
+		{"/sessions/new?ports=70000", "", 400, `"70000": must be`},
+		{"/sessions/new?ports=all&country=de", "", 400, "parameters stand in the body"},
+		{"/sessions/new?ports=all&on_rotate=cut", "", 400, `on_rotate: value "cut"`},
+		{"/sessions/new?ports=all", "{", 400, "the body must be"},
+		{"/sessions/new?ports=all", `{"UsernameParameters":{"a":"b:c"}}`, 400, "colon"},
+		{"/sessions/new?ports=all", strings.Repeat(" ", session.MaxBody+1), 413, "too large"},
+		{"/sessions/reset?ports=all", `{"UsernameParameters":{"a":"b"}}`, 400, "takes no parameters"},
+	} {
+		if status, text := post(row.path, row.body); status != row.status || !strings.Contains(text, row.why) {
+			t.Errorf("%s %.40s: got %d %q; want %d, %q", row.path, row.body, status, text, row.status, row.why)
+		}
+	}
+	for _, path := range []string{"/sessions/new?ports=all", "/sessions/reset?ports=all"} {
+		if res, _ := g.do("GET", path); res.StatusCode != 405 || res.Header.Get("Allow") != "POST" {
+			t.Errorf("GET %s: got %d, Allow %q", path, res.StatusCode, res.Header.Get("Allow"))
+		}
+	}
+}
+
+// A call waits for its conditions, as one on a port does, and says so if they cannot be met.
+func TestRotateConditions(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		var asked []netip.AddrPort
+		g := newAdminRig(t, "", func(cfg *relay.Config) {
+			cfg.Conditions = []relay.Condition{func(port netip.AddrPort, done func(error)) {
+				asked = append(asked, port)
+				if fails {
+					go done(errors.New("disk full"))
+					return
+				}
+				go done(nil)
+			}}
+		})
+		res, text := g.do("POST", "/sessions/new?ports=all")
+		if want := map[bool]int{false: 200, true: 503}[fails]; res.StatusCode != want || fails && !strings.Contains(text, "disk full") {
+			t.Errorf("got %d %q; want %d", res.StatusCode, text, want)
+		}
+		if !slices.Equal(asked, g.relay.Ports()) {
+			t.Errorf("asked about %v", asked)
+		}
+	}
+}
+
+// Events tell what happens to sessions as it happens.
+func TestEvents(t *testing.T) {
+	g := newAdminRig(t, "")
+	res, err := http.Get(g.url + "/sessions/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	r := bufio.NewReader(res.Body)
+	next := func() (name string, m eventMessage) {
+		t.Helper()
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, ok := strings.CutPrefix(line, "event: "); ok {
+				name = strings.TrimSpace(text)
+			}
+			if text, ok := strings.CutPrefix(line, "data: "); ok {
+				if err := json.Unmarshal([]byte(text), &m); err != nil {
+					t.Fatal(err)
+				}
+				return name, m
+			}
+		}
+	}
+	if line, err := r.ReadString('\n'); !strings.HasPrefix(line, ":") {
+		t.Fatalf("got %q, %v; want a comment", line, err)
+	}
+	port := g.relay.Ports()[0]
+	asked(t, port, "GET http://ip.demo/ HTTP/1.1\r\nHost: ip.demo\r\nConnection: close\r\n\r\n")
+	name, made := next()
+	if name != "created" || made.Old != nil || made.New == nil || made.Port != port.Port() || made.Reason != "traffic" || made.Time.IsZero() {
+		t.Errorf("got %s %+v", name, made)
+	}
+	g.sessions("POST", fmt.Sprintf("/sessions/new?ports=%d", port.Port()))
+	name, rotated := next()
+	if name != "rotated" || *rotated.Old != *made.New || *rotated.New == *made.New || rotated.Reason != "new" {
+		t.Errorf("got %s %+v", name, rotated)
+	}
+	g.sessions("POST", fmt.Sprintf("/sessions/reset?ports=%d", port.Port()))
+	if name, m := next(); name != "reset" || *m.Old != *rotated.New || m.New != nil {
+		t.Errorf("got %s %+v", name, m)
+	}
+}
+
+// A reader that is too slow loses events, hears how many, and nobody waits for it; there are so many readers and no more.
+func TestSlowReaderOfEvents(t *testing.T) {
+	h := newEventHub()
+	reader := h.join()
+	for range eventBacklog + 7 {
+		h.publish(relay.Event{})
+	}
+	if got, lost := len(reader.events), reader.lost.Load(); got != eventBacklog || lost != 7 {
+		t.Errorf("%d events wait and %d are lost; want %d and 7", got, lost, eventBacklog)
+	}
+	for range maxReaders - 1 {
+		if h.join() == nil {
+			t.Fatal("too few readers are let in")
+		}
+	}
+	if h.join() != nil {
+		t.Error("one reader too many is let in")
+	}
+	h.leave(reader)
+	if h.join() == nil {
+		t.Error("a place that was left is not given again")
+	}
+}
+
+// What is lost is told behind the next event that is not.
+func TestGapIsTold(t *testing.T) {
+	h := newEventHub()
+	reader := h.join()
+	reader.lost.Store(3)
+	h.publish(relay.Event{Reason: "x"})
+	text := reader.text(<-reader.events)
+	if !strings.HasSuffix(text, "event: gap\ndata: {\"lost\":3}\n\n") || reader.lost.Load() != 0 {
+		t.Errorf("got %q", text)
+	}
+	if text := reader.text(relay.Event{}); strings.Contains(text, "gap") {
+		t.Errorf("it is told again: %q", text)
+	}
+}
+
+// The description is of what there is: every route with its method, the members of answers, and the statuses.
+func TestOpenAPI(t *testing.T) {
+	g := newAdminRig(t, "")
+	_, text := g.do("GET", "/openapi.json")
+	var doc struct {
+		OpenAPI string `json:"openapi"`
+		Paths   map[string]map[string]struct {
+			Responses map[string]any `json:"responses"`
+		} `json:"paths"`
+		Components struct {
+			Schemas map[string]struct {
+				Required   []string       `json:"required"`
+				Properties map[string]any `json:"properties"`
+			} `json:"schemas"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil || doc.OpenAPI != "3.1.0" {
+		t.Fatalf("%v, version %q", err, doc.OpenAPI)
+	}
+	routes := adminRoutes(g.relay, newEventHub())
+	for pattern := range routes {
+		method, path, _ := strings.Cut(pattern, " ")
+		if _, ok := doc.Paths[path][strings.ToLower(method)]; !ok {
+			t.Errorf("%s is not described", pattern)
+		}
+	}
+	for path, methods := range doc.Paths {
+		for method, operation := range methods {
+			pattern := strings.ToUpper(method) + " " + path
+			if routes[pattern] == nil {
+				t.Errorf("%s is described and not there", pattern)
+			}
+			if path == "/sessions/events" {
+				continue // it has no end
+			}
+			query := map[bool]string{true: "?ports=all", false: ""}[strings.HasPrefix(path, "/sessions/")]
+			if res, _ := g.do(strings.ToUpper(method), path+query); operation.Responses[fmt.Sprint(res.StatusCode)] == nil {
+				t.Errorf("%s answers %d, which is not described", pattern, res.StatusCode)
+			}
+		}
+	}
+	for name, value := range map[string]any{"Session": sessionState{}, "Event": eventMessage{}, "Sessions": sessionsAnswer{}} {
+		schema := doc.Components.Schemas[name]
+		var members []string
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(value)) {
+			member, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			members = append(members, member)
+			if schema.Properties[member] == nil {
+				t.Errorf("%s: member %s is not described", name, member)
+			}
+		}
+		for member := range schema.Properties {
+			if !slices.Contains(members, member) {
+				t.Errorf("%s: member %s is described and not there", name, member)
+			}
+		}
+	}
+}
+
+// Ten thousand ports are listed.
+func BenchmarkSessionsOfTenThousandPorts(b *testing.B) {
+	cfg, err := parseSettings("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":10,"Action":"Bypass"}}`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := cfg.config.Mappings[0]
+	m.First, m.Last = 0, 0
+	cfg.config.Mappings = slices.Repeat([]relay.Mapping{m}, 10_000)
+	r, err := relay.Listen(cfg.config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { r.Shutdown(0); _ = r.Serve() }()
+	all := make([]int, len(r.Ports()))
+	for i := range all {
+		all[i] = i
+	}
+	_ = r.Rotate(b.Context(), all, &relay.Rotation{Renew: true})
+	b.ReportAllocs()
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		writeCompactJSON(w, newSessionsAnswer(r.Sessions(nil)))
+		if w.Body.Len() < 1<<20 {
+			b.Fatal(w.Body.Len())
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"proxymap/session"
+)
+
+// What an operator asks of many ports at once comes from outside of the loops. The sessions change first, all of them, and
+// then their connections are reached in one go: going through a loop's connections costs the same for one port and for
+// thousands.
+
+// A PortSession is what a port has at one moment.
+type PortSession struct {
+	Port     netip.AddrPort
+	Session  *session.Session // nil: there is none
+	Expired  bool
+	Open     int64 // connections of clients
+	Upstream int64 // bytes sent upstream since the start
+	Client   int64 // bytes read from there
+}
+
+// Sessions tells what the ports have whose indexes in Ports are given; nil means all. Looking makes no session.
+func (r *Relay) Sessions(ports []int) []PortSession {
+	now := time.Now().UnixNano()
+	list := make([]PortSession, 0, len(ports))
+	each := func(p *port) {
+		t := p.traffic()
+		s := p.slot.Last()
+		list = append(list, PortSession{
+			Port: p.addr, Session: s, Expired: s != nil && now >= s.Expires(),
+			Open: t.Open, Upstream: t.ProxySent + t.BypassSent, Client: t.ProxyRead + t.BypassRead,
+		})
+	}
+	if ports == nil {
+		for _, p := range r.ports {
+			each(p)
+		}
+		return list
+	}
+	for _, i := range ports {
+		each(r.ports[i])
+	}
+	return list
+}
+
+// A Rotation is what is to become of the sessions of several ports, and what has become of their connections.
+type Rotation struct {
+	Renew      bool             // they are replaced; else removed
+	Parameters []session.Pair   // of the new ones
+	OnRotate   session.OnRotate // what becomes of the connections; OnRotateDefault: what each port's settings say
+
+	Closed, Draining int
+}
+
+// ErrParameters wraps why a port cannot have a session with the parameters of a Rotation. Nothing has changed then.
+var ErrParameters = errors.New("parameters")
+
+// Rotate carries out a rotation of the ports whose indexes in Ports are given, and returns when its connections have been
+// reached and Config.Conditions are met, or when ctx ends. The sessions have changed then, whatever the error says, unless
+// it is an ErrParameters.
+func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
+	now := time.Now().UnixNano()
+	if err := r.checkParameters(ports, ro, now); err != nil {
+		return err
+	}
+	reach := map[session.OnRotate]map[*port]bool{}
+	for _, i := range ports {
+		p := r.ports[i]
+		if ro.Renew {
+			_, _ = p.slot.Renew(now, ro.Parameters) // checked
+		} else {
+			p.slot.Reset()
+		}
+		if how := p.mapping.onRotate(ro.OnRotate); how != session.Keep {
+			if reach[how] == nil {
+				reach[how] = map[*port]bool{}
+			}
+			reach[how][p] = true
+		}
+	}
+	waits := len(reach) + len(ports)*len(r.conditions)
+	done := make(chan error, waits) // of room for all: nobody waits for a caller that has gone
+	var closed, draining atomic.Int64
+	for how, ports := range reach {
+		r.rotate(ports, how, nil, func(n swept) {
+			closed.Add(int64(n.closed))
+			draining.Add(int64(n.draining))
+			done <- nil
+		})
+	}
+	for _, i := range ports {
+		for _, condition := range r.conditions {
+			condition(r.ports[i].addr, func(err error) { done <- err })
+		}
+	}
+	var failed error
+	for range waits {
+		select {
+		case err := <-done:
+			if err != nil {
+				failed = err
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("the sessions have changed, but it took too long to confirm that: %w", ctx.Err())
+		}
+	}
+	ro.Closed, ro.Draining = int(closed.Load()), int(draining.Load())
+	if failed != nil {
+		return fmt.Errorf("the sessions have changed, but not all that should hold then does: %w", failed)
+	}
+	return nil
+}
+
+// checkParameters reports why some port cannot have a session with the parameters.
+func (r *Relay) checkParameters(ports []int, ro *Rotation, now int64) error {
+	if !ro.Renew || len(ro.Parameters) == 0 {
+		return nil
+	}
+	checked := map[*mapping]bool{}
+	for _, i := range ports {
+		p := r.ports[i]
+		if checked[p.mapping] {
+			continue
+		}
+		checked[p.mapping] = true
+		s, err := p.mapping.Plan.New(now, nil, ro.Parameters)
+		if err == nil && s == nil {
+			err = errors.New("the lifetime is 0, so there is no session that could have them")
+		}
+		if err != nil {
+			return fmt.Errorf("port %d: %w: %w", p.addr.Port(), ErrParameters, err)
+		}
+	}
+	return nil
+}
