@@ -54,7 +54,7 @@ smoke: build ## start the binary, ask it with curl, stop it
 	./.ci/smoke bin/proxymap
 
 verify: lint test smoke syscalls ## everything, the long way: run before calling something done
-	PROXYMAP_LONG=1 $(GO) test -run 'TestTimeWait|TestTunnelsComeAndGo' -count=1 ./cmd/proxymap
+	PROXYMAP_LONG=1 $(GO) test -run 'TestTimeWait|TestTunnelsComeAndGo|TestStateOverKills' -count=1 ./cmd/proxymap
 	PROXYMAP_LONG=1 $(GO) test -race -run TestChaos -count=1 ./relay
 	$(GO) test -race -p 1 ./...
 	$(GO) test -race -timeout 40m -count=20 ./relay
