@@ -61,7 +61,7 @@ func newKeptRelay(t *testing.T, dir string, n int) *keptRelay {
 func (r *keptRelay) start() {
 	r.t.Helper()
 	r.process = start(r.t, "serve", "--config", r.settings)
-	r.logged("listening")
+	r.logged("msg=listening")
 }
 
 // stop has it end as operators do.
