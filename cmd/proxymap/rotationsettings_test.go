@@ -71,7 +71,7 @@ func serveSessionBy(t *testing.T, p *provider.Provider, upstream int, listen, au
 		"SessionAPI": {"Enabled": true},
 	}`, s.port, listen, auth, upstream))
 	s.process = start(t, "serve", "--config", file)
-	s.logged("listening")
+	s.logged("msg=listening")
 	s.to = []string{fmt.Sprint("--port=", s.port)}
 	return s
 }

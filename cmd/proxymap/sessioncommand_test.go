@@ -36,7 +36,7 @@ func idOf(t *testing.T, args ...string) string {
 func TestSessionOfPort(t *testing.T) {
 	port := freePort(t)
 	file := settingsFile(t, port, startProvider(t))
-	start(t, "serve", "--config", file).logged("listening")
+	start(t, "serve", "--config", file).logged("msg=listening")
 	to := fmt.Sprint("--port=", port)
 
 	first := idOf(t, to, "--domain=portmapper")
@@ -76,7 +76,7 @@ func TestSessionCallsRefused(t *testing.T) {
 	file := write(t, dir, "appsettings.json", fmt.Sprintf(`{"Listen":{"Port":%d,"StickyProxyLifetime":"90s","Action":"Deny"},"SessionAPI":{"Enabled":true},
 		"Authentication":{"Required":true,"Verify":true,"Username":"somebody","Password":"se:cret"}}`, port))
 	off := write(t, dir, "off.json", fmt.Sprintf(`{"Listen":{"Port":%d}}`, port))
-	start(t, "serve", "--config", file).logged("listening")
+	start(t, "serve", "--config", file).logged("msg=listening")
 	to := fmt.Sprint("--port=", port)
 
 	first := idOf(t, to, "--config", file)
@@ -120,7 +120,7 @@ func TestSessionCallsRefused(t *testing.T) {
 // A domain that is not named is asked for, and an answer of someone else is not taken for the relay's.
 func TestSessionCallsAstray(t *testing.T) {
 	port := freePort(t)
-	start(t, "serve", "--config", settingsFile(t, port, startProvider(t))).logged("listening")
+	start(t, "serve", "--config", settingsFile(t, port, startProvider(t))).logged("msg=listening")
 	if _, errOut := ask(t, exitFailure, "get", fmt.Sprint("--port=", port)); !strings.Contains(errOut, "answers 400 bad-request") ||
 		!strings.Contains(errOut, "; if the relay has a SessionAPI.Domain, give it by --domain or --config") {
 		t.Errorf("without the domain it says %q", errOut)
