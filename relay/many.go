@@ -69,11 +69,14 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 	if err := r.checkParameters(ports, ro, now); err != nil {
 		return err
 	}
+	var failed error
 	reach := map[session.OnRotate]map[*port]bool{}
 	for _, i := range ports {
 		p := r.ports[i]
 		if ro.Renew {
-			_, _ = p.slot.Renew(now, ro.Parameters) // checked
+			if _, err := p.slot.Renew(now, ro.Parameters); err != nil { // what was checked may be drawn anew
+				failed = fmt.Errorf("port %d: %w", p.addr.Port(), err)
+			}
 		} else {
 			p.slot.Reset()
 		}
@@ -99,7 +102,6 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 			condition(r.ports[i].addr, func(err error) { done <- err })
 		}
 	}
-	var failed error
 	for range waits {
 		select {
 		case err := <-done:

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	eventBacklog   = 1024             // events that a reader may be behind
+	eventBacklog   = 16 << 10         // events that a reader may be behind: a call may change the sessions of 10,000 ports
 	maxReaders     = 8                // of events; half of the admin listener's connections
 	eventHeartbeat = 15 * time.Second // between two signs of life
 	eventWriteTime = 10 * time.Second // for a reader to take something
@@ -144,9 +144,12 @@ func (h *eventHub) serve(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// text is an event as it is sent, and behind it how many have been lost.
+// text is an event as it is sent, and behind the last one of the backlog how many have been lost.
 func (r *eventReader) text(ev relay.Event) string {
 	text := eventText(ev)
+	if len(r.events) > 0 {
+		return text
+	}
 	if lost := r.lost.Swap(0); lost > 0 {
 		text += fmt.Sprintf("event: gap\ndata: {\"lost\":%d}\n\n", lost)
 	}

@@ -112,6 +112,12 @@ func (l *portList) parse(text string, r *relay.Relay) ([]int, error) {
 func (l *portList) handleSessions(r *relay.Relay) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		var ports []int
+		for name := range req.URL.Query() {
+			if name != "ports" {
+				http.Error(w, fmt.Sprintf("%.80q: the query takes ports alone, such as ?ports=10201-10250,10299", name), http.StatusBadRequest)
+				return
+			}
+		}
 		if text, given := req.URL.Query()["ports"]; given {
 			var err error
 			if ports, err = l.parse(strings.Join(text, ","), r); err != nil {

@@ -110,6 +110,7 @@ func TestRotateWithParameters(t *testing.T) {
 		status     int
 		why        string
 	}{
+		{"/sessions/new?port=1", "", 400, "the query takes ports and on_rotate"},
 		{"/sessions/new", "", 400, "ports is missing"},
 		{"/sessions/new?ports=", "", 400, `"": must be ports and ranges`},
 		{"/sessions/new?ports=1", "", 400, `"1": the relay does not listen on port 1`},
@@ -125,6 +126,9 @@ func TestRotateWithParameters(t *testing.T) {
 		if status, text := post(row.path, row.body); status != row.status || !strings.Contains(text, row.why) {
 			t.Errorf("%s %.40s: got %d %q; want %d, %q", row.path, row.body, status, text, row.status, row.why)
 		}
+	}
+	if res, text := g.do("GET", "/sessions?port=1"); res.StatusCode != 400 || !strings.Contains(text, "takes ports alone") {
+		t.Errorf("an unknown parameter: got %d %q", res.StatusCode, text)
 	}
 	for _, path := range []string{"/sessions/new?ports=all", "/sessions/reset?ports=all"} {
 		if res, _ := g.do("GET", path); res.StatusCode != 405 || res.Header.Get("Allow") != "POST" {

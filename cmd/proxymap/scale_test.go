@@ -180,11 +180,13 @@ type scaleProcess struct {
 
 // startScale starts proxymap with n ports on a loopback address of their own, and sessions of that many minutes. It
 // returns when the ports are open.
-func startScale(t *testing.T, n, lifetime int, upstream netip.AddrPort) *scaleProcess {
+// sections are further ones of the settings.
+func startScale(t *testing.T, n, lifetime int, upstream netip.AddrPort, sections ...string) *scaleProcess {
 	t.Helper()
 	first := freeRange(t, n)
 	file := filepath.Join(t.TempDir(), "appsettings.json")
 	text := fmt.Sprintf(scaleSettings, first.Addr(), first.Port(), int(first.Port())+n-1, lifetime, upstream.Addr(), upstream.Port())
+	text = strings.TrimSuffix(text, "}") + strings.Join(sections, ",") + "}"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -390,6 +392,12 @@ type farm struct {
 // startFarm starts a farm and a proxymap with one port between its two ends.
 func startFarm(t *testing.T, lifetime int) (*farm, *scaleProcess) {
 	t.Helper()
+	return startFarmOf(t, 1, lifetime)
+}
+
+// startFarmOf is startFarm with so many ports, the first of which tunnels lead through, and further sections of the settings.
+func startFarmOf(t *testing.T, ports, lifetime int, sections ...string) (*farm, *scaleProcess) {
+	t.Helper()
 	f := &farm{t: t}
 	f.listener = f.socket()
 	t.Cleanup(func() {
@@ -401,7 +409,7 @@ func startFarm(t *testing.T, lifetime int) (*farm, *scaleProcess) {
 	})
 	f.must(unix.Bind(f.listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	f.must(unix.Listen(f.listener, eagerTunnels))
-	p := startScale(t, 1, lifetime, f.addr())
+	p := startScale(t, ports, lifetime, f.addr(), sections...)
 	f.relay = p.ports(0)
 	return f, p
 }

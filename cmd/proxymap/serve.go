@@ -67,7 +67,7 @@ func serve(cfg relay.Config, admin adminConfig, stateFile string, grace time.Dur
 		stop, err := startAdmin(admin, r, hub, log)
 		if err != nil {
 			r.Shutdown(0)
-			return errors.Join(err, r.Serve()) // which gives the ports back
+			return errors.Join(err, r.Serve(), end()) // which gives the ports back
 		}
 		defer stop()
 	}
