@@ -447,6 +447,9 @@ func (w *wire) calls(by string) (calls []string) {
 // needsChromium skips a test where there is no Chromium, but not where all tests must run.
 func needsChromium(t *testing.T) {
 	t.Helper()
+	if underRace() {
+		t.Skip("SKIPPED: a browser takes long, and what it asks for others ask for under the race detector")
+	}
 	_, err := exec.LookPath("chromium")
 	if err != nil && os.Getenv("CI") == "true" {
 		t.Fatalf("Chromium is not installed (%v); apt-get install chromium", err)

@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -161,12 +160,8 @@ func needsScale(t *testing.T, fds uint64) {
 	if limit.Cur < fds+100 { // Go has raised it as far as it goes
 		t.Skipf("needs %d descriptors; the limit is %d", fds+100, limit.Cur)
 	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "-race" && s.Value == "true" {
-				t.Skip("under the race detector memory and time mean nothing")
-			}
-		}
+	if underRace() {
+		t.Skip("under the race detector memory and time mean nothing")
 	}
 }
 
