@@ -146,7 +146,7 @@ func (c *conn) arm() {
 	if c.place == reserved && (d < 0 || d > reserveTime) {
 		d = reserveTime
 	}
-	if c.port.mapping.IdleLifetime > 0 && c.stage >= stageDial && c.stage != stageLinger && !c.asksAPI() {
+	if c.port.mapping.IdleLifetime > 0 && c.stage >= stageDial && c.stage != stageLinger && !c.asksAPI() && c.isTraffic() {
 		c.port.touch(c.l.now)
 	}
 	c.deadline = c.l.now + int64(d)
@@ -161,6 +161,12 @@ func (c *conn) arm() {
 
 // asksAPI reports whether what is under way is between the client and the Session API.
 func (c *conn) asksAPI() bool { return c.insideAPI || c.x != nil && c.x.api != nil }
+
+// isTraffic reports whether the connection is at work for the port's session: not one that went, and not past the upstream.
+func (c *conn) isTraffic() bool {
+	s := c.belongs()
+	return s != nil && s == c.port.slot.Last()
+}
 
 const never = 1<<63 - 1
 

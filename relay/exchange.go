@@ -48,19 +48,20 @@ type exchange struct {
 
 	socksCode uint8 // of the reply to a SOCKS client, if the upstream server has said one
 
-	reused     bool      // the upstream connection has answered a request before
-	retried    bool      // this is the second try
-	sendFailed bool      // the upstream connection takes no more
-	answered   bool      // a response byte has come
-	responding bool      // the final response's head has been passed on
-	partial    buffer    // an incomplete response head
-	interim    int       // 1xx responses so far
-	response   framed    // of the final response
-	decode     bool      // a chunked response to HTTP/1.0 goes out without its chunks
-	ended      bool      // the response has ended; what is kept in toClient is its rest
-	keepClient bool      // the client connection may be used again
-	keepServer bool      // the upstream connection may be used again
-	api        *apiState // of a Session API call
+	reused     bool             // the upstream connection has answered a request before
+	retried    bool             // this is the second try
+	used       *session.Session // that the request counts as a use of
+	sendFailed bool             // the upstream connection takes no more
+	answered   bool             // a response byte has come
+	responding bool             // the final response's head has been passed on
+	partial    buffer           // an incomplete response head
+	interim    int              // 1xx responses so far
+	response   framed           // of the final response
+	decode     bool             // a chunked response to HTTP/1.0 goes out without its chunks
+	ended      bool             // the response has ended; what is kept in toClient is its rest
+	keepClient bool             // the client connection may be used again
+	keepServer bool             // the upstream connection may be used again
+	api        *apiState        // of a Session API call
 }
 
 // An edit drops a field line of a request on its way upstream, or puts a new Host in its place.
@@ -170,14 +171,15 @@ func (c *conn) beginExchange() {
 		return
 	}
 	x := c.x
-	current := c.nextSession()
-	if c.upstream.fd >= 0 && x.method != httpparse.MethodConnect && c.leadsThere(current) && c.upstreamQuiet() {
+	c.noteTraffic()
+	current := c.current()
+	if c.upstream.fd >= 0 && x.method != httpparse.MethodConnect && c.leadsThere(current) && c.sending() == current && c.upstreamQuiet() {
 		x.reused = true
 		c.sendRequest()
 		return
 	}
 	c.closeUpstream()
-	c.beginDial(current)
+	c.beginDial(c.current())
 }
 
 // current is the session of this moment that the request goes under; nil if it is the connection's own, or none.
@@ -266,7 +268,7 @@ func (c *conn) sendRequest() {
 // appendHead appends the head as it goes upstream. ok is false if it cannot go.
 func (c *conn) appendHead(b []byte) (out []byte, ok bool) {
 	if !c.toTarget() {
-		c.sess, c.sessWho = c.current(), c.who
+		c.sess, c.sessWho = c.sending(), c.who
 		return c.appendRequestHead(b), true
 	}
 	head, r := c.x.head.bytes(), &c.l.req

@@ -16,7 +16,7 @@ func (c *conn) beginHandshake() {
 	if srv.Type == SOCKS4 {
 		version = socks4
 	}
-	c.sess, c.sessWho = c.current(), c.who
+	c.sess, c.sessWho = c.sending(), c.who
 	user, password, _ := c.port.slot.Plan().Credentials(c.sess, c.server, c.who)
 	var addr netip.Addr
 	if c.sendsAddress() {

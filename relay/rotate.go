@@ -27,6 +27,7 @@ type sweep struct {
 	how    session.OnRotate // Drain or CloseAll
 	caller ref              // a connection that is left alone, if it is this loop's
 	calls  bool             // there is one
+	spare  bool             // those that are being dialled for are left alone
 	next   int              // index in l.conns of the next to be looked at
 
 	swept
@@ -65,6 +66,8 @@ func (s *sweep) reach(c *conn) (cut bool) {
 		return false
 	}
 	switch {
+	case c.stage == stageDial && s.spare:
+		return false
 	case c.stage == stageAPIContent, c.stage == stageAPI, c.stage == stageLinger, c.x != nil && c.x.api != nil:
 		return false // an answer of ours is on its way to it
 	case c.stage == stageIdle:
@@ -101,6 +104,7 @@ type rotation struct {
 	ports  map[*port]bool
 	how    session.OnRotate
 	caller *conn // that is left alone; nil: none
+	spare  bool  // those that are being dialled for are left alone too
 	again  bool
 	done   func(swept) // called once, on a loop
 
@@ -115,7 +119,7 @@ func (r *Relay) rotate(ports map[*port]bool, how session.OnRotate, caller *conn,
 func (ro *rotation) round() {
 	ro.left.Store(int64(len(ro.r.loops)))
 	for _, l := range ro.r.loops {
-		s := &sweep{ports: ro.ports, how: ro.how, done: ro.sweptOne}
+		s := &sweep{ports: ro.ports, how: ro.how, spare: ro.spare, done: ro.sweptOne}
 		if c := ro.caller; c != nil && c.l == l {
 			s.caller, s.calls = c.ref(), true
 		}
@@ -184,7 +188,7 @@ func (r *Relay) watchExpiry(stop <-chan struct{}) {
 				continue
 			case s.Expires() <= now:
 				r.tell(p, session.Change{Old: s}, reasonExpired)
-			case p.isIdle(r.clock()) && p.slot.Drop(s, reasonIdle):
+			case p.isIdle(r.clock()) && p.slot.Drop(s, reasonIdle): // counted from its beginning, see watch
 			default:
 				next = min(next, s.Expires())
 				continue

@@ -131,34 +131,48 @@ func (p *port) replace(l *loop, s *session.Session, reason string) bool {
 	if !p.slot.Replace(s, l.wall, reason) {
 		return false
 	}
-	p.reach(l.relay)
+	p.reach(l.relay, true)
 	return true
 }
 
-// reach has the end of a session reach the port's connections, as the settings say.
-func (p *port) reach(r *Relay) {
+// reach has the end of a session reach the port's connections, as the settings say. spare leaves those alone that are being
+// dialled for: they go under the next session.
+func (p *port) reach(r *Relay, spare bool) {
 	if p.mapping.reaches() {
-		r.rotate(map[*port]bool{p: true}, p.mapping.OnRotate, nil, func(swept) {})
+		(&rotation{
+			r: r, ports: map[*port]bool{p: true}, how: p.mapping.OnRotate, spare: spare, again: len(r.loops) > 1, done: func(swept) {},
+		}).round()
 	}
 }
 
-// nextSession is the session that a new request goes under, which counts as a use of it.
-func (c *conn) nextSession() *session.Session {
-	if c.x.direct {
-		return nil
-	}
+// noteTraffic notes that a request has come, which is traffic of the port's session. A session that has been without for
+// too long ends, for the provider has dropped it.
+func (c *conn) noteTraffic() {
 	p := c.port
+	if c.x.direct || p.mapping.IdleLifetime <= 0 {
+		return
+	}
 	if p.isIdle(c.l.now) && p.slot.Drop(p.slot.Peek(c.l.wall), reasonIdle) {
-		p.reach(c.l.relay)
+		p.reach(c.l.relay, false)
 	}
 	p.touch(c.l.now)
-	s := c.current()
-	if most := int64(p.mapping.MaxRequests); most > 0 && s != nil && s.Use() > most {
-		p.replace(c.l, s, reasonRequests) // or another request has
-		s = c.current()
-		s.Use()
+}
+
+// sending is the session that the request goes under whose head is about to be written. It counts as a use of it, once; a
+// session that has been used often enough makes place for another.
+func (c *conn) sending() *session.Session {
+	x, most := c.x, int64(c.port.mapping.MaxRequests)
+	for {
+		s := c.current()
+		if s == nil || most == 0 || s == x.used {
+			return s
+		}
+		x.used = s
+		if s.Use() <= most {
+			return s
+		}
+		c.port.replace(c.l, s, reasonRequests) // or another request has
 	}
-	return s
 }
 
 // idleLook is how exactly the last traffic is known: all loops write it.
@@ -183,15 +197,19 @@ func (p *port) isIdle(now int64) bool {
 
 // watch has a port's changes told, and its new sessions go to the next server in turn.
 func (r *Relay) watch(p *port) {
-	if r.changed == nil && p.mapping.listed < 2 {
+	if r.changed == nil && p.mapping.listed < 2 && p.mapping.IdleLifetime <= 0 {
 		return
 	}
+	p.usedAt.Store(r.clock()) // for a session that it is given before its first traffic
 	used := false
 	p.slot.Changed = func(change session.Change, reason string) {
 		if used && change.New != nil { // the first goes to the server that the port was given at the start
 			p.slot.Pin(p.mapping.nextServer())
 		}
 		used = used || change.New != nil
+		if change.New != nil {
+			p.usedAt.Store(r.clock()) // a new session has its idle time before it
+		}
 		r.tell(p, change, reason)
 	}
 }

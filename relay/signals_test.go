@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -193,6 +194,60 @@ func TestMaxRequests(t *testing.T) {
 	}
 }
 
+// However many requests come at once, no session serves more, and none of them is lost: those that are still being dialled
+// for go under the next session.
+func TestMaxRequestsAtOnce(t *testing.T) {
+	const most, clients = 5, 60
+	g := newRig(t, func(cfg *Config) {
+		cfg.Mappings[0].MaxRequests = most
+		cfg.Mappings[0].OnRotate = session.CloseAll
+	})
+	var cs []*peer
+	for range clients {
+		c := g.client(0)
+		c.send(connect)
+		cs = append(cs, c)
+	}
+	uses := map[string]int{}
+	for range clients {
+		u := g.upstream()
+		_, after, _ := strings.Cut(u.head(), "Proxy-Authorization: ")
+		uses[after]++
+	}
+	if len(uses) != clients/most {
+		t.Errorf("%d sessions have served %d requests; want %d each", len(uses), clients, most)
+	}
+	for id, n := range uses {
+		if n > most {
+			t.Errorf("%q has served %d requests; want at most %d", id, n, most)
+		}
+	}
+}
+
+// A new session has all of its idle time before it, however long the port has been idle.
+func TestIdleBeginsWithTheSession(t *testing.T) {
+	g := newRig(t, withAPI("portmapper"), func(cfg *Config) { cfg.Mappings[0].IdleLifetime = time.Hour })
+	g.served()
+	p := g.relay.ports[0]
+	p.usedAt.Store(g.relay.clock() - int64(2*time.Hour))
+	g.call(renewSession)
+	made := g.sessionID()
+	g.served()
+	if g.sessionID() != made {
+		t.Error("the session that a call has just made is idle")
+	}
+	// And what does not go through it is no traffic of its.
+	tunnel, end := g.tunnel()
+	g.call(renewSession)
+	before := p.usedAt.Load() - int64(time.Minute)
+	p.usedAt.Store(before)
+	tunnel.send("x")
+	end.expect("x")
+	if p.usedAt.Load() != before {
+		t.Error("a tunnel of an earlier session keeps the new one from idling")
+	}
+}
+
 // Without traffic a session ends, by itself, and reaches its connections; with traffic it does not.
 func TestIdleLifetime(t *testing.T) {
 	var ev eventLog
@@ -225,6 +280,7 @@ func TestIdleAfterEarlyTraffic(t *testing.T) {
 	var ev eventLog
 	g := newRig(t, ev.in, func(cfg *Config) { cfg.Mappings[0].IdleLifetime = 200 * time.Millisecond })
 	p := g.relay.ports[0]
+	p.usedAt.Store(0)
 	p.touch(1)
 	if p.usedAt.Load() != 1 {
 		t.Error("traffic of the first moment is not noted")
