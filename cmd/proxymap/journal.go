@@ -249,7 +249,7 @@ func (j *journal) flush() {
 	}
 	maps.Copy(j.live, fresh)
 	var err error
-	if j.stale {
+	if j.stale || j.gone() {
 		err = j.rewrite()
 	} else if err = j.append(fresh); err != nil {
 		j.stale = true
@@ -272,6 +272,20 @@ func (j *journal) report(err error) {
 		j.log.Info("State.File is written again, with all sessions", "file", j.name)
 	}
 	j.failing = err != nil
+}
+
+// gone reports whether somebody has removed the file, or put another in its place: what is appended would be nowhere.
+func (j *journal) gone() bool {
+	f, ok := j.file.(*os.File)
+	if !ok {
+		return false
+	}
+	ours, err := f.Stat()
+	if err != nil {
+		return true
+	}
+	there, err := os.Stat(j.name)
+	return err != nil || !os.SameFile(ours, there)
 }
 
 func (j *journal) append(fresh map[netip.AddrPort]record) error {

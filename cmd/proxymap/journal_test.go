@@ -453,3 +453,41 @@ func BenchmarkJournal(b *testing.B) {
 		})
 	}
 }
+
+// A file that is removed, or replaced, while it is in use is written anew: what was answered is not lost with it.
+func TestJournalThatIsRemoved(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state")
+	j, _, err := openJournal(file, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := netip.MustParseAddrPort("127.0.0.1:10201")
+	put := func(id string) {
+		t.Helper()
+		done := make(chan error, 1)
+		j.put(func() record {
+			return record{Port: port, ID: []byte(id), Expires: time.Now().Add(time.Hour).UnixNano(), Lifetime: time.Hour}
+		}, func(err error) { done <- err })
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("first")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	put("second")
+	if text, err := os.ReadFile(file); err != nil || len(text) == 0 {
+		t.Fatalf("the file has %q, %v", text, err)
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	j, records, err := openJournal(file, slog.New(slog.DiscardHandler))
+	if err != nil || len(records) != 1 || string(records[0].ID) != "second" {
+		t.Errorf("got %+v, %v; want the second session", records, err)
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+}

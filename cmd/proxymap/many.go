@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,18 +110,34 @@ func (l *portList) parse(text string, r *relay.Relay) ([]int, error) {
 	return list, nil
 }
 
+// readQuery reads a query of known names, each of which may stand there once.
+func readQuery(req *http.Request, known ...string) (url.Values, error) {
+	query, err := url.ParseQuery(req.URL.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("the query cannot be read: %w", err)
+	}
+	for name, values := range query {
+		switch {
+		case !slices.Contains(known, name):
+			return nil, fmt.Errorf("%.80q: the query takes %s alone; parameters of sessions stand in a body: {\"UsernameParameters\": {\"name\": \"value\"}}",
+				name, strings.Join(known, " and "))
+		case len(values) > 1:
+			return nil, fmt.Errorf("%s is given more than once", name)
+		}
+	}
+	return query, nil
+}
+
 // handleSessions tells what the ports have.
 func (l *portList) handleSessions(r *relay.Relay) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
-		var ports []int
-		for name := range req.URL.Query() {
-			if name != "ports" {
-				http.Error(w, fmt.Sprintf("%.80q: the query takes ports alone, such as ?ports=10201-10250,10299", name), http.StatusBadRequest)
-				return
-			}
+		query, err := readQuery(req, "ports")
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
 		}
-		if text, given := req.URL.Query()["ports"]; given {
-			var err error
+		var ports []int
+		if text, given := query["ports"]; given {
 			if ports, err = l.parse(strings.Join(text, ","), r); err != nil {
 				http.Error(w, err.Error(), http.StatusBadRequest)
 				return
@@ -158,11 +176,9 @@ func (l *portList) handleRotation(r *relay.Relay, renew bool) http.HandlerFunc {
 
 // readRotation reads what a call wants.
 func (l *portList) readRotation(r *relay.Relay, req *http.Request, renew bool) ([]int, *relay.Rotation, error) {
-	query := req.URL.Query()
-	for name := range query {
-		if name != "ports" && name != "on_rotate" {
-			return nil, nil, fmt.Errorf("%.80q: the query takes ports and on_rotate; parameters stand in the body: {\"UsernameParameters\": {\"name\": \"value\"}}", name)
-		}
+	query, err := readQuery(req, "ports", "on_rotate")
+	if err != nil {
+		return nil, nil, err
 	}
 	if !query.Has("ports") {
 		return nil, nil, errors.New("ports is missing: ?ports=10201-10250,10299, or ports=all")
@@ -183,6 +199,9 @@ func (l *portList) readRotation(r *relay.Relay, req *http.Request, renew bool) (
 		return nil, nil, errors.New("a session that is removed takes no parameters; use /sessions/new")
 	}
 	if query.Has("on_rotate") {
+		if rotation.OnRotate != session.OnRotateDefault {
+			return nil, nil, errors.New("both the query and the body say on_rotate")
+		}
 		how, ok := session.ParseOnRotate(query.Get("on_rotate"))
 		if !ok {
 			return nil, nil, fmt.Errorf("on_rotate: value %.80q: must be keep, drain or close", query.Get("on_rotate"))

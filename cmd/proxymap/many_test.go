@@ -110,14 +110,17 @@ func TestRotateWithParameters(t *testing.T) {
 		status     int
 		why        string
 	}{
-		{"/sessions/new?port=1", "", 400, "the query takes ports and on_rotate"},
+		{"/sessions/new?port=1", "", 400, "the query takes ports and on_rotate alone"},
 		{"/sessions/new", "", 400, "ports is missing"},
 		{"/sessions/new?ports=", "", 400, `"": must be ports and ranges`},
 		{"/sessions/new?ports=1", "", 400, `"1": the relay does not listen on port 1`},
 		{"/sessions/new?ports=9-5", "", 400, `"9-5": must be`},
 		{"/sessions/new?ports=70000", "", 400, `"70000": must be`},
-		{"/sessions/new?ports=all&country=de", "", 400, "parameters stand in the body"},
+		{"/sessions/new?ports=all&country=de", "", 400, "stand in a body"},
 		{"/sessions/new?ports=all&on_rotate=cut", "", 400, `on_rotate: value "cut"`},
+		{"/sessions/new?ports=all&on_rotate=close&on_rotate=keep", "", 400, "on_rotate is given more than once"},
+		{"/sessions/new?ports=all&on_rotate=close", `{"OnRotate":"keep"}`, 400, "both the query and the body"},
+		{"/sessions/new?ports=all&on_rotate=%zz", "", 400, "the query cannot be read"},
 		{"/sessions/new?ports=all", "{", 400, "the body must be"},
 		{"/sessions/new?ports=all", `{"UsernameParameters":{"a":"b:c"}}`, 400, "colon"},
 		{"/sessions/new?ports=all", strings.Repeat(" ", session.MaxBody+1), 413, "too large"},

@@ -38,6 +38,22 @@ func (c *sessionCall) add(name, value string) {
 	c.query = append(c.query, url.QueryEscape(name)+"="+url.QueryEscape(value))
 }
 
+// isAnswer reports whether the content of a good answer is one to that call: a request for a domain that is not the Session
+// API's goes to whoever has that name.
+func (c *sessionCall) isAnswer(body []byte) bool {
+	member := "session_id"
+	switch {
+	case c.list:
+		member = "sessions"
+	case c.what == "reset":
+		member = "success"
+	}
+	var answer map[string]json.RawMessage
+	err := json.Unmarshal(body, &answer)
+	_, there := answer[member]
+	return err == nil && there
+}
+
 // do makes the call, and returns the content of a good answer.
 func (c *sessionCall) do(timeout time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
@@ -72,8 +88,8 @@ func (c *sessionCall) do(timeout time.Duration) ([]byte, error) {
 		return nil, c.unreachable(err, timeout)
 	case res.StatusCode != http.StatusOK:
 		return nil, c.refused(res, body)
-	case len(body) > maxAnswer || !json.Valid(body):
-		return nil, fmt.Errorf("%s: what answers there is no proxymap, or not for sessions: no JSON, or more than %d MiB", c.server, maxAnswer>>20)
+	case len(body) > maxAnswer || !c.isAnswer(body):
+		return nil, fmt.Errorf("%s: what answers there is no proxymap, or not for sessions: no JSON of theirs, or more than %d MiB", c.server, maxAnswer>>20)
 	}
 	return body, nil
 }
