@@ -202,11 +202,8 @@ func TestMaxRequestsAtOnce(t *testing.T) {
 		cfg.Mappings[0].MaxRequests = most
 		cfg.Mappings[0].OnRotate = session.CloseAll
 	})
-	var cs []*peer
 	for range clients {
-		c := g.client(0)
-		c.send(connect)
-		cs = append(cs, c)
+		g.client(0).send(connect)
 	}
 	uses := map[string]int{}
 	for range clients {
