@@ -265,7 +265,7 @@ func (c *conn) answerAPI() {
 		c.refuse(503, classNotConfirmed, "the session has changed, but not all that it should: "+err.Error())
 		return
 	}
-	if c.x.api.rotates {
+	if c.x.api.rotates || a.Rotates && a.OnRotate != session.OnRotateDefault {
 		*a = a.WithConnections(c.x.api.swept.closed, c.x.api.swept.draining)
 	}
 	keep := c.x.persists && !c.l.draining && c.place != reserved

@@ -54,7 +54,7 @@ func TestRotationReachesConnections(t *testing.T) {
 		drainingEnds bool
 	}{
 		{name: "by default", call: renewSession, counts: "none", idle: "stays", busy: "stays"},
-		{name: "keep", call: renewSession + "?on_rotate=keep", policy: session.CloseAll, counts: "none", idle: "stays", busy: "stays"},
+		{name: "keep", call: renewSession + "?on_rotate=keep", policy: session.CloseAll, counts: "0 0", idle: "stays", busy: "stays"},
 		{name: "close", call: renewSession + "?on_rotate=close", counts: "4 0", idle: "ends", busy: "reset"},
 		{name: "close by reset", call: resetSession + "?on_rotate=Close", counts: "4 0", idle: "ends", busy: "reset"},
 		{name: "close by the body", call: "POST http://portmapper/session/new\n" + `{"UsernameParameters":{"a":"b"},"OnRotate":"close"}`, counts: "4 0", idle: "ends", busy: "reset"},
@@ -128,6 +128,9 @@ func TestRotationRefusals(t *testing.T) {
 	}
 	if _, after := g.call("GET http://portmapper/session/"); after != before {
 		t.Errorf("the session was %s and is %s", before, after)
+	}
+	if _, content := g.call(renewSession + "?on_rotate=keep"); strings.Contains(content, "username_parameters") {
+		t.Errorf("no parameters were given, and the session shows some: %s", content)
 	}
 	// It never becomes a parameter.
 	if _, content := g.call(renewSession + "?on_rotate=keep&country=de"); strings.Contains(content, "on_rotate") || !strings.Contains(content, `"country": "de"`) {

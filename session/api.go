@@ -237,7 +237,9 @@ func parameters(r *Request) ([]Pair, OnRotate, error) {
 			if onRotate, err = readOnRotate(p.Value); err != nil {
 				return nil, 0, err
 			}
-			pairs = slices.Delete(pairs, i, i+1)
+			if pairs = slices.Delete(pairs, i, i+1); len(pairs) == 0 {
+				pairs = nil // none were given
+			}
 			break // a second one is no name of a parameter
 		}
 	}
