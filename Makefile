@@ -3,7 +3,7 @@
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME    ?= 60s
-FUZZERS      = ./httpparse ./session ./relay ./cmd/proxymap
+FUZZERS      = ./httpparse ./session ./relay ./relay/hostrule ./cmd/proxymap
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test race portable lint fuzz bench compare syscalls soak smoke verify
@@ -24,14 +24,14 @@ race: ## run all tests under the race detector
 	$(GO) test -race -p 1 ./...
 
 portable: ## run the relay's tests on the portable poller, under the race detector
-	$(GO) test -race -tags netpoll ./relay
+	$(GO) test -race -tags netpoll ./relay/...
 
 lint: ## gofmt, go vet, staticcheck; for other systems too
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags netpoll ./relay
-	GOOS=darwin $(GO) vet ./relay ./cmd/proxymap
-	GOOS=freebsd $(GO) vet ./relay ./cmd/proxymap
+	$(GO) vet -tags netpoll ./relay/...
+	GOOS=darwin $(GO) vet ./relay/... ./cmd/proxymap
+	GOOS=freebsd $(GO) vet ./relay/... ./cmd/proxymap
 	$(GO) run $(STATICCHECK) ./...
 
 fuzz: ## run each fuzzer for FUZZTIME (60s)
@@ -58,6 +58,6 @@ verify: lint test smoke syscalls ## everything, the long way: run before calling
 	PROXYMAP_LONG=1 $(GO) test -race -run TestChaos -count=1 ./relay
 	$(GO) test -race -p 1 ./...
 	$(GO) test -race -timeout 40m -count=20 ./relay
-	$(GO) test -race -timeout 40m -count=20 -tags netpoll ./relay
+	$(GO) test -race -timeout 40m -count=20 -tags netpoll ./relay/...
 	$(MAKE) fuzz
 	$(MAKE) soak SOAK='--time 2m'

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"proxymap/httpparse"
+	"proxymap/relay/hostrule"
 	"proxymap/session"
 )
 
@@ -14,7 +15,7 @@ type Config struct {
 	Mappings []Mapping
 	Limits   Limits // zero fields take DefaultLimits' values
 
-	Rules       *Rules           // for the hosts of all mappings' requests
+	Rules       *hostrule.Index  // for the hosts of all mappings' requests
 	RuleServers []Server         // what their Server is an index into
 	OtherPorts  []netip.AddrPort // that no request may be dialled for, like the relay's own
 	UserAgent   string           // of CONNECTs that the relay makes for SOCKS clients; empty: none
@@ -78,9 +79,9 @@ type Mapping struct {
 	RotateOn          []Signal      // what else has another session take its place
 	RotateMinInterval time.Duration // between two such rotations of a port
 
-	Action            Action // what becomes of requests that no rule matches
-	IgnoreRules       bool   // all of them are such
-	AllowLocalTargets bool   // bypassing the upstream may lead to loopback and link-local addresses
+	Action            hostrule.Action // what becomes of requests that no rule matches
+	IgnoreRules       bool            // all of them are such
+	AllowLocalTargets bool            // bypassing the upstream may lead to loopback and link-local addresses
 
 	API session.API
 }

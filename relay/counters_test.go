@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"proxymap/relay/hostrule"
 	"proxymap/session"
 )
 
@@ -133,13 +134,13 @@ func TestCountsRefusals(t *testing.T) {
 		want   Stats
 		class  string
 	}{
-		"denied": {get, func(cfg *Config) { cfg.Mappings[0].Action = Deny }, Stats{AuthenticationNotRequired: 1, HostRejected: 1}, "denied"},
+		"denied": {get, func(cfg *Config) { cfg.Mappings[0].Action = hostrule.Deny }, Stats{AuthenticationNotRequired: 1, HostRejected: 1}, "denied"},
 		"407":    {get, demanding, Stats{AuthenticationRequired: 1}, "proxy-auth"},
 		"wrong": {strings.Replace(get, "\r\n\r\n", "\r\n"+basic("user", "no")+"\r\n", 1), demanding,
 			Stats{AuthenticationInvalid: 1}, "proxy-auth"},
 		"SOCKS without login": {"\x05\x01\x00", demanding, Stats{AuthenticationRequired: 1}, "proxy-auth"},
 		"SOCKS wrong login":   {"\x05\x01\x02\x01\x04user\x02no", demanding, Stats{AuthenticationInvalid: 1}, "proxy-auth"},
-		"SOCKS denied": {"\x05\x01\x00" + socks5Name, func(cfg *Config) { cfg.Mappings[0].Action = Deny },
+		"SOCKS denied": {"\x05\x01\x00" + socks5Name, func(cfg *Config) { cfg.Mappings[0].Action = hostrule.Deny },
 			Stats{AuthenticationNotRequired: 1, HostRejected: 1}, "denied"},
 		"plain rejected": {get, func(cfg *Config) { cfg.Mappings[0].RejectPlain = true },
 			Stats{AuthenticationNotRequired: 1, HTTPRejected: 1}, "method-not-allowed"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"proxymap/relay/hostrule"
 	"proxymap/session"
 )
 
@@ -212,8 +213,8 @@ func TestSocksRefusals(t *testing.T) {
 		{"name that is none", "\x05\x01\x00\x05\x01\x00\x03\x03a:b\x00\x50", "\x05\x00" + reply5(1), nil},
 		{"name with a line end", "\x05\x01\x00\x05\x01\x00\x03\x04a\r\nb\x00\x50", "\x05\x00" + reply5(1), nil},
 		{"no method that will do", "\x05\x01\x01", "\x05\xff", nil},
-		{"denied", "\x05\x01\x00" + socks5Name, "\x05\x00" + reply5(2), func(cfg *Config) { cfg.Mappings[0].Action = Deny }},
-		{"denied, version 4", socks4Name, rejected4, func(cfg *Config) { cfg.Mappings[0].Action = Deny }},
+		{"denied", "\x05\x01\x00" + socks5Name, "\x05\x00" + reply5(2), func(cfg *Config) { cfg.Mappings[0].Action = hostrule.Deny }},
+		{"denied, version 4", socks4Name, rejected4, func(cfg *Config) { cfg.Mappings[0].Action = hostrule.Deny }},
 		{"no upstream", "\x05\x01\x00" + socks5Name, "\x05\x00" + reply5(1), func(cfg *Config) { cfg.Mappings[0].Servers = nil }},
 		{"upstream refuses to connect", "\x05\x01\x00" + socks5Name, "\x05\x00" + reply5(5), func(cfg *Config) {
 			cfg.Mappings[0].Servers[0].Port = 1

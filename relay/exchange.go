@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"proxymap/httpparse"
+	"proxymap/relay/hostrule"
 	"proxymap/session"
 )
 
@@ -32,9 +33,9 @@ type exchange struct {
 	authority  httpparse.Span // the target's, in head
 	host       httpparse.Span // without port and brackets
 	port       uint16
-	hostAgrees bool  // the Host field names the authority
-	rule       *Rule // that has matched the host
-	direct     bool  // the target is dialled itself, past the upstream proxies
+	hostAgrees bool           // the Host field names the authority
+	rule       *hostrule.Rule // that has matched the host
+	direct     bool           // the target is dialled itself, past the upstream proxies
 	method     httpparse.Method
 	minor      uint8
 	persists   bool // the client means to use its connection again

@@ -10,13 +10,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
+
+	"proxymap/relay/hostrule"
 )
 
 // Requests are counted for their hosts, in any case, by the way they went, also where one upstream connection serves
 // several hosts; what is denied is not.
 func TestHostStats(t *testing.T) {
 	g := newRig(t, knows("direct.example"), withRules(t,
-		Rule{Host: "denied.example", Action: Deny, Server: -1}, Rule{Host: "direct.example", Action: Bypass, Server: -1},
+		hostrule.Rule{Host: "denied.example", Action: hostrule.Deny, Server: -1}, hostrule.Rule{Host: "direct.example", Action: hostrule.Bypass, Server: -1},
 	), func(cfg *Config) { cfg.HostStats = true })
 	c := g.client(0)
 	var u *peer

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"proxymap/httpparse"
+	"proxymap/relay/hostrule"
 )
 
 // A Relay is a set of local ports and the event loops that serve them.
@@ -32,7 +33,7 @@ type Relay struct {
 	lookup    lookup
 	spread    bool // connections go to the loops in turn
 	inOrder   bool
-	rules     *Rules
+	rules     *hostrule.Index
 	targets   targets
 	changed   func(Event)
 	repinned  func(netip.AddrPort)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"proxymap/httpparse"
+	"proxymap/relay/hostrule"
 	"proxymap/session"
 )
 
@@ -92,7 +93,7 @@ func (c *conn) decide() bool {
 		}
 	}
 	switch {
-	case action == Deny:
+	case action == hostrule.Deny:
 		c.l.count(hostRejected)
 		why := "the host rules deny this host"
 		if x.rule == nil {
@@ -100,7 +101,7 @@ func (c *conn) decide() bool {
 		}
 		c.refuse(403, classDenied, why)
 		return false
-	case action == Bypass:
+	case action == hostrule.Bypass:
 		x.direct = true
 	case m.listed == 0 && (x.rule == nil || x.rule.Server < 0):
 		c.refuse(502, classNoUpstream, "this port has no upstream proxy; add one to ProxyServers in the settings")

@@ -10,13 +10,14 @@ import (
 	"strings"
 	"testing"
 
+	"proxymap/relay/hostrule"
 	"proxymap/session"
 )
 
 // withRules puts rules before a rig's mapping.
-func withRules(t *testing.T, rules ...Rule) func(*Config) {
+func withRules(t *testing.T, rules ...hostrule.Rule) func(*Config) {
 	t.Helper()
-	r, err := NewRules(rules, false)
+	r, err := hostrule.New(rules, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +40,7 @@ func knows(names ...string) func(*Config) {
 	}
 }
 
-func bypass(cfg *Config) { cfg.Mappings[0].Action, cfg.Mappings[0].Servers = Bypass, nil }
+func bypass(cfg *Config) { cfg.Mappings[0].Action, cfg.Mappings[0].Servers = hostrule.Bypass, nil }
 
 // port is that of the rig's provider, which plays targets here.
 func (g *rig) port() int { return g.provider.Addr().(*net.TCPAddr).Port }
@@ -105,7 +106,7 @@ func TestBypassResponses(t *testing.T) {
 
 // An IPv4 address in IPv6 form is the same host to the rules.
 func TestRulesSeeThroughMapping(t *testing.T) {
-	g := newRig(t, withRules(t, Rule{Host: "192.0.2.7", Action: Deny, Server: -1}, Rule{Pattern: `^198\.51\.`, Action: Deny, Server: -1}))
+	g := newRig(t, withRules(t, hostrule.Rule{Host: "192.0.2.7", Action: hostrule.Deny, Server: -1}, hostrule.Rule{Pattern: `^198\.51\.`, Action: hostrule.Deny, Server: -1}))
 	for _, host := range []string{"192.0.2.7", "[::ffff:192.0.2.7]", "[::ffff:c000:207]", "[0:0:0:0:0:FFFF:192.0.2.7]", "[::ffff:198.51.100.1]"} {
 		for _, request := range []string{"GET http://%s/ HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT %s:443 HTTP/1.1\r\nHost: a\r\n\r\n"} {
 			c := g.client(0)
@@ -178,11 +179,11 @@ func TestForbiddenTargets(t *testing.T) {
 // Each request goes where the rules say, on one connection too.
 func TestRulesForEachRequest(t *testing.T) {
 	g := newRig(t, knows("direct.example"), withRules(t,
-		Rule{Host: "denied.example", Action: Deny, Server: -1},
-		Rule{Pattern: `^direct\.`, Action: Bypass, Server: -1},
-		Rule{Host: "own.example", Server: 0},
-		Rule{Host: "moved.example", OverrideHost: "new.example", OverridePort: 8080, Server: -1},
-		Rule{Host: "moved6.example", OverrideHost: "2001:db8::1", Server: -1},
+		hostrule.Rule{Host: "denied.example", Action: hostrule.Deny, Server: -1},
+		hostrule.Rule{Pattern: `^direct\.`, Action: hostrule.Bypass, Server: -1},
+		hostrule.Rule{Host: "own.example", Server: 0},
+		hostrule.Rule{Host: "moved.example", OverrideHost: "new.example", OverridePort: 8080, Server: -1},
+		hostrule.Rule{Host: "moved6.example", OverrideHost: "2001:db8::1", Server: -1},
 	), func(cfg *Config) { cfg.RuleServers = []Server{cfg.Mappings[0].Servers[0]} })
 	req := func(host string) string { return "GET http://" + host + "/ HTTP/1.1\r\nHost: " + host + "\r\n\r\n" }
 	credentials := basic("user-session-id1", "pass")
@@ -218,9 +219,9 @@ func TestRulesForEachRequest(t *testing.T) {
 
 // A mapping may do without the rules, and have its own action for what none matches.
 func TestDefaultAction(t *testing.T) {
-	g := newRig(t, withRules(t, Rule{Host: "a.example", Action: Deny, Server: -1}), func(cfg *Config) { cfg.Mappings[0].IgnoreRules = true })
+	g := newRig(t, withRules(t, hostrule.Rule{Host: "a.example", Action: hostrule.Deny, Server: -1}), func(cfg *Config) { cfg.Mappings[0].IgnoreRules = true })
 	g.asked("GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n")
-	g = newRig(t, withRules(t, Rule{Host: "a.example", Server: -1}), func(cfg *Config) { cfg.Mappings[0].Action = Deny })
+	g = newRig(t, withRules(t, hostrule.Rule{Host: "a.example", Server: -1}), func(cfg *Config) { cfg.Mappings[0].Action = hostrule.Deny })
 	g.asked("GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n")
 	c := g.client(0)
 	c.send(get)
@@ -376,7 +377,7 @@ func TestResolveIPOfRules(t *testing.T) {
 	const unknown = "CONNECT unknown.example:443 HTTP/1.1\r\nHost: unknown.example:443\r\n"
 	const ruled = "CONNECT ruled.example:443 HTTP/1.1\r\nHost: ruled.example:443\r\n"
 	for _, byRule := range []bool{true, false} {
-		g := newRig(t, knows(), withRules(t, Rule{Host: "ruled.example", Server: 0}), func(cfg *Config) {
+		g := newRig(t, knows(), withRules(t, hostrule.Rule{Host: "ruled.example", Server: 0}), func(cfg *Config) {
 			cfg.RuleServers = []Server{cfg.Mappings[0].Servers[0]}
 			cfg.RuleServers[0].ResolveIP, cfg.Mappings[0].Servers[0].ResolveIP = byRule, !byRule
 		})

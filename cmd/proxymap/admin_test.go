@@ -21,6 +21,7 @@ import (
 
 	"proxymap/bench/provider"
 	"proxymap/relay"
+	"proxymap/relay/hostrule"
 )
 
 // An adminRig is a relay with two ports, each a mapping, a stub provider behind it, and an admin listener.
@@ -456,7 +457,7 @@ func loopback(port int) netip.AddrPort {
 func TestServeAdmin(t *testing.T) {
 	cfg := adminRelay(t)
 	for i := range cfg.Mappings {
-		cfg.Mappings[i].Action, cfg.Mappings[i].AllowLocalTargets = relay.Bypass, true
+		cfg.Mappings[i].Action, cfg.Mappings[i].AllowLocalTargets = hostrule.Bypass, true
 	}
 	admin := adminConfig{Address: loopback(freePort(t))}
 	cfg.OtherPorts = []netip.AddrPort{admin.Address} // as the settings have it

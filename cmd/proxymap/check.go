@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"proxymap/relay"
+	"proxymap/relay/hostrule"
 )
 
 // Run prints a settings file as it was understood. Its secrets are masked.
@@ -77,7 +78,7 @@ func (s *settings) printMapping(out *strings.Builder, i int) {
 		fmt.Fprintf(out, "  upstream %-3d %s, %s\n", n+1, serverOf(m.Servers[n]), credentialsOf(m, set, n))
 	}
 	if len(set.servers) == 0 {
-		fmt.Fprintf(out, "  upstream     none%s\n", either(m.Action == relay.Allow, ": requests are answered 502 no-upstream", ""))
+		fmt.Fprintf(out, "  upstream     none%s\n", either(m.Action == hostrule.Allow, ": requests are answered 502 no-upstream", ""))
 	}
 	fmt.Fprintf(out, "  Session API  %s\n", apiOf(m, set.auth.required))
 }
@@ -101,8 +102,8 @@ func clientsOf(a *authSettings) string {
 
 // hostsOf says what becomes of requests, host rules apart.
 func (s *settings) hostsOf(m *relay.Mapping) string {
-	text := map[relay.Action]string{
-		relay.Allow: "Allow: through the upstream", relay.Bypass: "Bypass: straight to the target", relay.Deny: "Deny: answered 403 denied",
+	text := map[hostrule.Action]string{
+		hostrule.Allow: "Allow: through the upstream", hostrule.Bypass: "Bypass: straight to the target", hostrule.Deny: "Deny: answered 403 denied",
 	}[m.Action]
 	switch {
 	case len(s.rules.list) > 0 && m.IgnoreRules:
@@ -151,8 +152,8 @@ func (s *settings) printRules(out *strings.Builder) {
 }
 
 // show renders a rule on a line.
-func (s *ruleSettings) show(r *relay.Rule) string {
-	text := map[relay.Action]string{relay.Allow: "Allow ", relay.Bypass: "Bypass", relay.Deny: "Deny  "}[r.Action]
+func (s *ruleSettings) show(r *hostrule.Rule) string {
+	text := map[hostrule.Action]string{hostrule.Allow: "Allow ", hostrule.Bypass: "Bypass", hostrule.Deny: "Deny  "}[r.Action]
 	switch {
 	case r.Host != "" && r.Pattern != "":
 		text += fmt.Sprintf(" %s or %q", r.Host, r.Pattern)
@@ -172,7 +173,7 @@ func (s *ruleSettings) show(r *relay.Rule) string {
 	if r.OverridePort != 0 {
 		text += fmt.Sprintf(", as port %d", r.OverridePort)
 	}
-	if r.Server >= 0 && r.Action == relay.Allow {
+	if r.Server >= 0 && r.Action == hostrule.Allow {
 		text += ", through " + serverOf(s.servers[r.Server].Server)
 		if user := s.servers[r.Server].account.Username; user != "" {
 			text += " as " + mask(user)

@@ -20,6 +20,7 @@ import (
 
 	"proxymap/bench/provider"
 	"proxymap/relay"
+	"proxymap/relay/hostrule"
 	"proxymap/session"
 )
 
@@ -42,7 +43,7 @@ func newTown(t *testing.T) *town {
 }
 
 // newTownWith is newTown without a settings file, for what no settings say: a relay with that plan, and rules.
-func newTownWith(t *testing.T, plan session.PlanConfig, rules ...relay.Rule) *town {
+func newTownWith(t *testing.T, plan session.PlanConfig, rules ...hostrule.Rule) *town {
 	t.Helper()
 	p, err := provider.Start(provider.Config{})
 	if err != nil {
@@ -54,7 +55,7 @@ func newTownWith(t *testing.T, plan session.PlanConfig, rules ...relay.Rule) *to
 	if err != nil {
 		t.Fatal(err)
 	}
-	compiled, err := relay.NewRules(rules, false)
+	compiled, err := hostrule.New(rules, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +272,7 @@ func TestCurlPassesCredentials(t *testing.T) {
 
 // A host that a rule denies is denied in each protocol's own words.
 func TestCurlIsDenied(t *testing.T) {
-	w := newTownWith(t, session.PlanConfig{}, relay.Rule{Host: "denied.example", Action: relay.Deny, Server: -1})
+	w := newTownWith(t, session.PlanConfig{}, hostrule.Rule{Host: "denied.example", Action: hostrule.Deny, Server: -1})
 	for _, row := range []struct {
 		proxy  string
 		status int

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"proxymap/relay"
+	"proxymap/relay/hostrule"
 	"proxymap/session"
 )
 
@@ -95,7 +96,7 @@ func TestEverySetting(t *testing.T) {
 	}
 	want := relay.Config{
 		Mappings: []relay.Mapping{{
-			Address: netip.IPv4Unspecified(), First: 10201, Last: 10300, Servers: servers, RejectPlain: true, Action: relay.Bypass,
+			Address: netip.IPv4Unspecified(), First: 10201, Last: 10300, Servers: servers, RejectPlain: true, Action: hostrule.Bypass,
 			IgnoreRules: true, AllowLocalTargets: true, API: session.API{Enabled: true, Domain: "portmapper", RequireHeader: true},
 			OnRotate: session.Drain, DrainTime: 20 * time.Second, IdleLifetime: 90 * time.Second, MaxRequests: 100,
 			RotateOn: []relay.Signal{
@@ -117,17 +118,17 @@ func TestEverySetting(t *testing.T) {
 	for _, row := range []struct {
 		host string
 		port uint16
-		want relay.Rule
+		want hostrule.Rule
 	}{
-		{"A.example", 443, relay.Rule{Host: "a.example", Port: 443, Action: relay.Deny, Server: -1}},
-		{"x.b.example", 80, relay.Rule{Pattern: `\.b\.example$`, Action: relay.Bypass, OverrideHost: "c.example", OverridePort: 8443, Server: -1}},
-		{"d.example", 80, relay.Rule{Host: "d.example", Server: 0}},
-		{"e.example", 80, relay.Rule{Host: "e.example", Server: 0}}, // an equal server is the same
-		{"ads.b.example", 80, relay.Rule{Pattern: `^ads\.`, Server: -1}},
+		{"A.example", 443, hostrule.Rule{Host: "a.example", Port: 443, Action: hostrule.Deny, Server: -1}},
+		{"x.b.example", 80, hostrule.Rule{Pattern: `\.b\.example$`, Action: hostrule.Bypass, OverrideHost: "c.example", OverridePort: 8443, Server: -1}},
+		{"d.example", 80, hostrule.Rule{Host: "d.example", Server: 0}},
+		{"e.example", 80, hostrule.Rule{Host: "e.example", Server: 0}}, // an equal server is the same
+		{"ads.b.example", 80, hostrule.Rule{Pattern: `^ads\.`, Server: -1}},
 	} {
 		got := s.config.Rules.Match([]byte(row.host), row.port)
 		if got == nil {
-			got = &relay.Rule{}
+			got = &hostrule.Rule{}
 		}
 		if diff := cmp.Diff(row.want, *got); diff != "" {
 			t.Errorf("rule for %s (-want +got):\n%s", row.host, diff)
@@ -228,7 +229,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := s.config.Mappings[0], s.config.Mappings[1]; !a.AllowLocalTargets || b.AllowLocalTargets || a.Action != relay.Allow || a.IgnoreRules || a.RejectPlain {
+	if a, b := s.config.Mappings[0], s.config.Mappings[1]; !a.AllowLocalTargets || b.AllowLocalTargets || a.Action != hostrule.Allow || a.IgnoreRules || a.RejectPlain {
 		t.Errorf("mappings: %+v, %+v", a, b)
 	}
 	if m := s.config.Mappings[0]; m.OnRotate != session.Keep || m.DrainTime != 10*time.Second || m.RotateMinInterval != 5*time.Second ||

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"proxymap/relay"
+	"proxymap/relay/hostrule"
 	"proxymap/session"
 )
 
@@ -19,7 +19,7 @@ type ruleSettings struct {
 
 // A ruleItem is a rule and where it stands.
 type ruleItem struct {
-	relay.Rule
+	hostrule.Rule
 	at *object
 }
 
@@ -41,8 +41,8 @@ func (r *reader) hostRules(o *object) (s ruleSettings) {
 	return s
 }
 
-func (r *reader) rule(o *object) relay.Rule {
-	return relay.Rule{
+func (r *reader) rule(o *object) hostrule.Rule {
+	return hostrule.Rule{
 		Host: o.text("HostName"), Port: uint16(o.number("HostPort", 1, math.MaxUint16)), Pattern: strings.TrimSpace(o.text("Pattern")),
 		Action: r.action(o), Server: -1,
 		OverrideHost: o.text("OverrideHostName"), OverridePort: uint16(o.number("OverrideHostPort", 1, math.MaxUint16)),
@@ -67,7 +67,7 @@ func (s *ruleSettings) server(server serverSettings, known map[string]int) int {
 
 // addRules makes the relay's rules.
 func (r *reader) addRules(s *settings) {
-	var rules []relay.Rule
+	var rules []hostrule.Rule
 	var at []int // where they stand in the list
 	var nowhere []string
 	for i := range s.rules.list {
@@ -91,16 +91,16 @@ func (r *reader) addRules(s *settings) {
 			countHave(n, "host rule"), numbers))
 	}
 	var err error
-	s.config.Rules, err = relay.NewRules(rules, s.rules.last)
+	s.config.Rules, err = hostrule.New(rules, s.rules.last)
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
-			f := e.(*relay.RuleFault)
+			f := e.(*hostrule.Fault)
 			r.fault(s.rules.list[at[f.Index]].at.orSelf(ruleKey(f.Key)), "value %s", f.Reason)
 		}
 	}
 }
 
-// ruleKey is the settings' key of a field of a relay.Rule.
+// ruleKey is the settings' key of a field of a hostrule.Rule.
 func ruleKey(field string) string {
 	switch field {
 	case "Host":

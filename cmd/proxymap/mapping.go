@@ -9,6 +9,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay"
+	"proxymap/relay/hostrule"
 	"proxymap/session"
 )
 
@@ -34,7 +35,7 @@ type listenSettings struct {
 	address     netip.Addr
 	first, last int // 0: not known
 	reject      bool
-	action      relay.Action
+	action      hostrule.Action
 	ignoreRules bool
 	local       bool // bypassing may lead to this machine
 }
@@ -125,16 +126,16 @@ func (r *reader) listen(o *object) (l listenSettings) {
 }
 
 // action reads what becomes of requests. ProxyMapService's File is told apart from a slip of the pen.
-func (r *reader) action(o *object) relay.Action {
+func (r *reader) action(o *object) hostrule.Action {
 	switch o.choice("Action", "Allow", "Deny", "Bypass", "File") {
 	case "Deny":
-		return relay.Deny
+		return hostrule.Deny
 	case "Bypass":
-		return relay.Bypass
+		return hostrule.Bypass
 	case "File":
 		r.fault(o.get("Action"), "value \"File\": a relay serves no files; use Allow, Deny or Bypass, and OverrideHostName to lead a host to a web server")
 	}
-	return relay.Allow
+	return hostrule.Allow
 }
 
 func (r *reader) authentication(o *object) authSettings {

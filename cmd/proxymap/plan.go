@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"proxymap/relay"
+	"proxymap/relay/hostrule"
 	"proxymap/session"
 )
 
@@ -89,7 +90,7 @@ func (s *settings) warn(m *mappingSettings, out *relay.Mapping) {
 			say("have credentials in Authentication that do not go to upstream %s: SetAuthentication is false", hostPort(m.servers[i].Server))
 		}
 	}
-	if len(m.servers) == 0 && m.listen.action == relay.Allow {
+	if len(m.servers) == 0 && m.listen.action == hostrule.Allow {
 		rules := ""
 		if len(s.rules.list) > 0 && !m.listen.ignoreRules {
 			rules = ", unless a host rule says otherwise"

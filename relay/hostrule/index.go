@@ -1,4 +1,4 @@
-package relay
+package hostrule
 
 import (
 	"bytes"
@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"unsafe"
-
-	"proxymap/httpparse"
 )
 
 // maxPattern is the longest pattern of a rule, in bytes.
@@ -37,29 +35,29 @@ type Rule struct {
 
 	OverrideHost string // in place of the target's host, an IPv6 address without brackets; empty: as it is
 	OverridePort uint16 // in place of the target's port; 0: as it is
-	Server       int    // index in Config.RuleServers of the rule's own upstream; -1: none
+	Server       int    // the rule's own upstream, as an index in a list of the caller's; -1: none
 }
 
-// A RuleFault is one thing that is wrong with a rule.
-type RuleFault struct {
+// A Fault is one thing that is wrong with a rule.
+type Fault struct {
 	Index  int    // of the rule
 	Key    string // of the rule: Host, Pattern, …
 	Reason string // what is wrong and what is allowed
 }
 
-func (f *RuleFault) Error() string { return fmt.Sprintf("rule %d: %s: %s", f.Index, f.Key, f.Reason) }
+func (f *Fault) Error() string { return fmt.Sprintf("rule %d: %s: %s", f.Index, f.Key, f.Reason) }
 
-// Rules finds the rule for a host. They never change, and may be used from any goroutine.
+// An Index finds the rule for a host. It never changes, and may be used from any goroutine. A nil one has no rules.
 //
 // A look-up costs about the same whether there are ten rules or a hundred thousand. Names and addresses are in maps. A
 // pattern is read as a few literals one of which stands in whatever it matches, most often the end of a name (see
-// ruleliterals.go), and the literals are in hash tables that are asked about each end, each beginning and each part of the
+// literals.go), and the literals are in hash tables that are asked about each end, each beginning and each part of the
 // host. Most patterns are no more than their literals: those are never tried as regular expressions, and not
 // even compiled. An automaton of all literals would take as many steps as a host has bytes, each of them a cache miss;
 // asking hash tables takes more steps, but nearly all of them end in a small bitmap. What is tried one by one is only
-// patterns without a literal (see rulefree.go), those whose only literals many others have too, and of both only those
+// patterns without a literal (see free.go), those whose only literals many others have too, and of both only those
 // that stand before the best rule found so far.
-type Rules struct {
+type Index struct {
 	rules []Rule // that which wins comes first; a rule's index is its rank
 
 	names     map[hostPort]int32       // the lowest rank for a name in lower case
@@ -71,17 +69,17 @@ type Rules struct {
 	free      []freePattern            // without a literal, by rank
 }
 
-// A hostPort is a key of Rules.names.
+// A hostPort is a key of Index.names.
 type hostPort struct {
 	host string
 	port uint16 // 0: any
 }
 
-// NewRules makes Rules of rules, of which the first that matches a host wins, or the last. The error joins all faults,
-// each a *RuleFault.
-func NewRules(rules []Rule, last bool) (*Rules, error) {
-	b := ruleBuilder{
-		Rules: &Rules{
+// New makes an Index of rules, of which the first that matches a host wins, or the last. The error joins all faults,
+// each a *Fault.
+func New(rules []Rule, last bool) (*Index, error) {
+	b := builder{
+		Index: &Index{
 			rules:     slices.Clone(rules),
 			names:     map[hostPort]int32{},
 			addresses: map[netip.AddrPort]int32{},
@@ -106,23 +104,23 @@ func NewRules(rules []Rule, last bool) (*Rules, error) {
 	b.tails.seal()
 	b.heads.seal()
 	b.parts.seal()
-	return b.Rules, nil
+	return b.Index, nil
 }
 
-// ruleBuilder makes Rules, and collects every fault.
-type ruleBuilder struct {
-	*Rules
+// A builder makes an Index, and collects every fault.
+type builder struct {
+	*Index
 	patterns []shapes         // of the rules' patterns
 	count    map[string]int32 // how many shapes have a piece
 	faults   []error
 }
 
-func (b *ruleBuilder) fault(rule int, key, format string, args ...any) {
-	b.faults = append(b.faults, &RuleFault{rule, key, fmt.Sprintf(format, args...)})
+func (b *builder) fault(rule int, key, format string, args ...any) {
+	b.faults = append(b.faults, &Fault{rule, key, fmt.Sprintf(format, args...)})
 }
 
 // read checks a rule and reads its pattern.
-func (b *ruleBuilder) read(i int, r *Rule) {
+func (b *builder) read(i int, r *Rule) {
 	r.Host = b.host(i, "Host", r.Host)
 	r.OverrideHost = b.host(i, "OverrideHost", r.OverrideHost)
 	if r.Action > Deny {
@@ -132,27 +130,41 @@ func (b *ruleBuilder) read(i int, r *Rule) {
 }
 
 // host returns a host of a rule without brackets.
-func (b *ruleBuilder) host(i int, key, host string) string {
+func (b *builder) host(i int, key, host string) string {
 	if host == "" {
 		return ""
 	}
-	inner, closed := strings.CutSuffix(strings.TrimPrefix(host, "["), "]")
-	if a, err := netip.ParseAddr(inner); err == nil && a.Is6() && a.Zone() == "" && closed == (host[0] == '[') {
-		return inner
+	if bare, ok := bareHost(host); ok {
+		return bare
 	}
-	name, _, err := httpparse.SplitHost([]byte(host))
-	switch {
-	case err == nil && len(name) < len(host):
-		b.fault(i, key, "%q has a port; that has a key of its own", clip(host))
-	case err != nil:
-		b.fault(i, key, `%q is neither a name nor an IP address; a name is at most 255 letters, digits, "-", ".", "_" `+
-			`and "~" (an international one in its xn-- form), an address has no zone and no prefix length`, clip(host))
+	if colon := strings.LastIndexByte(host, ':'); colon >= 0 && strings.Trim(host[colon+1:], "0123456789") == "" {
+		if _, ok := bareHost(host[:colon]); ok {
+			b.fault(i, key, "%q has a port; that has a key of its own", clip(host))
+			return host
+		}
 	}
+	b.fault(i, key, `%q is neither a name nor an IP address; a name is at most 255 letters, digits, "-", ".", "_" `+
+		`and "~" (an international one in its xn-- form), an address has no zone and no prefix length`, clip(host))
 	return host
 }
 
+// bareHost reads a name or an IP address, and takes the brackets from an IPv6 address. What it takes is what
+// httpparse.SplitHost takes of a request: no rule may be for a host that no request can name.
+func bareHost(host string) (bare string, ok bool) {
+	if len(host) > 0 && len(host) <= maxHost && strings.IndexFunc(host, notInName) < 0 {
+		return host, true
+	}
+	bare, closed := strings.CutSuffix(strings.TrimPrefix(host, "["), "]")
+	a, err := netip.ParseAddr(bare)
+	return bare, err == nil && a.Is6() && a.Zone() == "" && closed == (host[0] == '[')
+}
+
+func notInName(c rune) bool {
+	return !isLetter(c) && (c < '0' || c > '9') && !strings.ContainsRune("-._~", c)
+}
+
 // pattern reads a pattern, and counts the pieces of its shapes.
-func (b *ruleBuilder) pattern(i int, pattern string) shapes {
+func (b *builder) pattern(i int, pattern string) shapes {
 	if len(pattern) > maxPattern {
 		b.fault(i, "Pattern", "%q has %d bytes; at most %d are allowed, so make several rules of it",
 			clip(pattern), len(pattern), maxPattern)
@@ -186,7 +198,7 @@ func clip(s string) string {
 }
 
 // add puts a rule where Match finds it.
-func (b *ruleBuilder) add(rank int32) {
+func (b *builder) add(rank int32) {
 	r := &b.rules[rank]
 	if r.Host == "" && r.Pattern == "" {
 		b.ports[r.Port] = rank
@@ -204,7 +216,7 @@ func (b *ruleBuilder) add(rank int32) {
 }
 
 // addPattern puts a pattern under a literal of each of its shapes, or with the free ones if a shape has none.
-func (b *ruleBuilder) addPattern(rank int32, r *Rule, s *shapes) {
+func (b *builder) addPattern(rank int32, r *Rule, s *shapes) {
 	keys := make([]string, len(s.list))
 	var re *regexp.Regexp
 	for i, shape := range s.list {
@@ -236,7 +248,7 @@ func (b *ruleBuilder) addPattern(rank int32, r *Rule, s *shapes) {
 }
 
 // addNeedle puts a needle in the table that its key is for.
-func (b *ruleBuilder) addNeedle(key string, n needle) {
+func (b *builder) addNeedle(key string, n needle) {
 	switch {
 	case key[len(key)-1] == atEnd:
 		n.text = backwards(n.text)
@@ -250,7 +262,7 @@ func (b *ruleBuilder) addNeedle(key string, n needle) {
 
 // rarest returns the piece of a shape that the fewest shapes have, and of those the longest. Pieces of two bytes stand in
 // too many hosts.
-func (b *ruleBuilder) rarest(shape string) (best string) {
+func (b *builder) rarest(shape string) (best string) {
 	for piece := range strings.FieldsFuncSeq(shape, isWild) {
 		if len(piece) < 3 {
 			continue
@@ -270,9 +282,9 @@ func withoutDot[T string | []byte](host T) T {
 	return host
 }
 
-// Match returns the rule for a host, which is as httpparse.SplitHost returns it, and a port: nil if there is none. It
-// does not allocate.
-func (r *Rules) Match(host []byte, port uint16) *Rule {
+// Match returns the rule for a host, which is a name or an IP address without brackets, and a port: nil if there is
+// none. It does not allocate.
+func (r *Index) Match(host []byte, port uint16) *Rule {
 	if r == nil || len(r.rules) == 0 {
 		return nil
 	}
@@ -317,7 +329,7 @@ func appendLower(dst, src []byte) []byte {
 }
 
 // equal returns the lowest rank of the rules for every host and of those whose host is this one, name in lower case.
-func (r *Rules) equal(host, name []byte, port uint16) int32 {
+func (r *Index) equal(host, name []byte, port uint16) int32 {
 	best := int32(math.MaxInt32)
 	var addr netip.Addr
 	if len(r.addresses) > 0 && bytes.IndexByte(host, ':') >= 0 {

@@ -1,4 +1,4 @@
-package relay
+package hostrule
 
 import (
 	"errors"
@@ -13,9 +13,9 @@ import (
 	"proxymap/httpparse"
 )
 
-func mustRules(t testing.TB, rules []Rule, last bool) *Rules {
+func mustIndex(t testing.TB, rules []Rule, last bool) *Index {
 	t.Helper()
-	r, err := NewRules(rules, last)
+	r, err := New(rules, last)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestRuleMatches(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			for _, last := range []bool{false, true} {
-				r := mustRules(t, []Rule{row.rule}, last)
+				r := mustIndex(t, []Rule{row.rule}, last)
 				if got := r.Match([]byte(row.host), row.port) != nil; got != row.want {
 					t.Errorf("%+v matches %s:%d: %v; want %v", row.rule, row.host, row.port, got, row.want)
 				}
@@ -120,7 +120,7 @@ func TestRuleOrder(t *testing.T) {
 			rules := []Rule{all[i], all[j]}
 			rules[0].Server, rules[1].Server = 1, 2
 			for want, last := range map[int]bool{1: false, 2: true} {
-				got := mustRules(t, rules, last).Match([]byte("a.example"), 80)
+				got := mustIndex(t, rules, last).Match([]byte("a.example"), 80)
 				if got == nil || got.Server != want {
 					t.Errorf("of %+v, last: %v: got %+v; want that of server %d", rules, last, got, want)
 				}
@@ -130,11 +130,11 @@ func TestRuleOrder(t *testing.T) {
 }
 
 func TestNoRules(t *testing.T) {
-	var none *Rules
+	var none *Index
 	if r := none.Match([]byte("a.example"), 80); r != nil {
 		t.Errorf("got %+v; want nil", r)
 	}
-	if r := mustRules(t, nil, true).Match([]byte("a.example"), 80); r != nil {
+	if r := mustIndex(t, nil, true).Match([]byte("a.example"), 80); r != nil {
 		t.Errorf("got %+v; want nil", r)
 	}
 }
@@ -145,7 +145,7 @@ func TestRuleIsKept(t *testing.T) {
 		{Host: "a", Action: Bypass, OverrideHost: "[::1]", OverridePort: 81, Server: -1},
 		{Host: "b", Port: 80, Action: Deny, OverrideHost: "c.", Server: 3},
 	}
-	r := mustRules(t, given, true)
+	r := mustIndex(t, given, true)
 	want := given[0]
 	want.OverrideHost = "::1"
 	if got := r.Match([]byte("a"), 80); got == nil || *got != want {
@@ -186,27 +186,27 @@ func TestRuleFaults(t *testing.T) {
 		{Rule{Pattern: "a("}, "Pattern", `"a("`},
 		{Rule{Pattern: strings.Repeat("a", maxPattern+1)}, "Pattern", "4097 bytes; at most 4096"},
 	} {
-		r, err := NewRules([]Rule{{}, row.rule}, false)
-		var f *RuleFault
+		r, err := New([]Rule{{}, row.rule}, false)
+		var f *Fault
 		if r != nil || !errors.As(err, &f) || f.Index != 1 || f.Key != row.key || !strings.Contains(f.Reason, row.reason) {
 			t.Errorf("%+v: got %v; want a fault of %s that says %q", row.rule, err, row.key, row.reason)
 		}
 	}
-	mustRules(t, []Rule{{Pattern: strings.Repeat("a", maxPattern)}}, false)
+	mustIndex(t, []Rule{{Pattern: strings.Repeat("a", maxPattern)}}, false)
 }
 
 // All faults are told, each at its rule's place, also if the last match wins.
 func TestRuleFaultsAreJoined(t *testing.T) {
-	_, err := NewRules([]Rule{{Host: "a:1", Pattern: "("}, {}, {OverrideHost: ":", Action: 9}}, true)
+	_, err := New([]Rule{{Host: "a:1", Pattern: "("}, {}, {OverrideHost: ":", Action: 9}}, true)
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		t.Fatalf("got %v; want joined errors", err)
 	}
 	var got []string
 	for _, err := range joined.Unwrap() {
-		f, ok := err.(*RuleFault)
+		f, ok := err.(*Fault)
 		if !ok {
-			t.Fatalf("%v is no *RuleFault", err)
+			t.Fatalf("%v is no *Fault", err)
 		}
 		got = append(got, fmt.Sprint(f.Index, f.Key))
 	}
@@ -215,15 +215,15 @@ func TestRuleFaultsAreJoined(t *testing.T) {
 	}
 }
 
-// slowRules is what Rules does, said simply.
-type slowRules struct {
+// slowIndex is what Index does, said simply.
+type slowIndex struct {
 	rules    []Rule
 	patterns []*regexp.Regexp
 	last     bool
 }
 
-func newSlowRules(rules []Rule, last bool) *slowRules {
-	s := &slowRules{rules: rules, last: last}
+func newSlowIndex(rules []Rule, last bool) *slowIndex {
+	s := &slowIndex{rules: rules, last: last}
 	for _, r := range rules {
 		s.patterns = append(s.patterns, regexp.MustCompile(r.Pattern))
 	}
@@ -231,7 +231,7 @@ func newSlowRules(rules []Rule, last bool) *slowRules {
 }
 
 // match returns the index of the rule for a host; -1: none.
-func (s *slowRules) match(host string, port uint16) int {
+func (s *slowIndex) match(host string, port uint16) int {
 	found := -1
 	for i, r := range s.rules {
 		if (s.last || found < 0) && (r.Port == 0 || r.Port == port) && s.applies(i, host) {
@@ -241,7 +241,7 @@ func (s *slowRules) match(host string, port uint16) int {
 	return found
 }
 
-func (s *slowRules) applies(i int, host string) bool {
+func (s *slowIndex) applies(i int, host string) bool {
 	r := s.rules[i]
 	if len(host) > 1 {
 		host = strings.TrimSuffix(host, ".")
@@ -317,7 +317,7 @@ func randomRule(r *rand.Rand) (rule Rule) {
 	return rule
 }
 
-// Rules find what looking at all of them finds.
+// An Index finds what looking at all of them finds.
 func TestRulesSameAsSlow(t *testing.T) {
 	sets, matched, hosts := 3000, 0, 0
 	if testing.Short() {
@@ -331,7 +331,7 @@ func TestRulesSameAsSlow(t *testing.T) {
 			rules[i].Server = i
 		}
 		last := r.IntN(2) == 0
-		fast, slow := mustRules(t, rules, last), newSlowRules(rules, last)
+		fast, slow := mustIndex(t, rules, last), newSlowIndex(rules, last)
 		for range 30 {
 			host, port, got := randomHost(r)+pick(r, "", "", "."), uint16(80+r.IntN(3)), -1
 			if strings.Contains(host, ":") {
@@ -364,11 +364,15 @@ func FuzzRulePattern(f *testing.F) {
 		f.Add(p, "www.example.com")
 	}
 	f.Fuzz(func(t *testing.T, pattern, host string) {
-		if name, port, err := httpparse.SplitHost([]byte(host)); err != nil || port != 0 || len(name) != len(host) {
+		bare, ok := bareHost(host)
+		name, port, err := httpparse.SplitHost([]byte(host)) // what a request may name
+		if took := err == nil && port == 0 && len(name) == len(host) && host[0] != '['; took && (!ok || bare != host) {
+			t.Fatalf("a request for %q is served, but no rule may name it", host)
+		} else if !took {
 			return
 		}
 		rules := []Rule{{Pattern: pattern}}
-		fast, err := NewRules(rules, false)
+		fast, err := New(rules, false)
 		if _, bad := regexp.Compile(pattern); bad != nil || len(pattern) > maxPattern {
 			if err == nil {
 				t.Fatalf("%q is taken", pattern)
@@ -378,7 +382,7 @@ func FuzzRulePattern(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", pattern, err)
 		}
-		want := newSlowRules(rules, false).match(host, 80) >= 0
+		want := newSlowIndex(rules, false).match(host, 80) >= 0
 		if got := fast.Match([]byte(host), 80) != nil; got != want {
 			t.Fatalf("%q matches %q: %v; want %v", pattern, host, got, want)
 		}
@@ -392,7 +396,7 @@ func TestUsualPatternsAreLiterals(t *testing.T) {
 		`^(.*\.)?example\.com$`, `^(?:www\.)?example\.(com|net|org)$`, `(?i)\.Example\.com$`, `^cdn\.`,
 		`^[^.]+\.example\.com$`, `^.+\.example\.com$`,
 	} {
-		r := mustRules(t, []Rule{{Pattern: p}}, false)
+		r := mustIndex(t, []Rule{{Pattern: p}}, false)
 		var needles []needle
 		for _, l := range []*literals{&r.tails, &r.heads, &r.parts} {
 			needles = append(needles, l.needles...)
@@ -439,7 +443,7 @@ func TestRarestLiteral(t *testing.T) {
 	for i := range 100 {
 		rules = append(rules, Rule{Pattern: fmt.Sprintf(`^node%03d[a-z]+\.example\.com$`, i)})
 	}
-	r := mustRules(t, rules, false)
+	r := mustIndex(t, rules, false)
 	if got := len(r.heads.first); got != len(rules) {
 		t.Errorf("%d keys for %d patterns", got, len(rules))
 	}
@@ -467,10 +471,10 @@ func rulesOf(kind string, n int) []Rule {
 	return rules
 }
 
-func BenchmarkRules(b *testing.B) {
+func BenchmarkMatch(b *testing.B) {
 	for _, kind := range []string{"exact", "suffix", "literal", "mixed"} {
 		for _, n := range []int{10, 1000, 100000} {
-			r := mustRules(b, rulesOf(kind, n), false)
+			r := mustIndex(b, rulesOf(kind, n), false)
 			var hits, misses [][]byte
 			for i := range 4096 {
 				j := i * 7919 % n / 5 * 5
@@ -491,16 +495,16 @@ func BenchmarkRules(b *testing.B) {
 	}
 }
 
-func BenchmarkNewRules(b *testing.B) {
+func BenchmarkNew(b *testing.B) {
 	for _, kind := range []string{"exact", "suffix", "literal", "mixed"} {
 		b.Run(kind, func(b *testing.B) {
 			rules := rulesOf(kind, 100000)
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
-			var r *Rules
+			var r *Index
 			for b.Loop() {
-				r = mustRules(b, rules, false)
+				r = mustIndex(b, rules, false)
 			}
 			runtime.GC()
 			runtime.ReadMemStats(&after)
