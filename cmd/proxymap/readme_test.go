@@ -2,24 +2,46 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// What the README shows as settings is a settings file, or a section of one.
-func TestReadmeSettings(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
+// documents is the text of the README and of the pages of docs.
+func documents(t *testing.T) string {
+	t.Helper()
+	root := "."
+	for range 8 {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		root = filepath.Join(root, "..")
 	}
-	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllSubmatch(text, -1)
-	if len(blocks) < 4 {
+	pages, err := filepath.Glob(filepath.Join(root, "cmd/proxymap/docs/*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages of docs, %v", err)
+	}
+	var all strings.Builder
+	for _, file := range append(pages, filepath.Join(root, "README.md")) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
+}
+
+// What the documents show as settings is a settings file, or a section of one.
+func TestDocumentedSettings(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(documents(t), -1)
+	if len(blocks) < 8 {
 		t.Fatalf("%d blocks of settings", len(blocks))
 	}
 	for _, block := range blocks {
-		file := string(block[1])
+		file := block[1]
 		if !strings.Contains(file, `"Listen"`) {
 			file = `{"Listen": {"Port": 1, "Action": "Bypass"}, ` + strings.TrimPrefix(file, "{")
 		}
@@ -29,19 +51,16 @@ func TestReadmeSettings(t *testing.T) {
 	}
 }
 
-// Every key has a row in the README, or is named there.
-func TestReadmeNamesEveryKey(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+// Every key has a row in the documents, or is named there.
+func TestDocumentsNameEveryKey(t *testing.T) {
+	text := documents(t)
 	for _, k := range []keys{
-		rootKeys, mappingKeys, listenKeys, portRangeKeys, authKeys, parameterKeys, serverKeys, ruleKeys, apiKeys, httpKeys, statsKeys,
-		adminKeys, limitKeys, serverListKeys, ruleListKeys, fileKeys,
+		rootKeys, mappingKeys, listenKeys, signalKeys, portRangeKeys, authKeys, templateKeys, parameterKeys, serverKeys, ruleKeys, apiKeys,
+		httpKeys, statsKeys, adminKeys, stateKeys, limitKeys, serverListKeys, ruleListKeys, fileKeys, includedKeys,
 	} {
 		for _, key := range slices.Concat(k.known, k.later) {
-			if !regexp.MustCompile("[`.]" + key + "\\b").Match(text) {
-				t.Errorf("the README says nothing of %s", key)
+			if !regexp.MustCompile("[`.]" + key + "\\b").MatchString(text) {
+				t.Errorf("no page says anything of %s", key)
 			}
 		}
 	}
