@@ -3,18 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime/debug"
-	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,105 +17,6 @@ import (
 )
 
 const patience = 10 * time.Second
-
-// TestMain makes of this test binary the program itself where a test starts it as such.
-func TestMain(m *testing.M) {
-	if os.Getenv("PROXYMAP_TEST_RUN") != "" {
-		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
-	}
-	os.Exit(m.Run())
-}
-
-// A process is proxymap, started by a test.
-type process struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	mu     sync.Mutex
-	log    bytes.Buffer
-	ended  chan struct{}
-	status int
-}
-
-// start starts proxymap with those arguments.
-func start(t *testing.T, args ...string) *process {
-	t.Helper()
-	return startCommand(t, exec.Command(os.Args[0], args...))
-}
-
-// startCommand starts proxymap by a command that ends in it.
-func startCommand(t *testing.T, cmd *exec.Cmd) *process {
-	t.Helper()
-	p := &process{t: t, cmd: cmd, ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "PROXYMAP_TEST_RUN=1")
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.cmd.Process.Kill(); <-p.ended })
-	go func() {
-		_, _ = io.Copy(lockedWriter{p}, stderr)
-		err := p.cmd.Wait()
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			p.status = exit.ExitCode()
-		}
-		close(p.ended)
-	}()
-	return p
-}
-
-type lockedWriter struct{ p *process }
-
-func (w lockedWriter) Write(b []byte) (int, error) {
-	w.p.mu.Lock()
-	defer w.p.mu.Unlock()
-	return w.p.log.Write(b)
-}
-
-// logged waits until the process has logged text.
-func (p *process) logged(text string) {
-	p.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		p.mu.Lock()
-		log := p.log.String()
-		p.mu.Unlock()
-		if strings.Contains(log, text) {
-			return
-		}
-		if time.Now().After(end) {
-			p.t.Fatalf("it does not log %q, but:\n%s", text, log)
-		}
-	}
-}
-
-// exits waits until the process has ended with that status.
-func (p *process) exits(status int) {
-	p.t.Helper()
-	select {
-	case <-p.ended:
-	case <-time.After(patience):
-		p.t.Fatal("it does not end")
-	}
-	if p.status != status {
-		p.t.Fatalf("it ended with %d; want %d; its log:\n%s", p.status, status, p.log.String())
-	}
-}
-
-func (p *process) signal(s syscall.Signal) {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// underRace reports whether the race detector is on.
-func underRace() bool {
-	info, _ := debug.ReadBuildInfo()
-	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
 
 // freePort is a port that nobody listens on now.
 func freePort(t *testing.T) int {
@@ -132,17 +27,6 @@ func freePort(t *testing.T) int {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
-}
-
-// settingsFile writes a settings file for one port and a provider.
-func settingsFile(t *testing.T, port int, provider *provider.Provider) string {
-	t.Helper()
-	text := fmt.Sprintf(demoSettings, port, port, provider.Addr().Port())
-	file := filepath.Join(t.TempDir(), "appsettings.json")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
 }
 
 func startProvider(t *testing.T) *provider.Provider {
@@ -169,89 +53,6 @@ func openTunnel(t *testing.T, port int) net.Conn {
 		t.Fatalf("got %q, %v", line, err)
 	}
 	return conn
-}
-
-func TestServeAndStop(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		port := freePort(t)
-		p := start(t, "serve", "--config", settingsFile(t, port, startProvider(t)))
-		p.logged("msg=listening")
-		p.signal(syscall.SIGHUP)
-		p.logged("SIGHUP is ignored")
-		p.signal(sig)
-		p.exits(0)
-		p.logged("stopped")
-	}
-}
-
-// A tunnel gets its grace, and no more.
-func TestGrace(t *testing.T) {
-	port := freePort(t)
-	p := start(t, "serve", "--grace", "100ms", "--config", settingsFile(t, port, startProvider(t)))
-	p.logged("msg=listening")
-	conn := openTunnel(t, port)
-	p.signal(syscall.SIGTERM)
-	p.exits(0)
-	if _, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error("the tunnel is still open")
-	}
-}
-
-// A second signal does not wait for the grace.
-func TestSecondSignal(t *testing.T) {
-	port := freePort(t)
-	p := start(t, "serve", "--grace", "1h", "--config", settingsFile(t, port, startProvider(t)))
-	p.logged("msg=listening")
-	openTunnel(t, port)
-	p.signal(syscall.SIGTERM)
-	p.logged("stopping")
-	p.signal(syscall.SIGTERM)
-	p.exits(1)
-}
-
-func TestBusyPort(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	port := l.Addr().(*net.TCPAddr).Port
-	p := start(t, "serve", "--config", settingsFile(t, port, startProvider(t)))
-	p.exits(1)
-	p.logged(fmt.Sprintf("listen on port %d of 127.0.0.1: bind: address already in use", port))
-}
-
-// The reader of our log may leave: we stay.
-func TestClosedStderr(t *testing.T) {
-	port := freePort(t)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0], "serve", "--log-level", "debug", "--config", settingsFile(t, port, startProvider(t)))
-	cmd.Env = append(os.Environ(), "PROXYMAP_TEST_RUN=1")
-	cmd.Stderr, cmd.Stdout = w, w
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Process.Kill() }()
-	w.Close()
-	_ = r.SetReadDeadline(time.Now().Add(patience))
-	for log, line := bufio.NewReader(r), ""; !strings.Contains(line, "msg=listening"); {
-		if line, err = log.ReadString('\n'); err != nil {
-			t.Fatalf("got %q, %v", line, err)
-		}
-	}
-	r.Close()
-	for range 3 {
-		_ = cmd.Process.Signal(syscall.SIGHUP) // makes it log
-		_ = cmd.Process.Signal(syscall.SIGPIPE)
-		openTunnel(t, port).Close()
-	}
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("it ended with %v; want 0", err)
-	}
 }
 
 func TestExitStatus(t *testing.T) {

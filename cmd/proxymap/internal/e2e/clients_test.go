@@ -1,9 +1,7 @@
-package main
+package e2e
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -11,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -19,9 +16,6 @@ import (
 	"time"
 
 	"proxymap/bench/provider"
-	"proxymap/relay"
-	"proxymap/relay/hostrule"
-	"proxymap/session"
 )
 
 // A town is a port of the relay's, the stub provider behind it, and two origins behind that, which tell what they got.
@@ -42,41 +36,21 @@ func newTown(t *testing.T) *town {
 	return w
 }
 
-// newTownWith is newTown without a settings file, for what no settings say: a relay with that plan, and rules.
-func newTownWith(t *testing.T, plan session.PlanConfig, rules ...hostrule.Rule) *town {
+// newTownWith is newTown with further sections of the settings, and a provider that lets everybody in.
+func newTownWith(t *testing.T, sections ...string) *town {
 	t.Helper()
 	p, err := provider.Start(provider.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
-	plan.Servers = make([]*session.Account, 1)
-	made, err := session.NewPlan(plan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiled, err := hostrule.New(rules, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := relay.Listen(relay.Config{Rules: compiled, Mappings: []relay.Mapping{{
-		Address: netip.MustParseAddr("127.0.0.1"),
-		Plan:    made,
-		Servers: []relay.Server{{Host: p.Addr().Addr().String(), Port: p.Addr().Port()}},
-	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error)
-	go func() { served <- r.Serve() }()
-	t.Cleanup(func() {
-		r.Shutdown(0)
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	w := &town{provider: p, port: r.Ports()[0].String()}
+	w := &town{provider: p}
+	port := freePort(t)
+	w.port = fmt.Sprintf("127.0.0.1:%d", port)
 	w.plain, w.secret = startOrigins(t)
+	file := write(t, t.TempDir(), "appsettings.json", fmt.Sprintf(`{"Listen": {"Port": %d}, "ProxyServers": {"Items": [{"Host": "127.0.0.1", "Port": %d}]}, %s}`,
+		port, p.Addr().Port(), strings.Join(sections, ", ")))
+	start(t, "serve", "--config", file).logged("msg=listening")
 	return w
 }
 
@@ -110,30 +84,16 @@ func (w *town) sameSession(t *testing.T) string {
 	return id
 }
 
-// A ran is what a program has printed, and the status it has ended with.
-type ran struct {
-	out, errOut string
-	status      int
-}
-
 // execute runs a program of others. No proxy settings of the environment reach it.
 func execute(t *testing.T, name string, args ...string) ran {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.Command(name, args...)
 	for _, v := range os.Environ() {
 		if key, _, _ := strings.Cut(strings.ToLower(v), "="); !strings.HasSuffix(key, "_proxy") {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	var exit *exec.ExitError
-	if err := cmd.Run(); ctx.Err() != nil || err != nil && !errors.As(err, &exit) {
-		t.Fatalf("%s does not end by itself: %v: %s", name, err, errOut.String())
-	}
-	return ran{out.String(), errOut.String(), cmd.ProcessState.ExitCode()}
+	return executes(t, cmd)
 }
 
 // curl runs curl.
@@ -225,9 +185,7 @@ func TestCurlRotatesByAllProtocols(t *testing.T) {
 
 // Where clients need credentials, curl is told by each protocol that it has none, or wrong ones.
 func TestCurlIsLetIn(t *testing.T) {
-	w := newTownWith(t, session.PlanConfig{
-		Account: &session.Account{Username: "user", Password: "pa:ss"}, Set: true, Require: true, Verify: true,
-	})
+	w := newTownWith(t, `"Authentication": {"Required": true, "Verify": true, "SetAuthentication": true, "Username": "user", "Password": "pa:ss"}`)
 	const proxyFault, receiveFault = 97, 56 // of curl's statuses
 	for _, row := range []struct {
 		name   string
@@ -260,7 +218,7 @@ func TestCurlIsLetIn(t *testing.T) {
 
 // Without credentials of the port's, those that curl brings reach the provider, whichever protocol they come by.
 func TestCurlPassesCredentials(t *testing.T) {
-	w := newTownWith(t, session.PlanConfig{})
+	w := newTownWith(t)
 	for i, args := range [][]string{{"-x"}, {"-p", "-x"}, {"--socks5-hostname"}, {"--socks4a"}} {
 		user := fmt.Sprintf("me-session-mine%d", i)
 		got := prints(t, append([]string{"-U", user + ":p:w"}, append(args, w.port, "http://ip.demo/")...)...)
@@ -272,7 +230,7 @@ func TestCurlPassesCredentials(t *testing.T) {
 
 // A host that a rule denies is denied in each protocol's own words.
 func TestCurlIsDenied(t *testing.T) {
-	w := newTownWith(t, session.PlanConfig{}, hostrule.Rule{Host: "denied.example", Action: hostrule.Deny, Server: -1})
+	w := newTownWith(t, `"HostRules": {"Items": [{"HostName": "denied.example", "Action": "Deny"}]}`)
 	for _, row := range []struct {
 		proxy  string
 		status int

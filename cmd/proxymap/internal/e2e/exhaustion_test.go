@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package e2e
 
 import (
 	"bufio"
@@ -36,7 +36,7 @@ func startLimited(t *testing.T, descriptors int) *scaleProcess {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "serve", "--config", file)
+	cmd := command(t, "serve", "--config", file)
 	if descriptors > 0 {
 		script := fmt.Sprintf(`ulimit -S -n 64; ulimit -H -n %d; exec "$0" "$@"`, descriptors)
 		cmd = exec.Command("/bin/sh", append([]string{"-c", script}, cmd.Args...)...)
@@ -189,14 +189,5 @@ func (p *scaleProcess) limitDescriptors(t *testing.T, n int) {
 	}
 	if err := unix.Prlimit(p.pid, unix.RLIMIT_NOFILE, &lim, nil); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func awaitThat(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for: %s", what)
-		}
 	}
 }

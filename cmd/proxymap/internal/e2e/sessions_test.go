@@ -1,27 +1,31 @@
-package main
+package e2e
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// A sessionsAnswer is what the admin listener says of ports' sessions.
+type sessionsAnswer struct {
+	Sessions []struct {
+		ID   *string `json:"session_id"`
+		Open int     `json:"connections"`
+	}
+	Connections *connectionCounts
+}
+
+type connectionCounts struct{ Closed, Draining int }
 
 // The started program, its admin listener and its own command line go together.
 func TestAdminSessionsEndToEnd(t *testing.T) {
 	upstream, first, admin := startProvider(t), freePort(t), freePort(t)
 	const token = "0123456789abcdef"
-	text := strings.TrimSuffix(fmt.Sprintf(demoSettings, first, first, upstream.Addr().Port()), "}") +
-		fmt.Sprintf(`"Admin": {"Address": "127.0.0.1:%d", "Token": %q}}`, admin, token)
-	file := filepath.Join(t.TempDir(), "appsettings.json")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := write(t, t.TempDir(), "appsettings.json", strings.TrimSuffix(fmt.Sprintf(onePortSettings, first, upstream.Addr().Port()), "}")+
+		fmt.Sprintf(`"Admin": {"Address": "127.0.0.1:%d", "Token": %q}}`, admin, token))
 	start(t, "serve", "--config", file).logged("msg=listening")
 
 	req, err := http.NewRequest("GET", fmt.Sprintf("http://127.0.0.1:%d/sessions/events", admin), nil)
@@ -38,13 +42,10 @@ func TestAdminSessionsEndToEnd(t *testing.T) {
 
 	session := func(args ...string) sessionsAnswer {
 		t.Helper()
-		var out, errOut bytes.Buffer
-		if status := run(append([]string{"session"}, args...), &out, &errOut); status != exitOK {
-			t.Fatalf("%v: status %d: %s", args, status, errOut.String())
-		}
+		out, _ := ask(t, exitOK, args...)
 		var a sessionsAnswer
-		if err := json.Unmarshal(out.Bytes(), &a); err != nil {
-			t.Fatalf("%v: %v: %s", args, err, out.String())
+		if err := json.Unmarshal([]byte(out), &a); err != nil {
+			t.Fatalf("%v: %v: %s", args, err, out)
 		}
 		return a
 	}
