@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"proxymap/httpparse"
+	"proxymap/relay/socks"
 )
 
 // The classes of answers of our own: the value of their X-Proxymap-Error field, for scripts.
@@ -99,7 +100,7 @@ func (c *conn) refuseSocks(status int, class string) {
 	if c.x != nil && c.x.socksCode != 0 {
 		code = c.x.socksCode
 	}
-	c.toClient.unsent.append(appendSocksReply(nil, c.socks, code))
+	c.toClient.unsent.append(socks.AppendReply(nil, c.socks, code))
 	c.linger()
 }
 

@@ -15,7 +15,7 @@
 //	                                                             ├─ early → lingering → closed
 //	                                                             └─ 101 → tunnel
 //
-// What a SOCKS client asks for becomes a CONNECT (socksin.go). Who a client is, and where its request goes, is decided for
+// What a SOCKS client asks for becomes a CONNECT (socks.go; package socks has the messages). Who a client is, and where its request goes, is decided for
 // each request (route.go): mostly to the session's HTTP proxy; through a SOCKS server, which is asked for a tunnel behind
 // dialling (handshake.go); or straight to the target (target.go).
 //

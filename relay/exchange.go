@@ -7,6 +7,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
+	"proxymap/relay/socks"
 	"proxymap/session"
 )
 
@@ -45,7 +46,7 @@ type exchange struct {
 
 	dial     dialing
 	resolved netip.Addr // the target's, if an upstream proxy is to be told it
-	shake    socksDial  // with an upstream SOCKS server
+	shake    socks.Dial // with an upstream SOCKS server
 
 	socksCode uint8 // of the reply to a SOCKS client, if the upstream server has said one
 

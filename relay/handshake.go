@@ -6,15 +6,16 @@ import (
 	"net/netip"
 
 	"proxymap/httpparse"
+	"proxymap/relay/socks"
 )
 
 // beginHandshake asks the SOCKS server that upstream is connected to for a tunnel to the request's target, with the
 // credentials of this moment.
 func (c *conn) beginHandshake() {
 	x, srv := c.x, c.port.mapping.servers[c.server]
-	version := uint8(socks5)
+	version := uint8(socks.V5)
 	if srv.Type == SOCKS4 {
-		version = socks4
+		version = socks.V4
 	}
 	c.sess, c.sessWho = c.sending(), c.who
 	user, password, _ := c.port.slot.Plan().Credentials(c.sess, c.server, c.who)
@@ -22,7 +23,7 @@ func (c *conn) beginHandshake() {
 	if c.sendsAddress() {
 		addr = x.resolved
 	}
-	first, err := x.shake.begin(c.l.buf[:0], version, c.targetHost(), addr, c.targetPort(), user, password)
+	first, err := x.shake.Begin(c.l.buf[:0], version, c.targetHost(), addr, c.targetPort(), user, password)
 	if err != nil {
 		c.handshakeFailed(err)
 		return
@@ -56,7 +57,7 @@ func (c *conn) pumpHandshake() {
 			return
 		}
 		x.partial.append(c.l.buf[:n])
-		n, out, stands, err := x.shake.next(x.partial.bytes(), c.l.buf[:0])
+		n, out, stands, err := x.shake.Next(x.partial.bytes(), c.l.buf[:0])
 		if err == nil && len(out) > 0 {
 			err = c.toUpstream.send(&c.upstream, out)
 		}
@@ -70,7 +71,7 @@ func (c *conn) pumpHandshake() {
 			return
 		}
 		if len(x.partial.bytes()) > maxHandshake {
-			c.handshakeFailed(errSocksMalformed)
+			c.handshakeFailed(socks.ErrMalformed)
 			return
 		}
 	}
@@ -83,23 +84,23 @@ const maxHandshake = 512
 func (c *conn) handshakeFailed(err error) {
 	c.countFailed()
 	x, name := c.x, c.port.mapping.servers[c.server].name()
-	var refused *socksError
+	var refused *socks.Refusal
 	switch {
 	case errors.As(err, &refused):
-		x.socksCode = refused.reply()
+		x.socksCode = refused.Reply()
 		status, class := 502, classRefused
-		switch refused.code {
-		case socksNotAllowed:
+		switch refused.Code {
+		case socks.NotAllowed:
 			status, class = 403, classDenied
-		case socksTTLExpired:
+		case socks.TTLExpired:
 			status, class = 504, classTimeout
 		}
 		c.refuse(status, class, "upstream "+name+": "+refused.Error())
-	case errors.Is(err, errSocksCredentials) && c.port.slot.Plan().Sets(c.server):
+	case errors.Is(err, socks.ErrCredentials) && c.port.slot.Plan().Sets(c.server):
 		c.authRefused()
-	case errors.Is(err, errSocksCredentials):
+	case errors.Is(err, socks.ErrCredentials):
 		c.refuse(407, classProxyAuth, "upstream "+name+" does not accept the client's credentials, or wants some")
-	case errors.Is(err, errSocksMalformed):
+	case errors.Is(err, socks.ErrMalformed):
 		c.refuse(502, classBadResponse, "upstream "+name+": "+err.Error())
 	case c.stage == stageDial: // it was not even begun
 		c.refuse(502, classUnsupported, "upstream "+name+": "+err.Error())

@@ -1,349 +1,143 @@
 package relay
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"net/netip"
+	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
-// name255 and long255 are a host name and credentials of the greatest length.
-var (
-	name255 = strings.Repeat("a.", 127) + "b"
-	long255 = strings.Repeat("\xff:", 127) + "p"
-)
-
-// socksMessage is a message of a client. What it means is text, which tests compare.
-type socksMessage struct {
-	name, bytes, want string
-	fault             error
-}
-
-// socksParser parses one message and tells in text what it has read.
-type socksParser func(b []byte) (n int, means string, err error)
-
-func (r *socksRequest) String() string {
-	return fmt.Sprintf("%d %d %v %q %d %q %q", r.version, r.command, r.addr, r.host, r.port, r.user, r.password)
-}
-
-func parse4(b []byte) (int, string, error) {
-	var r socksRequest
-	n, err := r.parse4(b)
-	return n, r.String(), err
-}
-
-func parse5(b []byte) (int, string, error) {
-	r := socksRequest{user: []byte("u"), password: []byte("p")}
-	n, err := r.parse5(b)
-	return n, r.String(), err
-}
-
-func parseLogin(b []byte) (int, string, error) {
-	var r socksRequest
-	n, err := r.parseLogin(b)
-	return n, r.String(), err
-}
-
-func chooseMethod(open bool) socksParser {
-	return func(b []byte) (int, string, error) {
-		n, method, err := chooseSocksMethod(b, open)
-		return n, fmt.Sprint(method), err
+// A client may say all it has to say at once, and end there: what it cannot know yet to be granted, a megabyte behind
+// it, and its FIN. Nothing of that is lost, nor of what comes back.
+func TestSocksAllAtOnce(t *testing.T) {
+	payload := strings.Repeat("0123456789abcdef", 1<<16)
+	for _, f := range fronts[1:] {
+		t.Run(f.name, func(t *testing.T) {
+			g := newRig(t)
+			c := g.client(0)
+			go func() {
+				_, _ = io.WriteString(c.conn, strings.Join(f.says, "")+payload)
+				_ = c.conn.CloseWrite()
+			}()
+			u := g.upstream()
+			if head := u.head(); !strings.HasPrefix(head, "CONNECT "+f.target+" ") {
+				t.Fatalf("the provider got %q; want a CONNECT to %s", head, f.target)
+			}
+			u.send(granted)
+			u.expect(payload)
+			u.expectEnd()
+			c.expect(strings.Join(f.hears, ""))
+			u.send("late")
+			u.fin()
+			c.expect("late")
+			c.expectEnd()
+			await(t, "the connection is closed", func() bool { return g.relay.Connections() == 0 })
+		})
 	}
 }
 
-// exact is a copy of b without room behind it.
-func exact(b []byte) []byte { return bytes.Clone(b)[:len(b):len(b)] }
-
-// pieces shows the parser ever longer beginnings of b until it comes to a verdict, and checks that the whole has the same.
-func pieces(t *testing.T, parse socksParser, b []byte) (int, string, error) {
-	t.Helper()
-	n, means, err := parse(exact(b))
-	if n < 0 || n > len(b) || n > 0 && err != nil {
-		t.Fatalf("%q: %d bytes of %d, %v", b, n, len(b), err)
+// While a SOCKS client waits for its tunnel no more of it is held than one read brings.
+func TestSocksHoldsLittle(t *testing.T) {
+	g := newRig(t, func(cfg *Config) { cfg.Loops = 1 })
+	c := g.client(0)
+	go func() {
+		_, _ = io.WriteString(c.conn, "\x05\x01\x00"+socks5Name+strings.Repeat("x", 8<<20))
+	}()
+	u := g.upstream()
+	u.head()
+	l, held, most := g.relay.loops[0], make(chan int), 0
+	for range maxInformational { // rounds of the loop, while more comes from both sides
+		u.send("HTTP/1.1 103 Early Hints\r\n\r\n")
+		l.do(func() { held <- len(l.conns[0].in.bytes()) + len(l.conns[0].toUpstream.unsent.bytes()) })
+		most = max(most, <-held)
 	}
-	for i := range len(b) + 1 {
-		m, early, fault := parse(exact(b[:i]))
-		if m == 0 && fault == nil {
-			continue
-		}
-		if m != n || fault != err || err == nil && (early != means || i != n) {
-			t.Fatalf("%q: %d bytes mean %d, %s, %v; all of them %d, %s, %v", b, i, m, early, fault, n, means, err)
-		}
-		return n, means, err
+	u.send(granted)
+	c.expect("\x05\x00" + answer5) // it has come so far
+	if most > readSize {
+		t.Errorf("%d bytes are held; want no more than one read brings, %d", most, readSize)
 	}
-	if n != 0 || err != nil {
-		t.Fatalf("%q: the whole means %d, %s, %v; in pieces it needs more", b, n, means, err)
-	}
-	return 0, means, nil
 }
 
-// checkSocks checks each message as it is, cut everywhere, and with the tunnel's first bytes behind it.
-func checkSocks(t *testing.T, parse socksParser, rows []socksMessage) {
-	t.Helper()
-	for _, row := range rows {
-		for _, behind := range []string{"", "\x00", "\x05\x01\x00GET / HTTP/1.1\r\n"} {
-			n, means, err := pieces(t, parse, []byte(row.bytes+behind))
-			if row.fault != nil {
-				if err != row.fault {
-					t.Errorf("%s: %d, %s, %v; want fault %v", row.name, n, means, err, row.fault)
+// The first byte of a connection tells SOCKS from HTTP, and no later one: there it is a malformed request.
+func TestSocksTooLate(t *testing.T) {
+	for _, says := range []string{"\x05\x01\x00" + socks5Name, socks4Name} {
+		g := newRig(t, withAPI("portmapper"))
+		c, _ := g.served()
+		c.send(says)
+		c.expectAnswer(400, "bad-request", "control character")
+		c.expectEnd()
+
+		c = g.client(0)
+		c.send("\r\n" + says)
+		c.expectAnswer(400, "bad-request", "control character")
+		c.expectEnd()
+
+		c = g.client(0)
+		c.send("\x05\x01\x00\x05\x01\x00\x03\x0aportmapper\x00\x50" + says)
+		c.expect("\x05\x00" + answer5)
+		c.expectAnswer(400, "bad-request", "control character")
+		c.expectEnd()
+	}
+}
+
+// A client that leaves within its messages, by a FIN or a reset, leaves nothing behind.
+func TestSocksClientLeaves(t *testing.T) {
+	for _, f := range fronts[1:] {
+		t.Run(f.name, func(t *testing.T) {
+			g := newRig(t)
+			says := strings.Join(f.says, "")
+			for n := 1; n < len(says); n++ {
+				c := g.client(0)
+				c.send(says[:n])
+				if n%2 == 0 {
+					c.reset()
+					continue
 				}
-			} else if n != len(row.bytes) || means != row.want || err != nil {
-				t.Errorf("%s: %d, %s, %v; want %d, %s", row.name, n, means, err, len(row.bytes), row.want)
+				c.fin()
+				c.expectClosed()
 			}
-		}
+			await(t, "all connections are closed", func() bool { return g.relay.Connections() == 0 })
+		})
 	}
 }
 
-// Both SOCKS4 memos.
-var socks4Messages = []socksMessage{
-	{"an address", "\x04\x01\x00\x50\x01\x02\x03\x04\x00", `4 1 1.2.3.4 "" 80 "" ""`, nil},
-	{"a user-id", "\x04\x01\xff\xff\x7f\x00\x00\x01me\x00", `4 1 127.0.0.1 "" 65535 "me" ""`, nil},
-	{"a user-id of 1", "\x04\x01\x00\x50\x01\x02\x03\x04m\x00", `4 1 1.2.3.4 "" 80 "m" ""`, nil},
-	{"a user-id of 255", "\x04\x01\x00\x50\x01\x02\x03\x04" + long255 + "\x00", `4 1 1.2.3.4 "" 80 ` + fmt.Sprintf("%q", long255) + ` ""`, nil},
-	{"zeros are an address", "\x04\x01\x00\x50\x00\x00\x00\x00\x00", `4 1 0.0.0.0 "" 80 "" ""`, nil},
-	{"three zeros make a name, two do not", "\x04\x01\x00\x50\x00\x00\x01\x01\x00", `4 1 0.0.1.1 "" 80 "" ""`, nil},
-	{"the last three bytes do not make a name", "\x04\x01\x00\x50\x01\x00\x00\x01\x00", `4 1 1.0.0.1 "" 80 "" ""`, nil},
-	{"a name", "\x04\x01\x01\xbb\x00\x00\x00\x01\x00a.example\x00", `4 1 invalid IP "a.example" 443 "" ""`, nil},
-	{"a name, x is 255", "\x04\x01\x01\xbb\x00\x00\x00\xffme\x00a\x00", `4 1 invalid IP "a" 443 "me" ""`, nil},
-	{"a name of 255", "\x04\x01\x01\xbb\x00\x00\x00\x01" + long255 + "\x00" + name255 + "\x00", fmt.Sprintf(`4 1 invalid IP %q 443 %q ""`, name255, long255), nil},
-	{"a name that is an address", "\x04\x01\x01\xbb\x00\x00\x00\x01\x001.2.3.4\x00", `4 1 1.2.3.4 "" 443 "" ""`, nil},
-	{"a name of digits that is no address", "\x04\x01\x01\xbb\x00\x00\x00\x01\x001.2.3\x00", `4 1 invalid IP "1.2.3" 443 "" ""`, nil},
-	{"BIND", "\x04\x02\x00\x50\x01\x02\x03\x04\x00", "", errSocksCommand},
-	{"port 0", "\x04\x01\x00\x00\x01\x02\x03\x04\x00", "", errSocksPort},
-	{"a user-id of 256", "\x04\x01\x00\x50\x01\x02\x03\x04" + long255 + "x\x00", "", errSocksUser},
-	{"a name of 256", "\x04\x01\x00\x50\x00\x00\x00\x01\x00" + name255 + "b\x00", "", errSocksHost},
-	{"an empty name", "\x04\x01\x00\x50\x00\x00\x00\x01\x00\x00", "", errSocksHost},
-	{"a name with a port", "\x04\x01\x00\x50\x00\x00\x00\x01\x00a:80\x00", "", errSocksHost},
-	{"a name with a colon", "\x04\x01\x00\x50\x00\x00\x00\x01\x00a:\x00", "", errSocksHost},
-	{"a name with a line end", "\x04\x01\x00\x50\x00\x00\x00\x01\x00a\r\nb\x00", "", errSocksHost},
-	{"an IPv6 address as a name", "\x04\x01\x00\x50\x00\x00\x00\x01\x00::1\x00", "", errSocksHost},
-	{"the same in brackets", "\x04\x01\x00\x50\x00\x00\x00\x01\x00[::1]\x00", "", errSocksHost},
-	{"HTTP", "GET / HTTP/1.1\r\n", "", errSocksVersion},
-	{"version 5", "\x05\x01\x00\x50\x01\x02\x03\x04\x00", "", errSocksVersion},
+// One that goes silent within its messages is closed in time.
+func TestSocksClientStops(t *testing.T) {
+	for _, says := range []string{"\x04\x01", "\x05", "\x05\x01\x00", "\x05\x01\x02\x01\x02me", "\x05\x01\x00\x05\x01\x00\x03\x0b"} {
+		g := newRig(t, func(cfg *Config) { cfg.Limits.Head = 50 * time.Millisecond })
+		c := g.client(0)
+		c.send(says)
+		c.expectClosed()
+	}
 }
 
-func TestSocks4Request(t *testing.T) { checkSocks(t, parse4, socks4Messages) }
-
-// RFC 1928 section 4 and 5.
-var socks5Messages = []socksMessage{
-	{"IPv4", "\x05\x01\x00\x01\x01\x02\x03\x04\x00\x50", `5 1 1.2.3.4 "" 80 "u" "p"`, nil},
-	{"IPv6", "\x05\x01\x00\x04\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x01\xbb", `5 1 2001:db8::1 "" 443 "u" "p"`, nil},
-	{"IPv4 as IPv6", "\x05\x01\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\x01\x02\x03\x04\xff\xff", `5 1 ::ffff:1.2.3.4 "" 65535 "u" "p"`, nil},
-	{"a name", "\x05\x01\x00\x03\x09a.example\x00\x01", `5 1 invalid IP "a.example" 1 "u" "p"`, nil},
-	{"a name of 1", "\x05\x01\x00\x03\x01a\x00\x50", `5 1 invalid IP "a" 80 "u" "p"`, nil},
-	{"a name of 255", "\x05\x01\x00\x03\xff" + name255 + "\x00\x50", fmt.Sprintf(`5 1 invalid IP %q 80 "u" "p"`, name255), nil},
-	{"a name that is an address", "\x05\x01\x00\x03\x071.2.3.4\x00\x50", `5 1 1.2.3.4 "" 80 "u" "p"`, nil},
-	{"the reserved byte", "\x05\x01\xff\x01\x01\x02\x03\x04\x00\x50", `5 1 1.2.3.4 "" 80 "u" "p"`, nil},
-	{"BIND", "\x05\x02\x00\x01\x01\x02\x03\x04\x00\x50", "", errSocksCommand},
-	{"UDP ASSOCIATE", "\x05\x03\x00\x01\x01\x02\x03\x04\x00\x50", "", errSocksCommand},
-	{"port 0", "\x05\x01\x00\x01\x01\x02\x03\x04\x00\x00", "", errSocksPort},
-	{"port 0 of a name", "\x05\x01\x00\x03\x01a\x00\x00", "", errSocksPort},
-	{"an empty name", "\x05\x01\x00\x03\x00\x00\x50", "", errSocksHost},
-	{"a name with a port", "\x05\x01\x00\x03\x04a:80\x00\x50", "", errSocksHost},
-	{"a name with a NUL", "\x05\x01\x00\x03\x02a\x00\x00\x50", "", errSocksHost},
-	{"a name with a line end", "\x05\x01\x00\x03\x04a\r\nb\x00\x50", "", errSocksHost},
-	{"an IPv6 address as a name", "\x05\x01\x00\x03\x03::1\x00\x50", "", errSocksHost},
-	{"the same in brackets", "\x05\x01\x00\x03\x05[::1]\x00\x50", "", errSocksHost},
-	{"address type 0", "\x05\x01\x00\x00\x01\x02\x03\x04\x00\x50", "", errSocksAddressType},
-	{"version 4", "\x04\x01\x00\x50\x01\x02\x03\x04\x00", "", errSocksVersion},
+// Calls of the Session API may come right behind the request for the tunnel that they are made in.
+func TestSocksSessionAPIAtOnce(t *testing.T) {
+	const show = "GET /session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n"
+	g := newRig(t, withAPI("portmapper"))
+	c := g.client(0)
+	c.send("\x05\x01\x00\x05\x01\x00\x03\x0aportmapper\x00\x50" + show + show)
+	c.fin()
+	c.expect("\x05\x00" + answer5)
+	c.apiAnswer()
+	c.apiAnswer()
+	c.expectEnd()
 }
 
-func TestSocks5Request(t *testing.T) { checkSocks(t, parse5, socks5Messages) }
-
-// RFC 1928 section 3; rows with and without credentials required.
-var socksOpen, socksClosed = []socksMessage{
-	{"none", "\x05\x01\x00", "0", nil},
-	{"login", "\x05\x01\x02", "2", nil},
-	{"login is chosen wherever it stands", "\x05\x03\x00\x01\x02", "2", nil},
-	{"login first", "\x05\x02\x02\x00", "2", nil},
-	{"GSSAPI", "\x05\x01\x01", "255", nil},
-	{"no method", "\x05\x00", "255", nil},
-	{"none behind others", "\x05\x03\x01\x80\x00", "0", nil},
-	{"255 methods", "\x05\xff" + strings.Repeat("\x80", 254) + "\x02", "2", nil},
-	{"version 4", "\x04\x01\x00", "", errSocksVersion},
-}, []socksMessage{
-	{"none", "\x05\x01\x00", "255", nil},
-	{"login", "\x05\x02\x00\x02", "2", nil},
-	{"no method", "\x05\x00", "255", nil},
-}
-
-func TestSocksMethod(t *testing.T) {
-	checkSocks(t, chooseMethod(true), socksOpen)
-	checkSocks(t, chooseMethod(false), socksClosed)
-}
-
-// RFC 1929 section 2.
-var socksLogins = []socksMessage{
-	{"both", "\x01\x02me\x06secret", `0 0 invalid IP "" 0 "me" "secret"`, nil},
-	{"of 1", "\x01\x01m\x01s", `0 0 invalid IP "" 0 "m" "s"`, nil},
-	{"empty", "\x01\x00\x00", `0 0 invalid IP "" 0 "" ""`, nil},
-	{"no password", "\x01\x02me\x00", `0 0 invalid IP "" 0 "me" ""`, nil},
-	{"no user name", "\x01\x00\x01s", `0 0 invalid IP "" 0 "" "s"`, nil},
-	{"any bytes", "\x01\x03:\x00\n\x02\xff\r", `0 0 invalid IP "" 0 ":\x00\n" "\xff\r"`, nil},
-	{"of 255", "\x01\xff" + long255 + "\xff" + long255, fmt.Sprintf(`0 0 invalid IP "" 0 %q %q`, long255, long255), nil},
-	{"version 5", "\x05\x02me\x06secret", "", errSocksLoginVersion},
-}
-
-func TestSocksLogin(t *testing.T) { checkSocks(t, parseLogin, socksLogins) }
-
-// Every value of every byte that has few good ones gives the verdict that it should, and faults name the reply.
-func TestSocksEveryValue(t *testing.T) {
-	for _, row := range []struct {
-		name    string
-		parse   socksParser
-		message string
-		at      int
-		good    string // the values that are taken
-		fault   *socksFault
-		code    uint8
-	}{
-		{"version 4", parse4, "\x04\x01\x00\x50\x01\x02\x03\x04\x00", 0, "\x04", errSocksVersion, socksFailed},
-		{"command 4", parse4, "\x04\x01\x00\x50\x01\x02\x03\x04\x00", 1, "\x01", errSocksCommand, socksCommandUnsupported},
-		{"version of methods", chooseMethod(true), "\x05\x01\x00", 0, "\x05", errSocksVersion, socksFailed},
-		{"version of the login", parseLogin, "\x01\x01m\x01s", 0, "\x01", errSocksLoginVersion, socksFailed},
-		{"version 5", parse5, "\x05\x01\x00\x03\x01a\x00\x50", 0, "\x05", errSocksVersion, socksFailed},
-		{"command 5", parse5, "\x05\x01\x00\x03\x01a\x00\x50", 1, "\x01", errSocksCommand, socksCommandUnsupported},
-		// Types 1 and 4 lack bytes here, and so are no fault.
-		{"address type", parse5, "\x05\x01\x00\x03\x01a\x00\x50", 3, "\x01\x03\x04", errSocksAddressType, socksAddressUnsupported},
+// A SOCKS client for which there is no room is told so, and may still use the Session API.
+func TestSocksAboveBudget(t *testing.T) {
+	g, _ := full(t, 40)
+	for says, hears := range map[string]string{
+		"\x05\x01\x00" + socks5Name: "\x05\x00\x05\x01" + answer5[2:],
+		socks4Name:                  "\x00\x5b" + answer4[2:],
 	} {
-		if row.fault.code != row.code {
-			t.Errorf("%s: the fault's code is %d, want %d", row.name, row.fault.code, row.code)
-		}
-		for v := range 256 {
-			b := []byte(row.message)
-			b[row.at] = byte(v)
-			_, _, err := pieces(t, row.parse, b)
-			if good := strings.IndexByte(row.good, byte(v)) >= 0; good != (err == nil) || !good && err != error(row.fault) {
-				t.Errorf("%s: %d: %v", row.name, v, err)
-			}
-		}
+		c := g.client(0)
+		c.send(says)
+		c.expect(hears)
+		c.expectEnd()
 	}
-}
-
-// Of all methods only two count, alone and beside each other.
-func TestSocksEveryMethod(t *testing.T) {
-	for v := range 256 {
-		for _, open := range []bool{true, false} {
-			want := uint8(socksMethodNo)
-			switch {
-			case v == socksMethodLogin:
-				want = socksMethodLogin
-			case v == socksMethodNone && open:
-				want = socksMethodNone
-			}
-			if n, got, err := chooseSocksMethod([]byte{5, 1, byte(v)}, open); n != 3 || got != want || err != nil {
-				t.Errorf("method %d, open %v: %d, %d, %v; want %d", v, open, n, got, err, want)
-			}
-			if n, got, err := chooseSocksMethod([]byte{5, 2, byte(v), 2}, open); n != 4 || got != socksMethodLogin || err != nil {
-				t.Errorf("methods %d and 2, open %v: %d, %d, %v", v, open, n, got, err)
-			}
-		}
-	}
-}
-
-func TestSocksReplies(t *testing.T) {
-	check := func(what string, got []byte, want string) {
-		if string(got) != "x"+want {
-			t.Errorf("%s: %q, want %q behind what was there", what, got, want)
-		}
-	}
-	dst := []byte("x")
-	check("method", appendSocksMethod(dst, socksMethodLogin), "\x05\x02")
-	check("no method", appendSocksMethod(dst, socksMethodNo), "\x05\xff")
-	check("login accepted", appendSocksLogin(dst, true), "\x01\x00")
-	check("login refused", appendSocksLogin(dst, false), "\x01\x01")
-	for code := range 256 {
-		check("version 5", appendSocksReply(dst, socks5, uint8(code)), "\x05"+string([]byte{byte(code)})+"\x00\x01\x00\x00\x00\x00\x00\x00")
-		want := "\x00\x5b\x00\x00\x00\x00\x00\x00"
-		if code == socksGranted {
-			want = "\x00\x5a\x00\x00\x00\x00\x00\x00"
-		}
-		check("version 4", appendSocksReply(dst, socks4, uint8(code)), want)
-	}
-}
-
-// Slices of a request have no room behind them, so appending to one does not overwrite the tunnel's bytes.
-func TestSocksSlicesEnd(t *testing.T) {
-	b := []byte("\x04\x01\x01\xbb\x00\x00\x00\x01me\x00a\x00tunnel")
-	var r socksRequest
-	if n, err := r.parse4(b); n != 13 || err != nil {
-		t.Fatal(n, err)
-	}
-	var login, named socksRequest
-	c := []byte("\x01\x01m\x01stunnel")
-	d := []byte("\x05\x01\x00\x03\x01a\x00\x50tunnel")
-	_, err := login.parseLogin(c)
-	_, err2 := named.parse5(d)
-	if err = errors.Join(err, err2); err != nil {
-		t.Fatal(err)
-	}
-	for what, s := range map[string][]byte{"user-id": r.user, "4a name": r.host, "user": login.user, "password": login.password, "name": named.host} {
-		if len(s) == 0 || cap(s) != len(s) {
-			t.Errorf("%s: %q has a capacity of %d", what, s, cap(s))
-		}
-	}
-}
-
-func TestSocksNoAllocations(t *testing.T) {
-	var r socksRequest
-	out := make([]byte, 0, 64)
-	for _, row := range []struct {
-		name  string
-		parse func(b []byte) (int, error)
-		rows  []socksMessage
-	}{
-		{"SOCKS4 request", r.parse4, socks4Messages},
-		{"SOCKS5 request", r.parse5, socks5Messages},
-		{"login", r.parseLogin, socksLogins},
-		{"methods", func(b []byte) (int, error) { n, _, err := chooseSocksMethod(b, true); return n, err }, socksOpen},
-	} {
-		for _, m := range row.rows {
-			b := []byte(m.bytes)
-			if n := testing.AllocsPerRun(10, func() { _, _ = row.parse(b) }); n != 0 && !strings.Contains(m.name, "digits") {
-				t.Errorf("%s, %s: %v allocations", row.name, m.name, n)
-			}
-		}
-	}
-	if n := testing.AllocsPerRun(10, func() {
-		b := appendSocksLogin(appendSocksMethod(out, socksMethodLogin), true)
-		_ = appendSocksReply(appendSocksReply(b, socks5, socksGranted), socks4, socksGranted)
-	}); n != 0 {
-		t.Errorf("replies: %v allocations", n)
-	}
-}
-
-// fuzzSocks checks that cuts do not change what is read.
-func fuzzSocks(f *testing.F, parse socksParser, rows []socksMessage) {
-	for _, row := range rows {
-		f.Add([]byte(row.bytes))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) { pieces(t, parse, b) })
-}
-
-func FuzzSocksLogin(f *testing.F)  { fuzzSocks(f, parseLogin, socksLogins) }
-func FuzzSocksMethod(f *testing.F) { fuzzSocks(f, chooseMethod(true), socksOpen) }
-
-func FuzzSocks4Request(f *testing.F) {
-	fuzzSocks(f, checkedRequest((*socksRequest).parse4), socks4Messages)
-}
-func FuzzSocks5Request(f *testing.F) {
-	fuzzSocks(f, checkedRequest((*socksRequest).parse5), socks5Messages)
-}
-
-// checkedRequest panics if what is taken is not what it should be: one of address and name, and a port.
-func checkedRequest(parse func(*socksRequest, []byte) (int, error)) socksParser {
-	return func(b []byte) (int, string, error) {
-		var r socksRequest
-		n, err := parse(&r, b)
-		if n > 0 {
-			_, notAddr := netip.ParseAddr(string(r.host))
-			if r.addr.IsValid() == (r.host != nil) || notAddr == nil || r.port == 0 || r.command != socksConnect ||
-				bytes.ContainsAny(r.host, ": \r\n\x00/@") || len(r.host) > 255 {
-				panic(r.String())
-			}
-		}
-		return n, r.String(), err
-	}
+	c := g.client(0)
+	c.send("\x05\x01\x00\x05\x01\x00\x03\x0aportmapper\x00\x50GET /session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n")
+	c.expect("\x05\x00" + answer5)
+	c.apiAnswer()
 }
