@@ -303,9 +303,7 @@ func TestAPIConditions(t *testing.T) {
 	}
 	asked := make(chan question, 1)
 	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
-		cfg.Conditions = []Condition{func(port netip.AddrPort, done func(error)) {
-			asked <- question{port, done}
-		}}
+		cfg.Store = confirmer(func(port netip.AddrPort, done func(error)) { asked <- question{port, done} })
 	})
 	const renew = "GET http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\n\r\n"
 	c := g.client(0)
@@ -337,7 +335,7 @@ func TestAPIConditions(t *testing.T) {
 func TestAPIConditionsOfLooks(t *testing.T) {
 	asked := make(chan func(error), 1)
 	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
-		cfg.Conditions = []Condition{func(_ netip.AddrPort, done func(error)) { asked <- done }}
+		cfg.Store = confirmer(func(_ netip.AddrPort, done func(error)) { asked <- done })
 	})
 	call := func(path string) *peer {
 		c := g.client(0)
@@ -359,7 +357,7 @@ func TestAPIConditionTooLate(t *testing.T) {
 	late := make(chan func(error), 1)
 	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
 		cfg.Limits.API = 50 * time.Millisecond
-		cfg.Conditions = []Condition{func(_ netip.AddrPort, done func(error)) { late <- done }}
+		cfg.Store = confirmer(func(_ netip.AddrPort, done func(error)) { late <- done })
 	})
 	c := g.client(0)
 	c.send("GET http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\n\r\n")

@@ -212,12 +212,12 @@ func (c *conn) callAPI() {
 	x := c.x
 	x.api.request.Body = x.api.content.bytes()
 	x.api.answer = c.port.mapping.API.Answer(c.port.slot, &x.api.request, c.l.wall)
-	conditions := c.l.relay.conditions
-	if x.api.answer.Status != 200 {
-		conditions = nil
-	}
+	store := c.l.relay.store
 	x.api.rotates = x.api.answer.Rotates && c.port.mapping.onRotate(x.api.answer.OnRotate) != session.Keep
-	x.api.waiting = len(conditions)
+	kept := store != nil && x.api.answer.Status == 200
+	if kept {
+		x.api.waiting++
+	}
 	if x.api.rotates {
 		x.api.waiting++
 	}
@@ -237,8 +237,8 @@ func (c *conn) callAPI() {
 			})
 		})
 	}
-	for _, condition := range conditions {
-		condition(c.port.addr, func(err error) {
+	if kept {
+		store.Confirm(c.port.addr, func(err error) {
 			l.do(func() {
 				if c := l.connection(r); c != nil && c.stage == stageAPI {
 					c.onCondition(err)

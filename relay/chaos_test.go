@@ -137,7 +137,7 @@ func newChaosRig(t *testing.T, seed uint64, kept *keptOpen) *rig {
 		cfg.Mappings[2].Plan = newPlan(t, session.PlanConfig{}) // each connection a session of its own
 		limit := chaosLimit
 		cfg.Limits = Limits{Head: limit, Idle: limit, Dial: 2 * limit, Reply: limit, TunnelIdle: limit, HalfClosed: limit, Linger: limit, API: limit}
-		cfg.Conditions = []Condition{chaosCondition(&witness)}
+		cfg.Store = chaosStore(&witness)
 		cfg.Loops = 3
 		cfg.spread = seed%2 == 0
 	}, withAPI("portmapper"))
@@ -145,10 +145,10 @@ func newChaosRig(t *testing.T, seed uint64, kept *keptOpen) *rig {
 	return g
 }
 
-// chaosCondition is met at once, late, too late, or never, in turn; for the witness, who only looks, always at once.
-func chaosCondition(witness *atomic.Pointer[netip.AddrPort]) Condition {
+// chaosStore confirms at once, late, too late, or never, in turn; for the witness, who only looks, always at once.
+func chaosStore(witness *atomic.Pointer[netip.AddrPort]) Store {
 	var calls atomic.Uint32
-	return func(port netip.AddrPort, done func(error)) {
+	return confirmer(func(port netip.AddrPort, done func(error)) {
 		if port == *witness.Load() {
 			done(nil)
 			return
@@ -163,7 +163,7 @@ func chaosCondition(witness *atomic.Pointer[netip.AddrPort]) Condition {
 		default:
 			done(errors.New("it cannot be met"))
 		}
-	}
+	})
 }
 
 var (

@@ -28,21 +28,8 @@ type Config struct {
 	// nil discards.
 	Log *slog.Logger
 
-	// Conditions are what an answer of the Session API waits for; none means it is answered at once.
-	Conditions []Condition
-
-	// Changed is told of each change of a port's session, and why it was made. It is called on the loops, and from other
-	// goroutines, those of one port in their order, so it must not block. nil: nobody is told.
-	Changed func(Event)
-
-	// Repinned is told when a port is pinned to another server, because the one it had did not take a connection. It is
-	// called on the loops, and must not block. nil: nobody is told.
-	Repinned func(port netip.AddrPort)
-
-	// Restore is called for each port before it is served, and may give it the session and the pin that it had: Slot.Pin
-	// takes an index in servers. What it keeps of the slot, for Slot.Last and Slot.Server, tells what the port has at any
-	// later moment. nil: ports begin without a session.
-	Restore func(port netip.AddrPort, slot *session.Slot, servers []Server)
+	// Store keeps the ports' sessions. nil: they begin without one, and nothing is kept.
+	Store Store
 
 	lookup  lookup // of servers' names, for tests; nil: the system's
 	inOrder bool   // servers are not shuffled, for tests
@@ -56,12 +43,6 @@ func (cfg *Config) loops() int {
 	}
 	return processors
 }
-
-// A Condition is asked about a port before each call of its Session API that went well is answered. A call that changed
-// nothing is no exception: its answer may rest on a change that traffic, or a call that still waits, has just made.
-// It must not block, and must call done exactly once, from any goroutine: with nil when the answer may say what holds
-// now, with an error to make it a 503 that says why. The change itself stays in force either way.
-type Condition func(port netip.AddrPort, done func(error))
 
 // A Mapping is a range of local ports whose sessions are made by one plan and leave through one list of servers.
 type Mapping struct {
@@ -111,7 +92,7 @@ type Limits struct {
 	TunnelIdle time.Duration // without a byte in either direction of a tunnel or an exchange's bodies; 1 h
 	HalfClosed time.Duration // for the other direction of a tunnel to end once one has, without a byte; 5 min
 	Linger     time.Duration // to discard what a client still sends after the last answer; 2 s
-	API        time.Duration // for an answer of the Session API to meet its conditions; 10 s
+	API        time.Duration // for what an answer of the Session API waits for; 10 s
 
 	// Connections is how many clients' connections are served at once. 0 and less mean as many as the limit of open files
 	// has room for, and more than that are not served either: see Budget.

@@ -62,7 +62,7 @@ type Rotation struct {
 var ErrParameters = errors.New("parameters")
 
 // Rotate carries out a rotation of the ports whose indexes in Ports are given, and returns when its connections have been
-// reached and Config.Conditions are met, or when ctx ends. The sessions have changed then, whatever the error says, unless
+// reached and Config.Store has confirmed the changes, or when ctx ends. The sessions have changed then, whatever the error says, unless
 // it is an ErrParameters.
 func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 	now := time.Now().UnixNano()
@@ -87,7 +87,10 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 			reach[how][p] = true
 		}
 	}
-	waits := len(reach) + len(ports)*len(r.conditions)
+	waits := len(reach)
+	if r.store != nil {
+		waits += len(ports)
+	}
 	done := make(chan error, waits) // of room for all: nobody waits for a caller that has gone
 	var closed, draining atomic.Int64
 	for how, ports := range reach {
@@ -97,9 +100,9 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 			done <- nil
 		})
 	}
-	for _, i := range ports {
-		for _, condition := range r.conditions {
-			condition(r.ports[i].addr, func(err error) { done <- err })
+	if r.store != nil {
+		for _, i := range ports {
+			r.store.Confirm(r.ports[i].addr, func(err error) { done <- err })
 		}
 	}
 	for range waits {

@@ -16,6 +16,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
+	"proxymap/session"
 )
 
 // A Relay is a set of local ports and the event loops that serve them.
@@ -23,7 +24,7 @@ type Relay struct {
 	limits     Limits
 	headLimits httpparse.Limits
 	log        *slog.Logger
-	conditions []Condition
+	store      Store
 	start      time.Time
 
 	ports     []*port
@@ -35,8 +36,6 @@ type Relay struct {
 	inOrder   bool
 	rules     *hostrule.Index
 	targets   targets
-	changed   func(Event)
-	repinned  func(netip.AddrPort)
 	own       map[uint16][]netip.Addr // where no request may be dialled for, by port
 	userAgent string
 	admission admission
@@ -44,6 +43,8 @@ type Relay struct {
 	memory    memoryReturn
 	baseline  baseline
 	draining  atomic.Bool
+
+	subscribers []func(session.Event)
 }
 
 // processors is how many processors Go may use, as found at the start: running a relay raises GOMAXPROCS.
@@ -70,17 +71,17 @@ func Listen(cfg Config) (*Relay, error) {
 		return nil, err
 	}
 	r := &Relay{
-		admission:  admission{budget: budget},
-		limits:     cfg.Limits.withDefaults(),
-		log:        cfg.Log,
-		conditions: cfg.Conditions,
-		start:      time.Now(),
-		lookup:     cfg.lookup,
-		spread:     cfg.spread || !gathers,
+		admission: admission{budget: budget},
+		limits:    cfg.Limits.withDefaults(),
+		log:       cfg.Log,
+		store:     cfg.Store,
+		start:     time.Now(),
+		lookup:    cfg.lookup,
+		spread:    cfg.spread || !gathers,
 	}
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
 	r.inOrder = cfg.inOrder
-	r.rules, r.userAgent, r.changed, r.repinned = cfg.Rules, cfg.UserAgent, cfg.Changed, cfg.Repinned
+	r.rules, r.userAgent = cfg.Rules, cfg.UserAgent
 	r.own = map[uint16][]netip.Addr{}
 	for _, addr := range cfg.OtherPorts {
 		r.disown(addr)
@@ -95,11 +96,7 @@ func Listen(cfg Config) (*Relay, error) {
 		r.abandon()
 		return nil, err
 	}
-	if cfg.Restore != nil {
-		for _, p := range r.ports {
-			cfg.Restore(p.addr, p.slot, p.mapping.Servers)
-		}
-	}
+	r.load()
 	if err := r.openLoops(cfg.loops(), cfg.HostStats); err != nil {
 		r.abandon()
 		return nil, err

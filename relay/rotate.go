@@ -162,7 +162,7 @@ func (m *mapping) onRotate(called session.OnRotate) session.OnRotate {
 func (r *Relay) watchExpiry(stop <-chan struct{}) {
 	var watched []*port
 	for _, p := range r.ports {
-		if m := p.mapping; r.changed != nil || m.reaches() || m.IdleLifetime > 0 {
+		if m := p.mapping; r.hasSubscribers() || m.reaches() || m.IdleLifetime > 0 {
 			watched = append(watched, p)
 		}
 	}

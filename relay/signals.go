@@ -2,7 +2,6 @@ package relay
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -32,14 +31,6 @@ type Signal struct {
 	Errors UpstreamError // of the server
 	Count  int           // of them all, which has another session take its place; 1 at least
 	Within time.Duration // in which they must come
-}
-
-// An Event is a change of a port's session.
-type Event struct {
-	Port   netip.AddrPort
-	Change session.Change // Old went, New came
-	Reason string         // traffic, new, reset, expired, idle, requests, or the signal that was heard
-	At     time.Time
 }
 
 const (
@@ -197,9 +188,6 @@ func (p *port) isIdle(now int64) bool {
 
 // watch has a port's changes told, and its new sessions go to the next server in turn.
 func (r *Relay) watch(p *port) {
-	if r.changed == nil && p.mapping.listed < 2 && p.mapping.IdleLifetime <= 0 {
-		return
-	}
 	p.usedAt.Store(r.clock()) // for a session that it is given before its first traffic
 	used := false
 	p.slot.Changed = func(change session.Change, reason string) {
@@ -211,11 +199,5 @@ func (r *Relay) watch(p *port) {
 			p.usedAt.Store(r.clock()) // a new session has its idle time before it
 		}
 		r.tell(p, change, reason)
-	}
-}
-
-func (r *Relay) tell(p *port, change session.Change, reason string) {
-	if r.changed != nil {
-		r.changed(Event{p.addr, change, reason, time.Now()})
 	}
 }

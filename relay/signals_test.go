@@ -9,16 +9,19 @@ import (
 	"proxymap/session"
 )
 
-// An eventLog collects a relay's.
+// An eventLog collects a relay's changes of sessions. It is a Store that keeps nothing else.
 type eventLog struct {
+	storeOfNothing
 	mu   sync.Mutex
-	list []Event
+	list []session.Event
 }
 
-func (e *eventLog) in(cfg *Config) {
-	cfg.Changed = func(ev Event) {
-		e.mu.Lock()
-		defer e.mu.Unlock()
+func (e *eventLog) in(cfg *Config) { cfg.Store = e }
+
+func (e *eventLog) Note(ev session.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if ev.Reason != session.ReasonRepinned {
 		e.list = append(e.list, ev)
 	}
 }
@@ -33,11 +36,11 @@ func (e *eventLog) reasons() (list []string) {
 	return list
 }
 
-func (e *eventLog) last() Event {
+func (e *eventLog) last() session.Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.list) == 0 {
-		return Event{}
+		return session.Event{}
 	}
 	return e.list[len(e.list)-1]
 }

@@ -462,9 +462,7 @@ func (c *conn) onDialEvent(ev events) {
 // repin leaves the port with the server that has worked in place of the first one.
 func (c *conn) repin() {
 	c.port.slot.Repin(c.x.dial.first, c.server)
-	if told := c.l.relay.repinned; told != nil {
-		told(c.port.addr)
-	}
+	c.l.relay.noteRepin(c.port)
 }
 
 // onDialTimeout is called when the current address's share of the time has passed, or the look-up's.

@@ -18,13 +18,6 @@ type Slot struct {
 	Changed func(change Change, reason string)
 }
 
-// Reasons of changes that a slot knows of itself.
-const (
-	ReasonTraffic = "traffic" // a request, or a look at the session, needed one
-	ReasonNew     = "new"     // it was replaced by a call
-	ReasonReset   = "reset"   // it was removed by a call
-)
-
 // tell tells of a change that has been made. s.mu is held, so those of a slot come in their order.
 func (s *Slot) tell(change Change, reason string) Change {
 	if s.Changed != nil && change != (Change{}) {

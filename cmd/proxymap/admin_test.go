@@ -56,11 +56,11 @@ func newAdminRig(t *testing.T, token string, change ...func(*relay.Config)) *adm
 	for _, f := range change {
 		f(&cfg)
 	}
-	hub.in(&cfg)
 	r, err := relay.Listen(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Subscribe(hub.publish)
 	served := make(chan error, 1)
 	go func() { served <- r.Serve() }()
 	log, lines := collectLog()

@@ -10,7 +10,6 @@ import (
 
 	"github.com/goccy/go-json"
 
-	"proxymap/relay"
 	"proxymap/session"
 )
 
@@ -31,7 +30,7 @@ type eventHub struct {
 }
 
 type eventReader struct {
-	events chan relay.Event
+	events chan session.Event
 	lost   atomic.Int64
 }
 
@@ -41,18 +40,7 @@ func newEventHub() *eventHub {
 	return h
 }
 
-// in has a relay tell the hub.
-func (h *eventHub) in(cfg *relay.Config) {
-	told := cfg.Changed
-	cfg.Changed = func(ev relay.Event) {
-		h.publish(ev)
-		if told != nil {
-			told(ev)
-		}
-	}
-}
-
-func (h *eventHub) publish(ev relay.Event) {
+func (h *eventHub) publish(ev session.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for r := range h.readers {
@@ -71,7 +59,7 @@ func (h *eventHub) join() *eventReader {
 	if len(h.readers) >= maxReaders {
 		return nil
 	}
-	r := &eventReader{events: make(chan relay.Event, eventBacklog)}
+	r := &eventReader{events: make(chan session.Event, eventBacklog)}
 	h.readers[r] = true
 	return r
 }
@@ -93,7 +81,7 @@ type eventMessage struct {
 }
 
 // nameOf is what an event is called: created, rotated, expired or reset.
-func nameOf(ev relay.Event) string {
+func nameOf(ev session.Event) string {
 	switch {
 	case ev.Change.New == nil && ev.Reason == session.ReasonReset:
 		return "reset"
@@ -145,7 +133,7 @@ func (h *eventHub) serve(w http.ResponseWriter, req *http.Request) {
 }
 
 // text is an event as it is sent, and behind the last one of the backlog how many have been lost.
-func (r *eventReader) text(ev relay.Event) string {
+func (r *eventReader) text(ev session.Event) string {
 	text := eventText(ev)
 	if len(r.events) > 0 {
 		return text
@@ -156,7 +144,7 @@ func (r *eventReader) text(ev relay.Event) string {
 	return text
 }
 
-func eventText(ev relay.Event) string {
+func eventText(ev session.Event) string {
 	data, err := json.Marshal(eventMessage{
 		ev.Port.Port(), ev.Port.Addr(), shownID(ev.Change.Old), shownID(ev.Change.New), ev.Reason, ev.At.UTC(),
 	})

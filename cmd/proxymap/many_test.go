@@ -140,19 +140,26 @@ func TestRotateWithParameters(t *testing.T) {
 	}
 }
 
-// A call waits for its conditions, as one on a port does, and says so if they cannot be met.
-func TestRotateConditions(t *testing.T) {
+// A confirmer is a store that does nothing but to confirm.
+type confirmer func(port netip.AddrPort, done func(error))
+
+func (confirmer) Load(netip.AddrPort, *session.Slot, []string)    {}
+func (confirmer) Note(session.Event)                              {}
+func (f confirmer) Confirm(port netip.AddrPort, done func(error)) { f(port, done) }
+
+// A call waits until its changes are confirmed, as one on a port does, and says so if they cannot be.
+func TestRotateConfirms(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		var asked []netip.AddrPort
 		g := newAdminRig(t, "", func(cfg *relay.Config) {
-			cfg.Conditions = []relay.Condition{func(port netip.AddrPort, done func(error)) {
+			cfg.Store = confirmer(func(port netip.AddrPort, done func(error)) {
 				asked = append(asked, port)
 				if fails {
 					go done(errors.New("disk full"))
 					return
 				}
 				go done(nil)
-			}}
+			})
 		})
 		res, text := g.do("POST", "/sessions/new?ports=all")
 		if want := map[bool]int{false: 200, true: 503}[fails]; res.StatusCode != want || fails && !strings.Contains(text, "disk full") {
@@ -216,7 +223,7 @@ func TestSlowReaderOfEvents(t *testing.T) {
 	h := newEventHub()
 	reader := h.join()
 	for range eventBacklog + 7 {
-		h.publish(relay.Event{})
+		h.publish(session.Event{})
 	}
 	if got, lost := len(reader.events), reader.lost.Load(); got != eventBacklog || lost != 7 {
 		t.Errorf("%d events wait and %d are lost; want %d and 7", got, lost, eventBacklog)
@@ -240,12 +247,12 @@ func TestGapIsTold(t *testing.T) {
 	h := newEventHub()
 	reader := h.join()
 	reader.lost.Store(3)
-	h.publish(relay.Event{Reason: "x"})
+	h.publish(session.Event{Reason: "x"})
 	text := reader.text(<-reader.events)
 	if !strings.HasSuffix(text, "event: gap\ndata: {\"lost\":3}\n\n") || reader.lost.Load() != 0 {
 		t.Errorf("got %q", text)
 	}
-	if text := reader.text(relay.Event{}); strings.Contains(text, "gap") {
+	if text := reader.text(session.Event{}); strings.Contains(text, "gap") {
 		t.Errorf("it is told again: %q", text)
 	}
 }

@@ -55,15 +55,13 @@ func serve(cfg relay.Config, admin adminConfig, stateFile string, grace time.Dur
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	hub := newEventHub()
-	if admin.Address.IsValid() {
-		hub.in(&cfg)
-	}
 	r, end, err := listenKept(cfg, stateFile, log)
 	if err != nil {
 		return err
 	}
 	if admin.Address.IsValid() {
+		hub := newEventHub()
+		r.Subscribe(hub.publish)
 		stop, err := startAdmin(admin, r, hub, log)
 		if err != nil {
 			r.Shutdown(0)

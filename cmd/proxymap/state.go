@@ -2,10 +2,8 @@ package main
 
 import (
 	"log/slog"
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync/atomic"
 
 	"proxymap/relay"
@@ -25,7 +23,7 @@ type keeper struct {
 type keptPort struct {
 	addr    netip.AddrPort
 	slot    *session.Slot
-	servers []relay.Server
+	servers []string // host:port
 	changes atomic.Int64
 	onDisk  atomic.Pointer[portState] // nil: nothing is known
 }
@@ -49,7 +47,7 @@ func listenKept(cfg relay.Config, file string, log *slog.Logger) (r *relay.Relay
 		return nil, nil, err
 	}
 	k := newKeeper(j, records)
-	k.in(&cfg)
+	cfg.Store = k
 	if r, err = relay.Listen(cfg); err != nil {
 		_ = j.close() // nothing was put into it
 		return nil, nil, err
@@ -67,21 +65,8 @@ func newKeeper(j *journal, records []record) *keeper {
 	return k
 }
 
-// in has a relay keep its sessions.
-func (k *keeper) in(cfg *relay.Config) {
-	cfg.Restore, cfg.Repinned = k.restore, k.repinned
-	cfg.Conditions = append(slices.Clip(cfg.Conditions), k.confirm)
-	told := cfg.Changed
-	cfg.Changed = func(ev relay.Event) {
-		k.changed(ev)
-		if told != nil {
-			told(ev)
-		}
-	}
-}
-
-// restore gives a port what it had.
-func (k *keeper) restore(addr netip.AddrPort, slot *session.Slot, servers []relay.Server) {
+// Load gives a port what it had.
+func (k *keeper) Load(addr netip.AddrPort, slot *session.Slot, servers []string) {
 	p := &keptPort{addr: addr, slot: slot, servers: servers}
 	k.ports[addr] = p
 	r, there := k.records[addr]
@@ -118,21 +103,21 @@ func (k *keeper) drop(log *slog.Logger) {
 	k.records = nil
 }
 
-// changed is told of each change of a port's session.
-func (k *keeper) changed(ev relay.Event) {
+// Note has a change of a port written within a second.
+func (k *keeper) Note(ev session.Event) {
 	p := k.ports[ev.Port]
-	if ev.Change.New == nil && ev.Change.Old == p.slot.Last() {
+	switch {
+	case ev.Reason == session.ReasonRepinned: // the session is the same
+	case ev.Change.New == nil && ev.Change.Old == p.slot.Last():
 		return // it has expired, as its record says
+	default:
+		p.changes.Add(1)
 	}
-	p.changes.Add(1)
 	k.journal.put(p.record, nil)
 }
 
-// repinned is told when a port goes through another server.
-func (k *keeper) repinned(addr netip.AddrPort) { k.journal.put(k.ports[addr].record, nil) }
-
-// confirm is done when what a port has now is on disk.
-func (k *keeper) confirm(addr netip.AddrPort, done func(error)) {
+// Confirm is done when what a port has now is on disk.
+func (k *keeper) Confirm(addr netip.AddrPort, done func(error)) {
 	p := k.ports[addr]
 	now := portState{p.changes.Load(), p.slot.Last()}
 	if known := p.onDisk.Load(); known != nil && *known == now {
@@ -151,7 +136,7 @@ func (k *keeper) confirm(addr netip.AddrPort, done func(error)) {
 func (p *keptPort) record() record {
 	server := ""
 	if i := p.slot.Server(); i < len(p.servers) {
-		server = hostPort(p.servers[i])
+		server = p.servers[i]
 	}
 	return recordOf(p.addr, p.slot.Last(), server)
 }
@@ -159,16 +144,10 @@ func (p *keptPort) record() record {
 // pin finds a server again. Several may have one address, each with an account of its own; if the port's is one of them
 // it stays, for unchanged settings pin it as they did before. A server that has gone leaves the port where it is.
 func (p *keptPort) pin(server string) {
-	host, port, err := net.SplitHostPort(server)
-	n, err2 := strconv.ParseUint(port, 10, 16)
-	if err != nil || err2 != nil {
+	if i := p.slot.Server(); i < len(p.servers) && p.servers[i] == server {
 		return
 	}
-	is := func(s relay.Server) bool { return s.Host == host && s.Port == uint16(n) }
-	if i := p.slot.Server(); i < len(p.servers) && is(p.servers[i]) {
-		return
-	}
-	if i := slices.IndexFunc(p.servers, is); i >= 0 {
+	if i := slices.Index(p.servers, server); i >= 0 {
 		p.slot.Pin(i)
 	}
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"proxymap/relay"
 	"proxymap/session"
 )
 
@@ -40,11 +39,11 @@ func TestStateRestores(t *testing.T) {
 
 	j, records, logged := openTestJournal(t, osDisk{}, name)
 	k := newKeeper(j, records)
-	servers := []relay.Server{{Host: "other.example", Port: 7000}, {Host: "gate.example.com", Port: 7000}}
+	servers := []string{"other.example:7000", "gate.example.com:7000"}
 	slots := map[int]*session.Slot{}
 	for port, lifetime := range map[int]time.Duration{1: time.Minute, 2: time.Minute, 3: 0, 5: time.Minute, 6: time.Minute} {
 		slots[port] = session.NewSlot(keptPlan(t, lifetime))
-		k.restore(portOf(port), slots[port], servers)
+		k.Load(portOf(port), slots[port], servers)
 	}
 	k.drop(slog.New(slog.NewTextHandler(logged, nil)))
 	for _, port := range []int{1, 2} {
@@ -75,7 +74,7 @@ func TestStateRestores(t *testing.T) {
 
 // The pin is found by the server's address. Of several with one address the port keeps the one that it would have anyway.
 func TestStatePin(t *testing.T) {
-	servers := []relay.Server{{Host: "a", Port: 1}, {Host: "b", Port: 2}, {Host: "a", Port: 1}, {Host: "::1", Port: 5}}
+	servers := []string{"a:1", "b:2", "a:1", "[::1]:5"}
 	for _, row := range []struct {
 		was, want int
 		server    string
@@ -136,12 +135,12 @@ func TestStateConfirms(t *testing.T) {
 	k := newKeeper(j, records)
 	slot := session.NewSlot(keptPlan(t, time.Hour))
 	slot.Changed = func(change session.Change, reason string) {
-		k.changed(relay.Event{Port: portOf(1), Change: change, Reason: reason})
+		k.Note(session.Event{Port: portOf(1), Change: change, Reason: reason})
 	}
-	k.restore(portOf(1), slot, nil)
+	k.Load(portOf(1), slot, nil)
 	ask := func() chan error {
 		said := make(chan error, 1)
-		k.confirm(portOf(1), func(err error) { said <- err })
+		k.Confirm(portOf(1), func(err error) { said <- err })
 		return said
 	}
 	at := func(what string, asked ...chan error) {
@@ -214,13 +213,13 @@ func BenchmarkStateChange(b *testing.B) {
 	}{
 		{"off", nil},
 		{"on", func(change session.Change, reason string) {
-			k.changed(relay.Event{Port: portOf(1), Change: change, Reason: reason})
+			k.Note(session.Event{Port: portOf(1), Change: change, Reason: reason})
 		}},
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			slot := session.NewSlot(keptPlan(b, time.Hour))
 			slot.Changed = row.changed
-			k.restore(portOf(1), slot, nil)
+			k.Load(portOf(1), slot, nil)
 			b.ReportAllocs()
 			for b.Loop() {
 				slot.Current(journalNow, nil)

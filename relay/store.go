@@ -1,0 +1,82 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"proxymap/session"
+)
+
+// A Store keeps what the ports have longer than the relay runs. Its methods are called for one port in the order of its
+// changes, and must not block: Note and Confirm are called on the event loops too.
+type Store interface {
+	// Load is called for each port before it is served, and may give it the session and the pin that it had: Slot.Pin
+	// takes an index in servers, which are the mapping's own as host:port. The slot may be kept: Slot.Last and Slot.Server
+	// say what the port has at any later moment.
+	Load(port netip.AddrPort, slot *session.Slot, servers []string)
+
+	// Note is called after each change of a port's session, and when a port is pinned to another server because the one
+	// it had did not take a connection: its reason is session.ReasonRepinned then, and its Change the zero value.
+	Note(e session.Event)
+
+	// Confirm is asked before each call of a port's Session API that went well is answered. A call that changed nothing is
+	// no exception: its answer may rest on a change that traffic, or a call that still waits, has just made. It must call
+	// done exactly once, from any goroutine: with nil when what was noted of the port is durable, with an error to make the
+	// answer a 503 that says why. The change itself stays in force either way.
+	Confirm(port netip.AddrPort, done func(error))
+}
+
+// Subscribe has f called with each change of a port's session, those of one port in their order. It is called on the
+// event loops, and from other goroutines, so it must not block. Subscribe must be called before Serve; subscribers are
+// called in the order in which they came.
+func (r *Relay) Subscribe(f func(session.Event)) { r.subscribers = append(r.subscribers, f) }
+
+// hasSubscribers reports whether anybody wants to hear of changes.
+func (r *Relay) hasSubscribers() bool { return r.store != nil || len(r.subscribers) > 0 }
+
+// load has the store give the ports what they had.
+func (r *Relay) load() {
+	if r.store == nil {
+		return
+	}
+	var of *mapping
+	var servers []string
+	for _, p := range r.ports {
+		if p.mapping != of {
+			of, servers = p.mapping, addressesOf(p.mapping.Servers)
+		}
+		r.store.Load(p.addr, p.slot, servers)
+	}
+}
+
+// addressesOf renders servers as host:port.
+func addressesOf(servers []Server) []string {
+	list := make([]string, len(servers))
+	for i, s := range servers {
+		list[i] = net.JoinHostPort(s.Host, strconv.Itoa(int(s.Port)))
+	}
+	return list
+}
+
+// tell passes a change of a port's session on to the store and to those who have subscribed.
+func (r *Relay) tell(p *port, change session.Change, reason string) {
+	if !r.hasSubscribers() {
+		return
+	}
+	e := session.Event{Port: p.addr, Change: change, Reason: reason, At: time.Now()}
+	if r.store != nil {
+		r.store.Note(e)
+	}
+	for _, f := range r.subscribers {
+		f(e)
+	}
+}
+
+// noteRepin has the store note that the port is pinned to another server.
+func (r *Relay) noteRepin(p *port) {
+	if r.store != nil {
+		r.store.Note(session.Event{Port: p.addr, Reason: session.ReasonRepinned, At: time.Now()})
+	}
+}
