@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // apiAnswer reads an answer of the Session API and decodes its JSON.
@@ -196,7 +197,7 @@ func TestAPIPost(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
 				cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{
-					Lifetime: time.Minute, Set: true, Account: &session.Account{Username: "user", Password: "pass", Parameters: []session.Parameter{
+					Lifetime: time.Minute, Set: true, Account: &credential.Account{Username: "user", Password: "pass", Parameters: []credential.Parameter{
 						{Name: "cc", Value: "$cc", Default: "us"}, {Name: "session", Value: "^id", SessionID: true},
 					}},
 				})

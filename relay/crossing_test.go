@@ -10,6 +10,7 @@ import (
 
 	"proxymap/relay/hostrule"
 	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // upstreamOf is a rig's change: its server speaks that protocol.
@@ -257,7 +258,7 @@ func TestSocksServerRefuses(t *testing.T) {
 	}{1: {502, "upstream-refused"}, 2: {403, "denied"}, 4: {502, "upstream-refused"}, 5: {502, "upstream-refused"}, 6: {504, "upstream-timeout"}} {
 		refusal := "\x05\x00\x05" + string([]byte{code}) + answer5[2:]
 		noCredentials := func(cfg *Config) {
-			cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{Account: &session.Account{}})
+			cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{Account: &credential.Account{}})
 		}
 		g := newRig(t, upstreamOf(SOCKS5), noCredentials)
 		c := g.client(0)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // Responses that readers could understand differently. Nothing of them reaches the client, and both connections end.
@@ -219,7 +220,7 @@ func TestRefusedCredentialsAreLogged(t *testing.T) {
 func TestClientsOwn407(t *testing.T) {
 	const response = "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
 	g := newRig(t, func(cfg *Config) {
-		cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{Account: &session.Account{}, Lifetime: time.Minute})
+		cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{Account: &credential.Account{}, Lifetime: time.Minute})
 	})
 	c, u := g.asked(get)
 	u.send(response)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // patience is how long a test waits for what must come. It is never waited out in a test that passes.
@@ -61,13 +62,13 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 func newPlan(t testing.TB, cfg session.PlanConfig) *session.Plan {
 	t.Helper()
 	if cfg.Account == nil {
-		cfg.Account = &session.Account{Username: "user", Password: "pass", Parameters: []session.Parameter{
+		cfg.Account = &credential.Account{Username: "user", Password: "pass", Parameters: []credential.Parameter{
 			{Name: "session", Value: "^id", SessionID: true},
 		}}
 		cfg.Set = true
 	}
 	if cfg.Servers == nil {
-		cfg.Servers = make([]*session.Account, 8)
+		cfg.Servers = make([]*credential.Account, 8)
 	}
 	var n atomic.Int64
 	n.Store(-1) // NewPlan tries the generator once

@@ -8,6 +8,7 @@ import (
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
 	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // How a request gets to its target. Mostly its session's upstream proxy is an HTTP proxy, which takes the request as it
@@ -68,7 +69,7 @@ func (c *conn) identify(plan *session.Plan) {
 		if scheme, _, _ := bytes.Cut(value, []byte(" ")); !bytes.EqualFold(scheme, []byte("Basic")) {
 			break
 		}
-		user, password, ok := session.ParseBasic(value)
+		user, password, ok := credential.ParseBasic(value)
 		if !ok {
 			if !plan.Judges() {
 				break

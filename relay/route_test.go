@@ -12,6 +12,7 @@ import (
 
 	"proxymap/relay/hostrule"
 	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // withRules puts rules before a rig's mapping.
@@ -232,7 +233,7 @@ func TestDefaultAction(t *testing.T) {
 func withClients(change func(*session.PlanConfig)) func(*Config) {
 	return func(cfg *Config) {
 		plan := session.PlanConfig{
-			Account: &session.Account{Username: "user", Password: "pa:ss"}, Servers: make([]*session.Account, 1),
+			Account: &credential.Account{Username: "user", Password: "pa:ss"}, Servers: make([]*credential.Account, 1),
 		}
 		change(&plan)
 		p, err := session.NewPlan(plan)

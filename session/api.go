@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/goccy/go-json"
+
+	"proxymap/session/credential"
 )
 
 // An API is how the Session API is reached on the ports of a mapping. The zero value is switched off.
@@ -45,13 +47,6 @@ type Request struct {
 
 // MaxBody is the size in bytes of the largest body that a call may have.
 const MaxBody = 64 << 10
-
-// What bounds the parameters of one call.
-const (
-	maxParameters = 32
-	maxName       = 64  // bytes
-	maxValue      = 256 // bytes
-)
 
 // An Answer is what a call is answered with.
 type Answer struct {
@@ -260,19 +255,19 @@ func readOnRotate(text string) (OnRotate, error) {
 }
 
 func checkParameters(pairs []Pair) error {
-	if len(pairs) > maxParameters {
-		return fmt.Errorf("%d parameters are given; at most %d are allowed", len(pairs), maxParameters)
+	if len(pairs) > credential.MaxParameters {
+		return fmt.Errorf("%d parameters are given; at most %d are allowed", len(pairs), credential.MaxParameters)
 	}
 	seen := make(map[string]bool, len(pairs))
 	for _, p := range pairs {
 		switch {
 		case p.Name == onRotateName:
 			return fmt.Errorf("%s is given more than once", onRotateName)
-		case !isName(p.Name):
-			return fmt.Errorf("parameter %.80q: a name is 1 to %d letters, digits and -._~", p.Name, maxName)
-		case len(p.Value) > maxValue:
-			return fmt.Errorf("parameter %q: the value is longer than %d bytes", p.Name, maxValue)
-		case !utf8.ValidString(p.Value) || !clean(p.Value):
+		case !credential.IsName(p.Name):
+			return fmt.Errorf("parameter %.80q: a name is 1 to %d letters, digits and -._~", p.Name, credential.MaxName)
+		case len(p.Value) > credential.MaxValue:
+			return fmt.Errorf("parameter %q: the value is longer than %d bytes", p.Name, credential.MaxValue)
+		case !utf8.ValidString(p.Value) || !credential.IsClean(p.Value):
 			return fmt.Errorf("parameter %q: the value holds a colon or a control character, which a user name cannot", p.Name)
 		case seen[p.Name]:
 			return fmt.Errorf("parameter %q is given more than once", p.Name)
@@ -294,7 +289,7 @@ func queryParameters(query string) (pairs []Pair, err error) {
 		if err != nil {
 			return nil, errors.New("the query holds a percent sign that is not followed by two hexadecimal digits")
 		}
-		pairs = append(pairs, Pair{name, value})
+		pairs = append(pairs, Pair{Name: name, Value: value})
 	}
 	return pairs, nil
 }

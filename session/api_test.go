@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"proxymap/session/credential"
 )
 
 var testAPI = API{Enabled: true, Domain: "portmapper"}
@@ -18,10 +20,10 @@ func call(method, target string) *Request {
 	return &Request{Method: []byte(method), Path: []byte(path), Query: []byte(query), Host: []byte("portmapper")}
 }
 
-func articleSlot(t *testing.T, params ...Parameter) *Slot {
+func articleSlot(t *testing.T, params ...credential.Parameter) *Slot {
 	ids := []string{"", "LZpmRqdu", "uawxmttg", "qYtRbnEe"}
 	return NewSlot(mustPlan(t, PlanConfig{
-		Lifetime: 10 * time.Minute, Account: &Account{Parameters: append(params, Parameter{Name: "session", Value: "^x", SessionID: true})},
+		Lifetime: 10 * time.Minute, Account: &credential.Account{Parameters: append(params, credential.Parameter{Name: "session", Value: "^x", SessionID: true})},
 		Compile: func(string) (func() string, error) {
 			return func() string { id := ids[0]; ids = ids[1:]; return id }, nil
 		},
@@ -197,7 +199,7 @@ func TestParameters(t *testing.T) {
 
 // ?session and ?sessTime set the id and the lifetime where the settings let them.
 func TestParametersOfTheSession(t *testing.T) {
-	slot := NewSlot(mustPlan(t, PlanConfig{Lifetime: time.Minute, Account: &Account{Parameters: []Parameter{
+	slot := NewSlot(mustPlan(t, PlanConfig{Lifetime: time.Minute, Account: &credential.Account{Parameters: []credential.Parameter{
 		{Name: "session", Value: "$session", SessionID: true}, {Name: "sessTime", Value: "$sessTime", SessionTime: true},
 	}}}))
 	got := testAPI.Answer(slot, call("GET", "/session/new?session=abc&sessTime=30"), now)

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"strings"
+
+	"proxymap/session/credential"
 )
 
 // A Client is what a client connection brought: its credentials, and the parameters in its user name. It never changes,
@@ -12,6 +14,14 @@ type Client struct {
 	user, password string
 	params         []Pair // "account" and those in the user name; nil unless the plan splits it
 	verdict        Verdict
+}
+
+// parameters are those in the client's user name.
+func (c *Client) parameters() []Pair {
+	if c == nil {
+		return nil
+	}
+	return c.params
 }
 
 // A Verdict says whether a client may use the port.
@@ -43,18 +53,13 @@ func (p *Plan) Judges() bool {
 	if p.require || p.verify {
 		return true
 	}
-	for i := range p.templates {
-		if !p.templates[i].sets && !p.remove {
-			return true
-		}
-	}
-	return false
+	return !p.remove && !p.accounts.SetsAll()
 }
 
 // NewClient makes a client of the user name and the password that it brought. What no credentials of ours could be
 // (too long, a user name with a colon or a control character) makes one that is not admitted.
 func (p *Plan) NewClient(user, password string) *Client {
-	if len(user)+len(password) > maxCredentials || !harmless(user) {
+	if len(user)+len(password) > credential.MaxCredentials || !credential.IsHarmless(user) {
 		return &Client{verdict: Wrong}
 	}
 	c := &Client{user: user, password: password}
@@ -77,7 +82,7 @@ func (p *Plan) split(user string) (account string, params []Pair) {
 		account, rest = user[:n], strings.TrimPrefix(user[n:], "-")
 	}
 	params = appendGiven(nil, "account", account)
-	for range maxParameters {
+	for range credential.MaxParameters {
 		name, tail, found := strings.Cut(rest, "-")
 		if !found {
 			break
@@ -92,10 +97,10 @@ func (p *Plan) split(user string) (account string, params []Pair) {
 // appendGiven appends a parameter of a client's, unless it is one that counts as not given. A user name is harmless as a
 // whole, so its parts are.
 func appendGiven(params []Pair, name, value string) []Pair {
-	if name == "" || value == "" || len(value) > maxValue {
+	if name == "" || value == "" || len(value) > credential.MaxValue {
 		return params
 	}
-	return append(params, Pair{name, value})
+	return append(params, Pair{Name: name, Value: value})
 }
 
 // A secret is a user name and a password, hashed so that comparing does not even tell their lengths.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"proxymap/session/credential"
 )
 
 // upper compiles every pattern to itself in capitals: what was drawn can be told from what was given.
@@ -17,24 +19,24 @@ func upper(pattern string) (func() string, error) {
 
 // What parameters refer to in these tests.
 var (
-	session  = Parameter{Name: "session", Value: "$session", Default: "^id", SessionID: true}
-	sessTime = Parameter{Name: "sessTime", Value: "$sessTime", Default: "10", SessionTime: true}
-	country  = Parameter{Name: "country", Value: "$cc", Default: "us"}
-	city     = Parameter{Name: "city", Value: "$city"}
+	session  = credential.Parameter{Name: "session", Value: "$session", Default: "^id", SessionID: true}
+	sessTime = credential.Parameter{Name: "sessTime", Value: "$sessTime", Default: "10", SessionTime: true}
+	country  = credential.Parameter{Name: "country", Value: "$cc", Default: "us"}
+	city     = credential.Parameter{Name: "city", Value: "$city"}
 )
 
 // From the client's user name, the port's session and the settings to what goes upstream: rows are named for the
 // sentence that they are about.
 func TestClientParameters(t *testing.T) {
-	own := func(params ...Parameter) *Account {
-		return &Account{Username: "own", Password: "pw", Parameters: params}
+	own := func(params ...credential.Parameter) *credential.Account {
+		return &credential.Account{Username: "own", Password: "pw", Parameters: params}
 	}
-	list := func(params ...Parameter) []Parameter { return params }
-	long := strings.Repeat("x", maxValue)
+	list := func(params ...credential.Parameter) []credential.Parameter { return params }
+	long := strings.Repeat("x", credential.MaxValue)
 	for _, row := range []struct {
 		name    string
-		params  []Parameter
-		server  *Account
+		params  []credential.Parameter
+		server  *credential.Account
 		zero    bool   // the plan has no lifetime
 		whole   bool   // client user names are not split
 		base    string // other than user
@@ -49,22 +51,22 @@ func TestClientParameters(t *testing.T) {
 		{name: "the client's account is not the base", client: "me", want: "user", minutes: 60},
 		{name: "parameters that nothing refers to go nowhere", client: "me-cc-de", want: "user", minutes: 60},
 		{name: "the settings' order, not the client's", params: list(country, city), client: "me-city-bonn-cc-de", want: "user-country-de-city-bonn", minutes: 60},
-		{name: "account is never appended", params: list(Parameter{Name: "account", Value: "$account"}, country), client: "me-cc-de", want: "user-country-de", minutes: 60},
-		{name: "$account under another name", params: list(Parameter{Name: "who", Value: "$account"}), client: "me-cc-de", want: "user-who-me", minutes: 60},
-		{name: "$account is not what the client calls so", params: list(Parameter{Name: "who", Value: "$account"}), client: "me-account-you", want: "user-who-me", minutes: 60},
+		{name: "account is never appended", params: list(credential.Parameter{Name: "account", Value: "$account"}, country), client: "me-cc-de", want: "user-country-de", minutes: 60},
+		{name: "$account under another name", params: list(credential.Parameter{Name: "who", Value: "$account"}), client: "me-cc-de", want: "user-who-me", minutes: 60},
+		{name: "$account is not what the client calls so", params: list(credential.Parameter{Name: "who", Value: "$account"}), client: "me-account-you", want: "user-who-me", minutes: 60},
 		{name: "the server's user name, the mapping's parameters", params: list(country), server: own(), client: "me-cc-de", want: "own-country-de", minutes: 60},
 		{name: "the server's user name and parameters", params: list(country), server: own(city), client: "me-cc-de-city-bonn", want: "own-city-bonn", minutes: 60},
 
 		// Values.
-		{name: "a literal is not the client's to change", params: list(Parameter{Name: "country", Value: "us"}), client: "me-country-de", want: "user-country-us", minutes: 60},
-		{name: "a ^regex is not the client's to change", params: list(Parameter{Name: "rnd", Value: "^r"}), client: "me-rnd-x", want: "user-rnd-R", minutes: 60},
+		{name: "a literal is not the client's to change", params: list(credential.Parameter{Name: "country", Value: "us"}), client: "me-country-de", want: "user-country-us", minutes: 60},
+		{name: "a ^regex is not the client's to change", params: list(credential.Parameter{Name: "rnd", Value: "^r"}), client: "me-rnd-x", want: "user-rnd-R", minutes: 60},
 		{name: "$x of the client", params: list(country), client: "me-cc-de", want: "user-country-de", minutes: 60},
-		{name: "$x of the session", params: list(country), given: []Pair{{"cc", "fr"}}, client: "me", want: "user-country-fr", minutes: 60},
-		{name: "the client's before the session's", params: list(country), given: []Pair{{"cc", "fr"}}, client: "me-cc-de", want: "user-country-de", minutes: 60},
-		{name: "one from the client, one from the session", params: list(country, city), given: []Pair{{"city", "lyon"}}, client: "me-cc-de", want: "user-country-de-city-lyon", minutes: 60},
+		{name: "$x of the session", params: list(country), given: []Pair{{Name: "cc", Value: "fr"}}, client: "me", want: "user-country-fr", minutes: 60},
+		{name: "the client's before the session's", params: list(country), given: []Pair{{Name: "cc", Value: "fr"}}, client: "me-cc-de", want: "user-country-de", minutes: 60},
+		{name: "one from the client, one from the session", params: list(country, city), given: []Pair{{Name: "city", Value: "lyon"}}, client: "me-cc-de", want: "user-country-de-city-lyon", minutes: 60},
 		{name: "neither, Default", params: list(country), client: "me-other-x", want: "user-country-us", minutes: 60},
-		{name: "neither, Default ^regex", params: list(Parameter{Name: "a", Value: "$a", Default: "^r"}), client: "me", want: "user-a-R", minutes: 60},
-		{name: "the client's before a Default ^regex", params: list(Parameter{Name: "a", Value: "$a", Default: "^r"}), client: "me-a-b", want: "user-a-b", minutes: 60},
+		{name: "neither, Default ^regex", params: list(credential.Parameter{Name: "a", Value: "$a", Default: "^r"}), client: "me", want: "user-a-R", minutes: 60},
+		{name: "the client's before a Default ^regex", params: list(credential.Parameter{Name: "a", Value: "$a", Default: "^r"}), client: "me-a-b", want: "user-a-b", minutes: 60},
 		{name: "neither and no Default: left out", params: list(city, country), client: "me", want: "user-country-us", minutes: 60},
 		{name: "no credentials: Default", params: list(country), want: "user-country-us", minutes: 60},
 		{name: "names are the same in any case", params: list(country), client: "me-CC-de", want: "user-country-de", minutes: 60},
@@ -78,12 +80,12 @@ func TestClientParameters(t *testing.T) {
 		{name: "no $session, Default", params: list(session), client: "me", want: "user-session-ID", id: "ID", minutes: 60},
 		{name: "an unexpired session wins", params: list(session), before: "me-session-one", client: "me-session-two", want: "user-session-one", id: "one", minutes: 60},
 		{name: "also over a client without credentials", params: list(session), before: "me-session-one", want: "user-session-one", id: "one", minutes: 60},
-		{name: "also one from /session/new", params: list(session), given: []Pair{{"session", "one"}}, client: "me-session-two", want: "user-session-one", id: "one", minutes: 60},
-		{name: "whatever name the SessionId parameter refers to", params: list(Parameter{Name: "session", Value: "$sid", SessionID: true}), before: "me-sid-one", client: "me-sid-two", want: "user-session-one", id: "one", minutes: 60},
-		{name: "another parameter that refers to it", params: list(session, Parameter{Name: "s", Value: "$session", Default: "none"}), client: "me-session-two", before: "me-session-one", want: "user-session-one-s-none", id: "one", minutes: 60},
+		{name: "also one from /session/new", params: list(session), given: []Pair{{Name: "session", Value: "one"}}, client: "me-session-two", want: "user-session-one", id: "one", minutes: 60},
+		{name: "whatever name the SessionId parameter refers to", params: list(credential.Parameter{Name: "session", Value: "$sid", SessionID: true}), before: "me-sid-one", client: "me-sid-two", want: "user-session-one", id: "one", minutes: 60},
+		{name: "another parameter that refers to it", params: list(session, credential.Parameter{Name: "s", Value: "$session", Default: "none"}), client: "me-session-two", before: "me-session-one", want: "user-session-one-s-none", id: "one", minutes: 60},
 		{name: "no SessionId parameter, the id is not sent", params: list(country), client: "me-session-abc", want: "user-country-us", minutes: 60},
-		{name: "a SessionId literal is not the client's to change", params: list(Parameter{Name: "session", Value: "fix", SessionID: true}), client: "me-session-abc", want: "user-session-fix", id: "fix", minutes: 60},
-		{name: "a SessionId ^regex neither", params: list(Parameter{Name: "session", Value: "^id", SessionID: true}), client: "me-session-abc", want: "user-session-ID", id: "ID", minutes: 60},
+		{name: "a SessionId literal is not the client's to change", params: list(credential.Parameter{Name: "session", Value: "fix", SessionID: true}), client: "me-session-abc", want: "user-session-fix", id: "fix", minutes: 60},
+		{name: "a SessionId ^regex neither", params: list(credential.Parameter{Name: "session", Value: "^id", SessionID: true}), client: "me-session-abc", want: "user-session-ID", id: "ID", minutes: 60},
 		{name: "another client's other parameters are not stored", params: list(session, country), before: "me-session-one-cc-de", client: "me", want: "user-session-one-country-us", id: "one", minutes: 60},
 		{name: "each client has its own", params: list(session, country), before: "me-session-one-cc-de", client: "me-cc-fr", want: "user-session-one-country-fr", id: "one", minutes: 60},
 
@@ -91,32 +93,32 @@ func TestClientParameters(t *testing.T) {
 		{name: "$sessTime makes the lifetime", params: list(session, sessTime), client: "me-sessTime-30", want: "user-session-ID-sessTime-30", id: "ID", minutes: 30},
 		{name: "both", params: list(sessTime, session), client: "me-session-abc-sessTime-30", want: "user-sessTime-30-session-abc", id: "abc", minutes: 30},
 		{name: "Default overrides the plan's lifetime", params: list(sessTime), client: "me", want: "user-sessTime-10", minutes: 10},
-		{name: "no Default, the plan's", params: list(Parameter{Name: "t", Value: "$t", SessionTime: true}), client: "me", want: "user", minutes: 60},
+		{name: "no Default, the plan's", params: list(credential.Parameter{Name: "t", Value: "$t", SessionTime: true}), client: "me", want: "user", minutes: 60},
 		{name: "an unexpired session's time wins", params: list(sessTime), before: "me-sessTime-20", client: "me-sessTime-30", want: "user-sessTime-20", minutes: 20},
 		{name: "the lifetime 0 of the plan is overridden", params: list(sessTime), zero: true, client: "me-sessTime-30", want: "user-sessTime-30", minutes: 30},
-		{name: "another parameter that refers to $sessTime", params: list(sessTime, Parameter{Name: "t", Value: "$sessTime", Default: "none"}), before: "me-sessTime-20", client: "me-sessTime-30", want: "user-sessTime-20-t-none", minutes: 20},
+		{name: "another parameter that refers to $sessTime", params: list(sessTime, credential.Parameter{Name: "t", Value: "$sessTime", Default: "none"}), before: "me-sessTime-20", client: "me-sessTime-30", want: "user-sessTime-20-t-none", minutes: 20},
 		{name: "words are ignored", params: list(sessTime), client: "me-sessTime-ten", want: "user-sessTime-10", minutes: 10},
 		{name: "fractions are ignored", params: list(sessTime), client: "me-sessTime-1.5", want: "user-sessTime-10", minutes: 10},
 		{name: "more than a year is ignored", params: list(sessTime), client: "me-sessTime-525601", want: "user-sessTime-10", minutes: 10},
 		{name: "a year is not", params: list(sessTime), client: "me-sessTime-525600", want: "user-sessTime-525600", minutes: 525600},
 		{name: "a bad time leaves the id", params: list(session, sessTime), client: "me-sessTime-x-session-abc", want: "user-session-abc-sessTime-10", id: "abc", minutes: 10},
-		{name: "a bad time without Default", params: list(Parameter{Name: "t", Value: "$t", SessionTime: true}), client: "me-t-x", want: "user", minutes: 60},
+		{name: "a bad time without Default", params: list(credential.Parameter{Name: "t", Value: "$t", SessionTime: true}), client: "me-t-x", want: "user", minutes: 60},
 
 		// Lifetime 0: the connection is the session.
 		{name: "$session counts for the connection", params: list(session), zero: true, client: "me-session-abc", want: "user-session-abc"},
 		{name: "for no other", params: list(session), zero: true, before: "me-session-one", client: "me-session-two", want: "user-session-two"},
 		{name: "Default for the connection", params: list(session, country), zero: true, client: "me-cc-de", want: "user-session-ID-country-de"},
 		{name: "no credentials", params: list(session, country), zero: true, want: "user-session-ID-country-us"},
-		{name: "another parameter that refers to $session", params: list(session, Parameter{Name: "s", Value: "$session"}), zero: true, client: "me-session-abc", want: "user-session-abc-s-abc"},
+		{name: "another parameter that refers to $session", params: list(session, credential.Parameter{Name: "s", Value: "$session"}), zero: true, client: "me-session-abc", want: "user-session-abc-s-abc"},
 		{name: "the client's own lifetime 0", params: list(session, sessTime), client: "me-session-abc-sessTime-0", want: "user-session-abc-sessTime-0"},
 
 		// Taking the user name apart.
 		{name: "an odd tail is dropped", params: list(country, city), client: "me-cc-de-city", want: "user-country-de", minutes: 60},
 		{name: "a dash at the end", params: list(country), client: "me-cc-", want: "user-country-us", minutes: 60},
 		{name: "an empty value is not given", params: list(country, city), client: "me-cc--city-bonn", want: "user-country-us-city-bonn", minutes: 60},
-		{name: "no account", params: list(country, Parameter{Name: "who", Value: "$account"}), client: "-cc-de", want: "user-country-de", minutes: 60},
+		{name: "no account", params: list(country, credential.Parameter{Name: "who", Value: "$account"}), client: "-cc-de", want: "user-country-de", minutes: 60},
 		{name: "the configured account with dashes", params: list(country), base: "cust-1-eu", client: "cust-1-eu-cc-de", want: "cust-1-eu-country-de", minutes: 60},
-		{name: "the configured account alone", params: list(country, Parameter{Name: "who", Value: "$account"}), base: "cust-cc", client: "cust-cc", want: "cust-cc-country-us-who-cust-cc", minutes: 60},
+		{name: "the configured account alone", params: list(country, credential.Parameter{Name: "who", Value: "$account"}), base: "cust-cc", client: "cust-cc", want: "cust-cc-country-us-who-cust-cc", minutes: 60},
 		{name: "not followed by a dash it is not the account", params: list(country), base: "a-cc", client: "a-ccx-de-cc-fr", want: "a-cc-country-fr", minutes: 60},
 		{name: "another account, split at the first dash", params: list(country), base: "cust-1-eu", client: "cust-cc-de", want: "cust-1-eu-country-de", minutes: 60},
 
@@ -132,8 +134,8 @@ func TestClientParameters(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			cfg := PlanConfig{
-				Lifetime: time.Hour, Set: true, ParseParameters: !row.whole, Compile: upper, Servers: []*Account{row.server},
-				Account: &Account{Username: "user", Password: "pw", Parameters: row.params},
+				Lifetime: time.Hour, Set: true, ParseParameters: !row.whole, Compile: upper, Servers: []*credential.Account{row.server},
+				Account: &credential.Account{Username: "user", Password: "pw", Parameters: row.params},
 			}
 			if row.zero {
 				cfg.Lifetime = 0
@@ -194,12 +196,12 @@ func checkSent(t *testing.T, p *Plan, s *Session, c *Client, user, password stri
 
 // Whose credentials go upstream.
 func TestWhichCredentialsWithClient(t *testing.T) {
-	server := &Account{Username: "own", Password: "o"}
+	server := &credential.Account{Username: "own", Password: "o"}
 	for _, row := range []struct {
 		name           string
 		set, remove    bool
 		parse          bool
-		server         *Account
+		server         *credential.Account
 		client         bool
 		user, password string
 	}{
@@ -213,12 +215,12 @@ func TestWhichCredentialsWithClient(t *testing.T) {
 		{"passed through", false, false, false, nil, true, "me-cc-de", "p:w"},
 		{"passed through as they came, though split", false, false, true, nil, true, "me-cc-de", "p:w"},
 		{"nothing to pass through", false, false, true, nil, false, "", ""},
-		{"a server without a user name", false, false, true, &Account{Password: "x"}, true, "me-cc-de", "p:w"},
+		{"a server without a user name", false, false, true, &credential.Account{Password: "x"}, true, "me-cc-de", "p:w"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := mustPlan(t, PlanConfig{
-				Lifetime: time.Hour, Set: row.set, Remove: row.remove, ParseParameters: row.parse, Servers: []*Account{row.server},
-				Account: &Account{Username: "user", Password: "u", Parameters: []Parameter{country}},
+				Lifetime: time.Hour, Set: row.set, Remove: row.remove, ParseParameters: row.parse, Servers: []*credential.Account{row.server},
+				Account: &credential.Account{Username: "user", Password: "u", Parameters: []credential.Parameter{country}},
 			})
 			var c *Client
 			if row.client {
@@ -236,7 +238,7 @@ func TestWhichCredentialsWithClient(t *testing.T) {
 }
 
 func TestAdmit(t *testing.T) {
-	const long = maxCredentials - len("user")
+	const long = credential.MaxCredentials - len("user")
 	for _, row := range []struct {
 		name                   string
 		require, verify, parse bool
@@ -279,8 +281,8 @@ func TestAdmit(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := mustPlan(t, PlanConfig{
-				Require: row.require, Verify: row.verify, ParseParameters: row.parse, Servers: []*Account{nil},
-				Account: &Account{Username: row.account, Password: "p:w"},
+				Require: row.require, Verify: row.verify, ParseParameters: row.parse, Servers: []*credential.Account{nil},
+				Account: &credential.Account{Username: row.account, Password: "p:w"},
 			})
 			var c *Client
 			if row.user != "none" {
@@ -297,7 +299,7 @@ func TestAdmit(t *testing.T) {
 }
 
 func TestVerifyNeedsAUsername(t *testing.T) {
-	for _, a := range []*Account{nil, {Password: "x"}} {
+	for _, a := range []*credential.Account{nil, {Password: "x"}} {
 		_, err := NewPlan(PlanConfig{Verify: true, Account: a})
 		if err == nil || !strings.HasPrefix(err.Error(), "Verify: needs a Username") {
 			t.Errorf("got %v; want a fault of Verify", err)
@@ -310,20 +312,20 @@ func TestReadyLine(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		parse  bool
-		params []Parameter
+		params []credential.Parameter
 		want   bool
 	}{
-		{"nothing of the client's", true, []Parameter{{Name: "a", Value: "b"}}, true},
-		{"the id and the time alone", true, []Parameter{session, sessTime}, true},
-		{"what else refers to the id", true, []Parameter{session, {Name: "s", Value: "$session"}}, true},
-		{"something of the client's", true, []Parameter{session, country}, false},
-		{"the same, not split", false, []Parameter{session, country}, true},
-		{"the hidden account", true, []Parameter{{Name: "account", Value: "$account"}}, true},
-		{"something drawn", false, []Parameter{{Name: "r", Value: "^r"}}, false},
+		{"nothing of the client's", true, []credential.Parameter{{Name: "a", Value: "b"}}, true},
+		{"the id and the time alone", true, []credential.Parameter{session, sessTime}, true},
+		{"what else refers to the id", true, []credential.Parameter{session, {Name: "s", Value: "$session"}}, true},
+		{"something of the client's", true, []credential.Parameter{session, country}, false},
+		{"the same, not split", false, []credential.Parameter{session, country}, true},
+		{"the hidden account", true, []credential.Parameter{{Name: "account", Value: "$account"}}, true},
+		{"something drawn", false, []credential.Parameter{{Name: "r", Value: "^r"}}, false},
 	} {
 		p := mustPlan(t, PlanConfig{
-			Lifetime: time.Hour, Set: true, ParseParameters: row.parse, Servers: []*Account{nil},
-			Account: &Account{Username: "user", Parameters: row.params},
+			Lifetime: time.Hour, Set: true, ParseParameters: row.parse, Servers: []*credential.Account{nil},
+			Account: &credential.Account{Username: "user", Parameters: row.params},
 		})
 		if got := NewSlot(p).Current(now, p.NewClient("me-cc-de-session-abc", "")).Line(0) != nil; got != row.want {
 			t.Errorf("%s: a ready line is %v; want %v", row.name, got, row.want)
@@ -334,7 +336,7 @@ func TestReadyLine(t *testing.T) {
 // What is drawn is drawn anew for each connection, but for the id and what the client itself has named.
 func TestDrawnBesideClient(t *testing.T) {
 	p := mustPlan(t, PlanConfig{
-		Lifetime: time.Hour, Set: true, ParseParameters: true, Servers: []*Account{nil}, Account: &Account{Username: "user", Parameters: []Parameter{
+		Lifetime: time.Hour, Set: true, ParseParameters: true, Servers: []*credential.Account{nil}, Account: &credential.Account{Username: "user", Parameters: []credential.Parameter{
 			session, {Name: "rnd", Value: "^r"}, {Name: "d", Value: "$d", Default: "^d"},
 		}},
 	})
@@ -353,7 +355,7 @@ func TestDrawnBesideClient(t *testing.T) {
 
 // An expired session gives way to the client that comes next.
 func TestClientMakesTheNextSession(t *testing.T) {
-	p := mustPlan(t, PlanConfig{Lifetime: time.Hour, ParseParameters: true, Account: &Account{Parameters: []Parameter{session, sessTime}}})
+	p := mustPlan(t, PlanConfig{Lifetime: time.Hour, ParseParameters: true, Account: &credential.Account{Parameters: []credential.Parameter{session, sessTime}}})
 	slot := NewSlot(p)
 	one := slot.Current(now, p.NewClient("me-session-one-sessTime-5", ""))
 	c := p.NewClient("me-session-two-sessTime-7", "")
@@ -368,7 +370,7 @@ func TestClientMakesTheNextSession(t *testing.T) {
 // The Session API makes a session for the client that asks, and shows what was made but not what was asked for. new is
 // there to be rid of a session: the same id again would be none.
 func TestAPIWithClient(t *testing.T) {
-	p := mustPlan(t, PlanConfig{Lifetime: time.Hour, ParseParameters: true, Account: &Account{Parameters: []Parameter{session, sessTime, country}}})
+	p := mustPlan(t, PlanConfig{Lifetime: time.Hour, ParseParameters: true, Account: &credential.Account{Parameters: []credential.Parameter{session, sessTime, country}}})
 	slot := NewSlot(p)
 	ask := func(target string) string {
 		r := call("GET", target)
@@ -391,8 +393,8 @@ func TestAPIWithClient(t *testing.T) {
 func FuzzClientUserName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, account, user, password string, zero bool) {
 		cfg := PlanConfig{
-			Lifetime: time.Hour, Set: true, Verify: true, ParseParameters: true, Compile: upper, Servers: []*Account{nil, {Username: "own"}},
-			Account: &Account{Username: account, Password: "pw", Parameters: []Parameter{session, sessTime, country, {Name: "who", Value: "$account"}}},
+			Lifetime: time.Hour, Set: true, Verify: true, ParseParameters: true, Compile: upper, Servers: []*credential.Account{nil, {Username: "own"}},
+			Account: &credential.Account{Username: account, Password: "pw", Parameters: []credential.Parameter{session, sessTime, country, {Name: "who", Value: "$account"}}},
 		}
 		if zero {
 			cfg.Lifetime = 0
@@ -402,7 +404,7 @@ func FuzzClientUserName(f *testing.F) {
 			t.Skip("not what this is about: ", err)
 		}
 		c := p.NewClient(user, password)
-		if right := password == "pw" && (user == account || strings.HasPrefix(user, account+"-")) && harmless(user) && len(user) < 1000; right && p.Admit(c) != Admitted {
+		if right := password == "pw" && (user == account || strings.HasPrefix(user, account+"-")) && credential.IsHarmless(user) && len(user) < 1000; right && p.Admit(c) != Admitted {
 			t.Fatalf("account %q refuses %q", account, user)
 		}
 		if p.Admit(c) == Admitted && (password != "pw" || !strings.HasPrefix(user, account)) {
@@ -429,13 +431,22 @@ func FuzzClientUserName(f *testing.F) {
 }
 
 func BenchmarkClient(b *testing.B) {
-	p := mustPlan(b, PlanConfig{Verify: true, ParseParameters: true, Account: &Account{Username: "user", Password: "pw"}})
+	p := mustPlan(b, PlanConfig{Verify: true, ParseParameters: true, Account: &credential.Account{Username: "user", Password: "pw"}})
 	value := fmt.Appendf(nil, "Basic %s", base64.StdEncoding.EncodeToString([]byte("user-cc-de-session-abc:pw")))
 	b.ReportAllocs()
 	for b.Loop() {
-		user, password, _ := ParseBasic(value)
+		user, password, _ := credential.ParseBasic(value)
 		if p.Admit(p.NewClient(user, password)) != Admitted {
 			b.Fatal("not admitted")
 		}
 	}
+}
+
+// checkLine checks that nothing breaks out of a field line, nor out of the user name in it, and returns the user name.
+func checkLine(t *testing.T, line []byte) (user string) {
+	user, _, found := strings.Cut(userOf(t, line), ":")
+	if !found || !credential.IsHarmless(user) || !credential.IsHarmless(strings.Replace(string(line[:len(line)-2]), ":", "", 1)) {
+		t.Fatalf("got %q of %q; want one line, and no control character in the user name", line, user)
+	}
+	return user
 }

@@ -3,6 +3,8 @@ package session
 import (
 	"fmt"
 	"time"
+
+	"proxymap/session/credential"
 )
 
 // Minutes is the SessionTime parameter's value, as it goes into the user name; empty if there is none.
@@ -12,10 +14,10 @@ func (s *Session) Minutes() string { return s.minutes }
 // credentials are those that the plan gives it today, so changed settings take effect. The error says why the plan
 // cannot have such a session.
 func (p *Plan) Restore(id, minutes string, expires int64, lifetime time.Duration, params []Pair) (*Session, error) {
-	if id == "" || len(id) > maxCredentials || !harmless(id) {
-		return nil, fmt.Errorf("the session id is empty, longer than %d bytes, or holds a colon or a control character; ask /session/new for another session", maxCredentials)
+	if id == "" || len(id) > credential.MaxCredentials || !credential.IsHarmless(id) {
+		return nil, fmt.Errorf("the session id is empty, longer than %d bytes, or holds a colon or a control character; ask /session/new for another session", credential.MaxCredentials)
 	}
-	if _, err := parseMinutes(minutes); err != nil && minutes != "" {
+	if _, err := credential.ParseMinutes(minutes); err != nil && minutes != "" {
 		return nil, fmt.Errorf("the session time %.80q: %w", minutes, err)
 	}
 	if lifetime <= 0 {
@@ -34,16 +36,15 @@ func (p *Plan) Restore(id, minutes string, expires int64, lifetime time.Duration
 
 // keeps reports whether the plan can have sessions that live longer than a client connection.
 func (p *Plan) keeps() bool {
-	return p.minutes.from != "" || p.minutes.random() || p.Lifetime() > 0
+	return p.accounts.LifetimeVaries() || p.Lifetime() > 0
 }
 
 // linesOf makes the credentials line for each server where all clients of the session have the same.
 func (p *Plan) linesOf(s *Session) [][]byte {
-	lines := make([][]byte, len(p.templates))
-	b := p.bind(s, nil)
-	for i := range p.templates {
-		if t := &p.templates[i]; t.sets && !t.perConnection() {
-			lines[i] = t.appendLine(nil, &b)
+	lines := make([][]byte, p.accounts.Servers())
+	for i := range lines {
+		if !p.accounts.PerConnection(i) {
+			lines[i] = p.accounts.AppendLine(nil, i, bind(s, nil))
 		}
 	}
 	return lines
@@ -51,11 +52,11 @@ func (p *Plan) linesOf(s *Session) [][]byte {
 
 // checkKept is for parameters that were good when they were given: what could do harm in a user name is refused.
 func checkKept(params []Pair) error {
-	if len(params) > maxParameters {
-		return fmt.Errorf("%d parameters; at most %d are allowed", len(params), maxParameters)
+	if len(params) > credential.MaxParameters {
+		return fmt.Errorf("%d parameters; at most %d are allowed", len(params), credential.MaxParameters)
 	}
 	for _, p := range params {
-		if !isName(p.Name) || len(p.Value) > maxValue || !clean(p.Value) {
+		if !credential.IsName(p.Name) || len(p.Value) > credential.MaxValue || !credential.IsClean(p.Value) {
 			return fmt.Errorf("parameter %.80q: the name or the value is too long, or holds what a user name cannot", p.Name)
 		}
 	}

@@ -5,13 +5,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"proxymap/session/credential"
 )
 
 // A session that is made anew from what was kept of it sends the same credentials and is shown in the same way.
 func TestRestore(t *testing.T) {
 	p := mustPlan(t, PlanConfig{
-		Lifetime: 10 * time.Minute, Set: true, ParseParameters: true, Servers: []*Account{nil, {Username: "other"}},
-		Account: &Account{Username: "user", Password: "x", Parameters: []Parameter{
+		Lifetime: 10 * time.Minute, Set: true, ParseParameters: true, Servers: []*credential.Account{nil, {Username: "other"}},
+		Account: &credential.Account{Username: "user", Password: "x", Parameters: []credential.Parameter{
 			{Name: "country", Value: "us"},
 			{Name: "session", Value: "$id", Default: "^id", SessionID: true},
 			{Name: "time", Value: "$t", Default: "5", SessionTime: true},
@@ -23,7 +25,7 @@ func TestRestore(t *testing.T) {
 		given  []Pair
 	}{
 		{"alone", nil, nil},
-		{"with parameters", nil, []Pair{{"t", "7"}, {"unused", "ü"}}},
+		{"with parameters", nil, []Pair{{Name: "t", Value: "7"}, {Name: "unused", Value: "ü"}}},
 		{"for a client's own id, in no encoding", p.NewClient("user-id-\xff\xfe-t-020", "x"), nil},
 	} {
 		made, err := p.New(now, row.client, row.given)
@@ -55,13 +57,13 @@ func TestRestoreRefuses(t *testing.T) {
 		{sticky, "", "", 1, nil, "the session id is empty"},
 		{sticky, "a:b", "", 1, nil, "the session id is empty"},
 		{sticky, "a\r\nb", "", 1, nil, "the session id is empty"},
-		{sticky, strings.Repeat("a", maxCredentials+1), "", 1, nil, "the session id is empty"},
+		{sticky, strings.Repeat("a", credential.MaxCredentials+1), "", 1, nil, "the session id is empty"},
 		{sticky, "a", "1\n", 1, nil, "whole minutes"},
 		{sticky, "a", "", 0, nil, "the lifetime 0s"},
-		{sticky, "a", "", 1, []Pair{{"a", "b:c"}}, `parameter "a"`},
-		{sticky, "a", "", 1, []Pair{{"a b", "c"}}, `parameter "a b"`},
-		{sticky, "a", "", 1, []Pair{{"a", strings.Repeat("c", maxValue+1)}}, `parameter "a"`},
-		{sticky, "a", "", 1, make([]Pair, maxParameters+1), "33 parameters"},
+		{sticky, "a", "", 1, []Pair{{Name: "a", Value: "b:c"}}, `parameter "a"`},
+		{sticky, "a", "", 1, []Pair{{Name: "a b", Value: "c"}}, `parameter "a b"`},
+		{sticky, "a", "", 1, []Pair{{Name: "a", Value: strings.Repeat("c", credential.MaxValue+1)}}, `parameter "a"`},
+		{sticky, "a", "", 1, make([]Pair, credential.MaxParameters+1), "33 parameters"},
 		{mustPlan(t, PlanConfig{}), "a", "", 1, nil, "StickyProxyLifetime"},
 	} {
 		s, err := row.plan.Restore(row.id, row.minutes, now, row.lifetime, row.params)

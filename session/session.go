@@ -3,6 +3,8 @@ package session
 import (
 	"sync/atomic"
 	"time"
+
+	"proxymap/session/credential"
 )
 
 // A Session is one sticky session of a port: its id, when it ends, and the credentials line for each upstream server,
@@ -18,8 +20,8 @@ type Session struct {
 	lines    [][]byte // by server; nil where the line depends on the client connection, or is none
 }
 
-// A Pair is a username parameter: one that was given to /session/new, or that stands in a client's user name.
-type Pair struct{ Name, Value string }
+// A Pair is a parameter with its value.
+type Pair = credential.Pair
 
 // ID is the session id, never empty.
 func (s *Session) ID() string { return s.id }

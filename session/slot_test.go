@@ -4,12 +4,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"proxymap/session/credential"
 )
 
 func testSlot(t testing.TB) *Slot {
 	return NewSlot(mustPlan(t, PlanConfig{
-		Lifetime: 10 * time.Minute, Set: true, Servers: []*Account{nil},
-		Account: &Account{Username: "user", Password: "x", Parameters: []Parameter{{Name: "session", Value: "^id", SessionID: true}}},
+		Lifetime: 10 * time.Minute, Set: true, Servers: []*credential.Account{nil},
+		Account: &credential.Account{Username: "user", Password: "x", Parameters: []credential.Parameter{{Name: "session", Value: "^id", SessionID: true}}},
 	}))
 }
 
@@ -57,11 +59,11 @@ func TestRenewAndReset(t *testing.T) {
 		t.Errorf("resetting nothing changed %+v", c)
 	}
 	first := slot.Current(now, nil)
-	c, err := slot.Renew(now, []Pair{{"a", "b"}})
+	c, err := slot.Renew(now, []Pair{{Name: "a", Value: "b"}})
 	if err != nil || c.Old != first || c.New == nil || c.New != slot.Current(now, nil) {
 		t.Errorf("got %+v, %v; want the first session to go and the current one to have come", c, err)
 	}
-	if p := slot.Current(now, nil).Parameters(); len(p) != 1 || p[0] != (Pair{"a", "b"}) {
+	if p := slot.Current(now, nil).Parameters(); len(p) != 1 || p[0] != (Pair{Name: "a", Value: "b"}) {
 		t.Errorf("the session has parameters %v", p)
 	}
 	if c := slot.Reset(); c.New != nil || c.Old == nil || slot.Peek(now) != nil {

@@ -3,7 +3,7 @@ package main
 import (
 	"strings"
 
-	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // ruleNames are the keys of an account that belong to its template.
@@ -11,7 +11,7 @@ var ruleNames = []string{"SessionAlphabet", "SessionLength", "TTLUnit", "TTLMin"
 
 // template reads how a provider wants the session in the credentials: a preset, a form of the file's own, or a preset of
 // which the file changes something. nil: neither is there.
-func (r *reader) template(o *object) *session.Template {
+func (r *reader) template(o *object) *credential.Template {
 	form := r.object(o.get("Template"), templateKeys)
 	t, found := r.preset(o)
 	if !found && !form.valid {
@@ -46,17 +46,17 @@ func override[T any](o *object, key string, value *T, read func(key string) T) {
 }
 
 // preset reads Provider.
-func (r *reader) preset(o *object) (t session.Template, found bool) {
+func (r *reader) preset(o *object) (t credential.Template, found bool) {
 	n := o.get("Provider")
 	name := o.text("Provider")
 	if !n.there() || name == "" {
 		return t, false
 	}
-	if p, found := session.FindProvider(name); found {
+	if p, found := credential.FindProvider(name); found {
 		return p.Template, true
 	}
 	var names []string
-	for _, p := range session.Providers() {
+	for _, p := range credential.Providers() {
 		names = append(names, p.Name)
 	}
 	if near := nearest(name, names); near != "" {
@@ -84,7 +84,7 @@ func (a *accountSettings) lacksUsername() bool {
 }
 
 // faultNode is where a fault of an account's is to be told.
-func (a *accountSettings) faultNode(f *session.Fault) node {
+func (a *accountSettings) faultNode(f *credential.Fault) node {
 	o := a.at
 	if f.Parameter >= 0 {
 		return a.params[f.Parameter].orSelf(f.Key)

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // A preset, what changes it, and a template of one's own reach the credentials.
@@ -63,7 +63,7 @@ func TestProviderWithoutUsername(t *testing.T) {
 
 // Each preset can be had by its name alone, and check shows what it sends, masked.
 func TestEveryProviderInSettings(t *testing.T) {
-	for _, p := range session.Providers() {
+	for _, p := range credential.Providers() {
 		s, err := parseSettings("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":10},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},
 			"Authentication":{"SetAuthentication":true,"Provider":"`+p.Name+`","Username":"customer-name","Password":"secret"}}`))
 		if err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"proxymap/relay/hostrule"
-	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // ruleSettings are the host rules in their order.
@@ -52,7 +52,7 @@ func (r *reader) rule(o *object) hostrule.Rule {
 // server returns the index of a rule's server. Each costs every session something, so equal ones are one.
 func (s *ruleSettings) server(server serverSettings, known map[string]int) int {
 	account := server.account.Account
-	var template session.Template
+	var template credential.Template
 	if account.Template != nil {
 		template, account.Template = *account.Template, nil
 	}

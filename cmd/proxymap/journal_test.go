@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // journalNow is the moment at which these tests take place, journalEnd one at which sessions end.
@@ -162,8 +163,8 @@ func TestJournalRestores(t *testing.T) {
 // A port has its session back with the credentials and the parameters that it had.
 func TestJournalRestoresASession(t *testing.T) {
 	plan, err := session.NewPlan(session.PlanConfig{
-		Lifetime: 10 * time.Minute, Set: true, Servers: []*session.Account{nil}, Compile: compilePattern,
-		Account: &session.Account{Username: "user", Password: "x", Parameters: []session.Parameter{
+		Lifetime: 10 * time.Minute, Set: true, Servers: []*credential.Account{nil}, Compile: compilePattern,
+		Account: &credential.Account{Username: "user", Password: "x", Parameters: []credential.Parameter{
 			{Name: "session", Value: "^[A-Za-z]{8}", SessionID: true}, {Name: "time", Value: "$t", SessionTime: true}, {Name: "cc", Value: "$cc"}}},
 	})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"proxymap/httpparse"
 	"proxymap/relay"
 	"proxymap/relay/hostrule"
-	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // mappingSettings are a mapping's three parts.
@@ -57,7 +57,7 @@ type serverSettings struct {
 
 // accountSettings are an account and where it stands.
 type accountSettings struct {
-	session.Account
+	credential.Account
 	at     *object
 	params []*object // of Account.Parameters
 }
@@ -150,7 +150,7 @@ func (r *reader) authentication(o *object) authSettings {
 }
 
 func (r *reader) account(o *object) accountSettings {
-	a := accountSettings{Account: session.Account{Username: o.text("Username"), Password: o.text("Password"), Template: r.template(o)}, at: o}
+	a := accountSettings{Account: credential.Account{Username: o.text("Username"), Password: o.text("Password"), Template: r.template(o)}, at: o}
 	for _, item := range o.list("UsernameParameters") {
 		p := r.object(item, parameterKeys)
 		if !p.valid {
@@ -161,7 +161,7 @@ func (r *reader) account(o *object) accountSettings {
 			continue
 		}
 		a.params = append(a.params, p)
-		a.Parameters = append(a.Parameters, session.Parameter{
+		a.Parameters = append(a.Parameters, credential.Parameter{
 			Name: p.text("Name"), Value: p.text("Value"), Default: p.text("Default"),
 			SessionID: p.flag("SessionId"), SessionTime: p.flag("SessionTime"),
 		})

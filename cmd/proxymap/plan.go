@@ -8,6 +8,7 @@ import (
 	"proxymap/relay"
 	"proxymap/relay/hostrule"
 	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // circles finds upstream servers that are ports of the relay itself: one request would dial until nothing is left to
@@ -63,7 +64,7 @@ func (s *settings) add(r *reader, m *mappingSettings, api session.API) {
 	plan, err := session.NewPlan(cfg)
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
-			r.planFault(s, m, e.(*session.Fault))
+			r.planFault(s, m, e.(*credential.Fault))
 		}
 	}
 	out.Plan = plan
@@ -152,7 +153,7 @@ func (s *settings) warnOnce(text string) {
 }
 
 // planFault notes a fault of a mapping's plan where its key stands.
-func (r *reader) planFault(s *settings, m *mappingSettings, f *session.Fault) {
+func (r *reader) planFault(s *settings, m *mappingSettings, f *credential.Fault) {
 	account := &m.auth.account
 	switch own := len(m.servers); {
 	case f.Server >= own:

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 type providersCommand struct{}
@@ -20,7 +20,7 @@ func printProviders(w io.Writer) error {
 	var out strings.Builder
 	table := newTable(&out)
 	fmt.Fprintln(table, "PROVIDER\tUSER NAME\tPASSWORD\tSESSION ID\tTTL\tGATEWAY\tSOURCE")
-	for _, p := range session.Providers() {
+	for _, p := range credential.Providers() {
 		t := &p.Template
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, cmp.Or(t.Username, "{username}"), cmp.Or(t.Password, "{password}"),
 			idsOf(t), ttlOf(t), gatewayOf(p), p.Source)
@@ -29,7 +29,7 @@ func printProviders(w io.Writer) error {
 		return err
 	}
 	out.WriteString("\nTo be known:\n")
-	for _, p := range session.Providers() {
+	for _, p := range credential.Providers() {
 		if text := strings.Trim(p.Account+"; "+p.Note, "; "); text != "" {
 			fmt.Fprintf(&out, "  %s: %s\n", p.Name, text)
 		}
@@ -41,12 +41,12 @@ func printProviders(w io.Writer) error {
 // newTable aligns columns, which tabs end.
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
-func idsOf(t *session.Template) string {
+func idsOf(t *credential.Template) string {
 	return fmt.Sprintf("[%s]{%d}", cmp.Or(t.SessionAlphabet, "A-Za-z0-9"), cmp.Or(t.SessionLength, 8))
 }
 
 // ttlOf shows in what unit a template tells the lifetime, and within which bounds.
-func ttlOf(t *session.Template) string {
+func ttlOf(t *credential.Template) string {
 	unit := "not told"
 	if strings.Contains(t.Username+t.Password, "{ttl}") {
 		unit = map[string]string{"": "minutes", "m": "minutes", "s": "seconds", "suffixed": "as in 90s, 10m"}[t.TTLUnit]
@@ -73,7 +73,7 @@ func boundOf(d time.Duration) string {
 	return timeOf(d)
 }
 
-func gatewayOf(p session.Provider) string {
+func gatewayOf(p credential.Provider) string {
 	if p.Host == "" {
 		return "-"
 	}

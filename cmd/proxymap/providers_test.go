@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // The table has a line for each preset, with what one has to know to use it.
@@ -16,11 +16,11 @@ func TestProvidersCommand(t *testing.T) {
 	}
 	table, notes, _ := strings.Cut(out.String(), "\nTo be known:\n")
 	lines := strings.Split(strings.TrimSpace(table), "\n")
-	if n := len(session.Providers()); len(lines) != 1+n {
+	if n := len(credential.Providers()); len(lines) != 1+n {
 		t.Fatalf("%d lines; want one for each of %d presets, and one above them:\n%s", len(lines), n, table)
 	}
 	columns := regexp.MustCompile(`  +`)
-	for i, p := range session.Providers() {
+	for i, p := range credential.Providers() {
 		if got := columns.Split(lines[1+i], -1); len(got) != 7 || got[0] != p.Name || got[6] != p.Source {
 			t.Errorf("%s: got %q; want seven columns", p.Name, got)
 		}

@@ -1,4 +1,4 @@
-package session
+package credential
 
 import (
 	"regexp"
@@ -28,35 +28,29 @@ func TestProviders(t *testing.T) {
 		{"webshare", "u-S1:p", "u-de-S1:p", "u-S1:p", `[1-9][0-9]{7}`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			p := providerPlan(t, row.name, 10*time.Minute)
-			if id := p.newID(nil, nil); !regexp.MustCompile("^" + row.id + "$").MatchString(id) {
+			p := providerAccounts(t, row.name, 10*time.Minute)
+			if id := p.ID(nil, nil); !regexp.MustCompile("^" + row.id + "$").MatchString(id) {
 				t.Errorf("got id %q; want %s", id, row.id)
 			}
 			p.id.draw = func() string { return "S1" }
-			check := func(s *Session, c *Client, want string) {
-				t.Helper()
-				user, password, _ := strings.Cut(want, ":")
-				checkSent(t, p, s, c, user, password)
-			}
-			s, _ := p.New(now, nil, nil)
-			check(s, nil, row.plain)
-			check(s, p.NewClient("me-country-de", ""), row.country)
-			s, _ = p.New(now, nil, []Pair{{"country", "de"}})
-			check(s, nil, row.country)
-			p = providerPlan(t, row.name, 0)
+			germany := Pair{"country", "de"}
+			checkSent(t, p, session(t, p), row.plain)
+			checkSent(t, p, session(t, p).with(germany), row.country)
+			checkSent(t, p, session(t, p, germany), row.country)
+			p = providerAccounts(t, row.name, 0)
 			p.id.draw = func() string { return "S1" }
-			check(nil, nil, row.alone)
+			checkSent(t, p, Binding{Alone: true}, row.alone)
 		})
 	}
 }
 
-func providerPlan(t *testing.T, name string, lifetime time.Duration) *Plan {
+func providerAccounts(t *testing.T, name string, lifetime time.Duration) *Accounts {
 	t.Helper()
 	preset, found := FindProvider(name)
 	if !found {
 		t.Fatalf("there is no %q", name)
 	}
-	return mustPlan(t, PlanConfig{
+	return mustCompile(t, Config{
 		Lifetime: lifetime, Set: true, ParseParameters: true, Servers: []*Account{nil},
 		Account: &Account{Username: "u", Password: "p", Template: &preset.Template},
 	})
@@ -88,9 +82,8 @@ func TestProvidersLifetimes(t *testing.T) {
 		{"thordata", 91 * time.Minute, "-sesstime-90", true},
 		{"webshare", 10000 * time.Minute, "", false},
 	} {
-		p := providerPlan(t, row.name, row.lifetime)
-		s, _ := p.New(now, nil, nil)
-		user, password, _ := p.Credentials(s, 0, nil)
+		p := providerAccounts(t, row.name, row.lifetime)
+		user, password, _ := p.Credentials(0, session(t, p))
 		if !strings.HasSuffix(user, row.want) && !strings.HasSuffix(password, row.want) {
 			t.Errorf("%s, %v: got %s:%s; want one to end with %s", row.name, row.lifetime, user, password, row.want)
 		}

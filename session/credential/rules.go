@@ -1,4 +1,4 @@
-package session
+package credential
 
 import (
 	"fmt"
@@ -19,17 +19,16 @@ type idRule struct {
 const (
 	defaultAlphabet = "A-Za-z0-9"
 	defaultLength   = 8
-	maxLength       = 64
 )
 
 // idRule compiles a template's rule for ids, and makes it the plan's if the template is the first with a {session}.
-func (b *planBuilder) idRule(server int, t *Template, f *form) idRule {
+func (b *builder) idRule(server int, t *Template, f *form) idRule {
 	rule := idRule{length: t.SessionLength}
 	if rule.length == 0 {
 		rule.length = defaultLength
 	}
-	if rule.length < 0 || rule.length > maxLength {
-		b.fault(server, -1, "SessionLength", "value %d: must be 1 to %d", t.SessionLength, maxLength)
+	if rule.length < 0 || rule.length > MaxLength {
+		b.fault(server, -1, "SessionLength", "value %d: must be 1 to %d", t.SessionLength, MaxLength)
 	}
 	var err error
 	if rule.alphabet, err = parseAlphabet(orElse(t.SessionAlphabet, defaultAlphabet)); err != nil {
@@ -105,7 +104,7 @@ type ttlRule struct {
 	min, max time.Duration // 0: none
 }
 
-func (b *planBuilder) ttlRule(server int, t *Template) ttlRule {
+func (b *builder) ttlRule(server int, t *Template) ttlRule {
 	rule := ttlRule{unit: time.Minute, min: t.TTLMin, max: t.TTLMax}
 	switch t.TTLUnit {
 	case "", "m":

@@ -1,4 +1,4 @@
-package session
+package credential
 
 import (
 	"regexp"
@@ -22,16 +22,16 @@ func TestSessionIDs(t *testing.T) {
 		{"-a", 2, `[-a]{2}`, "-a"},
 		{"01", 2, `1[01]`, "01"},
 	} {
-		p := mustPlan(t, PlanConfig{Lifetime: time.Hour, Account: &Account{Template: &Template{
+		p := mustCompile(t, Config{Lifetime: time.Hour, Account: &Account{Template: &Template{
 			Username: "{session}", SessionAlphabet: row.alphabet, SessionLength: row.length,
 		}}})
 		want, seen := regexp.MustCompile("^"+row.want+"$"), ""
 		for range 2000 {
-			s, _ := p.New(now, nil, nil)
-			if !want.MatchString(s.ID()) {
-				t.Fatalf("%q, %d: got id %q; want %s", row.alphabet, row.length, s.ID(), row.want)
+			id := p.ID(nil, nil)
+			if !want.MatchString(id) {
+				t.Fatalf("%q, %d: got id %q; want %s", row.alphabet, row.length, id, row.want)
 			}
-			seen += s.ID()
+			seen += id
 		}
 		for _, c := range row.all {
 			if !strings.ContainsRune(seen, c) {
@@ -54,7 +54,7 @@ func TestOneIDRuleForAllServers(t *testing.T) {
 		{"the same", &Account{Template: &Template{Password: "{session}", SessionAlphabet: "0-9", SessionLength: 8}}, false},
 		{"none", &Account{Template: &Template{}}, false},
 	} {
-		_, err := NewPlan(PlanConfig{Account: row.account, Servers: []*Account{digits}, Compile: counting()})
+		_, err := Compile(Config{Account: row.account, Servers: []*Account{digits}, Compile: counting()})
 		if (err != nil) != row.fault || err != nil && !strings.HasPrefix(err.Error(), "server 0: SessionAlphabet: the mapping's ids are drawn by another rule") {
 			t.Errorf("%s: got %v; want a fault %v", row.name, err, row.fault)
 		}
@@ -84,9 +84,8 @@ func TestTTL(t *testing.T) {
 		{"suffixed", 0, day, 2 * day, "1440m"},
 		{"m", 3 * time.Minute, day, 0, "no"}, // empty: the group vanishes
 	} {
-		p := templatePlan(t, Template{Username: "no[={ttl}]", TTLUnit: row.unit, TTLMin: row.min, TTLMax: row.max}, row.lifetime)
-		s, _ := p.New(now, nil, nil)
-		got, _, _ := p.Credentials(s, 0, nil)
+		p := templateAccounts(t, Template{Username: "no[={ttl}]", TTLUnit: row.unit, TTLMin: row.min, TTLMax: row.max}, row.lifetime)
+		got, _, _ := p.Credentials(0, session(t, p))
 		if strings.TrimPrefix(got, "no=") != row.want {
 			t.Errorf("%q, %v to %v, lifetime %v: got %q; want %q", row.unit, row.min, row.max, row.lifetime, got, row.want)
 		}
@@ -95,15 +94,11 @@ func TestTTL(t *testing.T) {
 
 // {ttl} is the lifetime of the session, not of the plan.
 func TestTTLOfSessionTimeParameter(t *testing.T) {
-	p := mustPlan(t, PlanConfig{
+	p := mustCompile(t, Config{
 		Lifetime: time.Hour, Set: true, Account: &Account{Parameters: []Parameter{{Name: "t", Value: "$t", SessionTime: true}}},
 		Servers: []*Account{{Username: "own", Template: &Template{Username: "{ttl}"}}},
 	})
-	s, err := p.New(now, nil, []Pair{{"t", "7"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkSent(t, p, s, nil, "7", "")
+	checkSent(t, p, session(t, p, Pair{"t", "7"}), "7:")
 }
 
 func TestWarnings(t *testing.T) {
@@ -126,25 +121,25 @@ func TestWarnings(t *testing.T) {
 		{"the prefix twice", Template{Username: "us{username}-{session}"}, time.Hour, "Username begins with us, which"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got := templatePlan(t, row.template, row.lifetime).Warnings()
+			got := templateAccounts(t, row.template, row.lifetime).Warnings()
 			if row.want == "" && len(got) > 0 || row.want != "" && (len(got) != 1 || !strings.Contains(got[0], row.want)) {
 				t.Errorf("got %q; want one that says %q", got, row.want)
 			}
 		})
 	}
-	if got := templatePlan(t, Template{Username: "{session}-{ttl}"}, 0).Warnings(); len(got) != 2 || !strings.Contains(got[1], "put it into a group") {
+	if got := templateAccounts(t, Template{Username: "{session}-{ttl}"}, 0).Warnings(); len(got) != 2 || !strings.Contains(got[1], "put it into a group") {
 		t.Errorf("{ttl} outside of a group, lifetime 0: got %q", got)
 	}
 }
 
 // Servers that share a template give one warning, and a template that is not in use none.
 func TestWarningsComeOnce(t *testing.T) {
-	cfg := PlanConfig{Set: true, Servers: []*Account{nil, nil, {Username: "own"}}, Account: &Account{Template: &Template{Username: "{session}"}}}
-	if got := mustPlan(t, cfg).Warnings(); len(got) != 1 {
+	cfg := Config{Set: true, Servers: []*Account{nil, nil, {Username: "own"}}, Account: &Account{Template: &Template{Username: "{session}"}}}
+	if got := mustCompile(t, cfg).Warnings(); len(got) != 1 {
 		t.Errorf("got %q; want one", got)
 	}
 	cfg.Set, cfg.Servers = false, cfg.Servers[:2]
-	if got := mustPlan(t, cfg).Warnings(); !slices.Equal(got, nil) {
+	if got := mustCompile(t, cfg).Warnings(); !slices.Equal(got, nil) {
 		t.Errorf("got %q; want none", got)
 	}
 }

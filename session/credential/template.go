@@ -1,4 +1,4 @@
-package session
+package credential
 
 import (
 	"errors"
@@ -36,14 +36,11 @@ type Template struct {
 	TTLMin, TTLMax time.Duration
 }
 
-// maxTemplate is how many bytes a template may have.
-const maxTemplate = 1024
-
 // punctuation is what values can hold beside letters and digits, unless the template has it itself.
 const punctuation = "._~-,+"
 
 // template compiles a Template.
-func (b *planBuilder) template(server int, t *Template) *form {
+func (b *builder) template(server int, t *Template) *form {
 	f := &form{punctuation: punctuation, hasTemplate: true}
 	f.user = b.text(server, "Template.Username", orElse(t.Username, "{username}"), f)
 	f.pass = b.text(server, "Template.Password", orElse(t.Password, "{password}"), f)
@@ -63,7 +60,7 @@ func orElse(s, other string) string {
 }
 
 // text parses a template's user name or password. What punctuation it has is taken from the form's.
-func (b *planBuilder) text(server int, key, text string, f *form) []group {
+func (b *builder) text(server int, key, text string, f *form) []group {
 	p := parser{text: text, isUser: key == "Template.Username"}
 	if err := p.parse(); err != nil {
 		b.fault(server, -1, key, "%v", err)
@@ -143,7 +140,7 @@ func (p *parser) next() error {
 func (p *parser) plain(rest string) error {
 	r, n := utf8.DecodeRuneInString(rest)
 	switch {
-	case !printable(rest[:n]):
+	case !isPrintable(rest[:n]):
 		return errors.New("control characters are not allowed")
 	case r == ':' && p.isUser:
 		return errors.New("a user name cannot hold a colon (RFC 7617 section 2)")
@@ -188,8 +185,8 @@ func (p *parser) placeholder(rest string) error {
 		out.kind = partValue
 		out.value.given = true
 		out.value.from, out.value.fallback, _ = strings.Cut(parameter, "|")
-		if !isName(out.value.from) || !legal(out.value.fallback, punctuation) {
-			return fmt.Errorf("a parameter's name is 1 to %d letters, digits and -._~, its default letters, digits and %s", maxName, punctuation)
+		if !IsName(out.value.from) || !legal(out.value.fallback, punctuation) {
+			return fmt.Errorf("a parameter's name is 1 to %d letters, digits and -._~, its default letters, digits and %s", MaxName, punctuation)
 		}
 	default:
 		return errPlaceholder

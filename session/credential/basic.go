@@ -1,12 +1,9 @@
-package session
+package credential
 
 import (
 	"bytes"
 	"encoding/base64"
 )
-
-// maxCredentials is how many bytes a client's user name and password may have together.
-const maxCredentials = 1024
 
 // ParseBasic reads the value of a Proxy-Authorization field: Basic credentials (RFC 7617 section 2). The password may
 // hold colons and anything else; neither need be UTF-8.
@@ -17,22 +14,23 @@ func ParseBasic(value []byte) (user, password string, ok bool) {
 	if !bytes.EqualFold(scheme, []byte("Basic")) || bytes.ContainsAny(encoded, "\r\n") {
 		return "", "", false
 	}
-	var decoded [maxCredentials + len(":") + 2]byte // 2 for what padding adds to DecodedLen
+	var decoded [MaxCredentials + len(":") + 2]byte // 2 for what padding adds to DecodedLen
 	if base64.StdEncoding.DecodedLen(len(encoded)) > len(decoded) {
 		return "", "", false
 	}
 	n, err := base64.StdEncoding.Decode(decoded[:], encoded)
 	name, pass, found := bytes.Cut(decoded[:n], []byte(":"))
-	if err != nil || !found || len(name)+len(pass) > maxCredentials || !harmless(string(name)) {
+	if err != nil || !found || len(name)+len(pass) > MaxCredentials || !IsHarmless(string(name)) {
 		return "", "", false
 	}
 	return string(name), string(pass), true
 }
 
-// appendBasic appends the whole field line for a user name and a password.
-func appendBasic(dst []byte, user []byte, password string) []byte {
-	user = append(user, ':')
-	return appendField(dst, append(user, password...))
+// AppendBasic appends the whole field line for a user name and a password.
+func AppendBasic(dst []byte, user, password string) []byte {
+	var scratch [256]byte
+	both := append(append(scratch[:0], user...), ':')
+	return appendField(dst, append(both, password...))
 }
 
 // appendField appends the whole field line for a user name, a colon and a password.
@@ -40,15 +38,4 @@ func appendField(dst, both []byte) []byte {
 	dst = append(dst, "Proxy-Authorization: Basic "...)
 	dst = base64.StdEncoding.AppendEncode(dst, both)
 	return append(dst, '\r', '\n')
-}
-
-// harmless reports whether a client's text can stand in a user name: no colon, which would end it, and no control
-// characters. It need not be UTF-8.
-func harmless(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == 0x7f || c == ':' {
-			return false
-		}
-	}
-	return true
 }

@@ -1,4 +1,4 @@
-package session
+package credential
 
 import (
 	"encoding/base64"
@@ -8,7 +8,7 @@ import (
 
 func TestParseBasic(t *testing.T) {
 	encode := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
-	long := strings.Repeat("x", maxCredentials)
+	long := strings.Repeat("x", MaxCredentials)
 	for _, row := range []struct {
 		name, value    string
 		user, password string
@@ -57,7 +57,7 @@ func FuzzParseBasic(f *testing.F) {
 			}
 			return
 		}
-		line := appendBasic(nil, []byte(user), password)
+		line := AppendBasic(nil, user, password)
 		checkLine(t, line)
 		if u, w, ok := ParseBasic(line[len("Proxy-Authorization: ") : len(line)-len("\r\n")]); !ok || u != user || w != password {
 			t.Fatalf("got %q, %q, %v; want %q, %q again", u, w, ok, user, password)
@@ -68,7 +68,7 @@ func FuzzParseBasic(f *testing.F) {
 // checkLine checks that nothing breaks out of a field line, nor out of the user name in it, and returns the user name.
 func checkLine(t *testing.T, line []byte) (user string) {
 	user, _, found := strings.Cut(userOf(t, line), ":")
-	if !found || !harmless(user) || !harmless(strings.Replace(string(line[:len(line)-2]), ":", "", 1)) {
+	if !found || !IsHarmless(user) || !IsHarmless(strings.Replace(string(line[:len(line)-2]), ":", "", 1)) {
 		t.Fatalf("got %q of %q; want one line, and no control character in the user name", line, user)
 	}
 	return user

@@ -1,6 +1,4 @@
-package session
-
-import "time"
+package credential
 
 // A template makes the credentials for one server. The zero value makes none.
 type template struct {
@@ -60,16 +58,8 @@ func differs(groups []group) bool {
 	return false
 }
 
-// bindings are what a session and a client connection bring into credentials.
-type bindings struct {
-	id, minutes string
-	lifetime    time.Duration
-	own, given  []Pair // the client's parameters, the session's
-	alone       bool   // the connection is a session of its own
-}
-
 // append appends a user name or a password.
-func (t *template) append(dst []byte, groups []group, b *bindings) []byte {
+func (t *template) append(dst []byte, groups []group, b *Binding) []byte {
 	for i := range groups {
 		g := &groups[i]
 		start, vanishes := len(dst), false
@@ -85,44 +75,44 @@ func (t *template) append(dst []byte, groups []group, b *bindings) []byte {
 	return dst
 }
 
-func (t *template) appendPart(dst []byte, p *part, b *bindings) []byte {
+func (t *template) appendPart(dst []byte, p *part, b *Binding) []byte {
 	switch p.kind {
 	case partUsername:
 		return append(dst, t.username...)
 	case partPassword:
 		return append(dst, t.password...)
 	case partID:
-		return append(dst, b.id...)
+		return append(dst, b.ID...)
 	case partMinutes:
-		return append(dst, b.minutes...)
+		return append(dst, b.Minutes...)
 	case partTTL:
-		return t.ttl.append(dst, b.lifetime)
+		return t.ttl.append(dst, b.Lifetime)
 	case partValue:
-		own := b.own
-		if !p.client && !b.alone {
+		own := b.Own
+		if !p.client && !b.Alone {
 			own = nil
 		}
-		return append(dst, p.value.resolve(own, b.given)...)
+		return append(dst, p.value.resolve(own, b.Given)...)
 	}
 	return append(dst, p.text...)
 }
 
 // appendBoth appends the user name, a colon and the password; colon is where it stands.
-func (t *template) appendBoth(dst []byte, b *bindings) (both []byte, colon int) {
+func (t *template) appendBoth(dst []byte, b *Binding) (both []byte, colon int) {
 	dst = t.append(dst, t.user, b)
 	colon = len(dst)
 	return t.append(append(dst, ':'), t.pass, b), colon
 }
 
 // appendLine appends the field line (RFC 7617 section 2).
-func (t *template) appendLine(dst []byte, b *bindings) []byte {
+func (t *template) appendLine(dst []byte, b *Binding) []byte {
 	var scratch [256]byte
 	both, _ := t.appendBoth(scratch[:0], b)
 	return appendField(dst, both)
 }
 
 // credentials are those in the field line.
-func (t *template) credentials(b *bindings) (user, password string) {
+func (t *template) credentials(b *Binding) (user, password string) {
 	var scratch [256]byte
 	both, colon := t.appendBoth(scratch[:0], b)
 	text := string(both)
@@ -131,13 +121,14 @@ func (t *template) credentials(b *bindings) (user, password string) {
 
 // Example returns credentials as they could go to that server, for people to look at: the account's user name is masked,
 // and so is the password, but for what a template puts beside it. It is false if there are none of ours.
-func (p *Plan) Example(server int) (user, password string, ok bool) {
-	if !p.Sets(server) {
+func (a *Accounts) Example(server int) (user, password string, ok bool) {
+	if !a.Sets(server) {
 		return "", "", false
 	}
-	t := p.templates[server] // a copy
+	t := a.templates[server] // a copy
 	t.username, t.password = mask(t.username), hidden
-	b := p.bind(nil, nil)
+	b := Binding{Alone: true}
+	a.complete(&b)
 	user, password = t.credentials(&b)
 	whole := true // the template has the password itself
 	eachPart(t.pass, func(p *part) { whole = whole && p.kind != partPassword })
