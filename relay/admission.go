@@ -33,6 +33,9 @@ const (
 	// pipeShare is the part of all descriptors that pipes may take: a sixteenth, two for each pipe.
 	pipeShare = 32
 
+	// maxAcceptFaults is how many accepts of a port may fail in a row before it rests, too.
+	maxAcceptFaults = 16
+
 	warnPause = time.Minute // between two warnings of the same kind
 )
 
@@ -98,7 +101,17 @@ type admission struct {
 	reserved atomic.Int32
 
 	exhaustedUntil atomic.Int64 // the loops' time until which the kernel has no more descriptors for us than are open
-	warnedAt       atomic.Int64 // the loops' time of the last warning
+	warned         warned       // that it is full
+	acceptWarned   warned       // that a port cannot accept
+}
+
+// warned is the loops' time of the last warning of a kind; zero: there was none.
+type warned struct{ at atomic.Int64 }
+
+// due reports whether it is time for the next one, which is the caller's to give.
+func (w *warned) due(now int64) bool {
+	last := w.at.Load()
+	return (last == 0 || now-last >= int64(warnPause)) && w.at.CompareAndSwap(last, now)
 }
 
 // hasRoom reports whether one more connection can be served.
@@ -193,8 +206,7 @@ func (l *loop) outOfDescriptors() {
 
 func (l *loop) warnFull() {
 	a := &l.relay.admission
-	last := a.warnedAt.Load()
-	if last != 0 && l.now-last < int64(warnPause) || !a.warnedAt.CompareAndSwap(last, l.now) {
+	if !a.warned.due(l.now) {
 		return
 	}
 	l.relay.log.Warn("no more connections are admitted until some have closed; raise the limit of open files (ulimit -n), or Limits.Connections, if this recurs",

@@ -31,9 +31,10 @@ type Config struct {
 	// Store keeps the ports' sessions. nil: they begin without one, and nothing is kept.
 	Store Store
 
-	lookup  lookup // of servers' names, for tests; nil: the system's
-	inOrder bool   // servers are not shuffled, for tests
-	spread  bool   // connections evenly over the loops, to compare with gathering
+	lookup  lookup                                 // of servers' names, for tests; nil: the system's
+	accept  func(listener int) (fd int, err error) // for tests; nil: accept4(2)
+	inOrder bool                                   // servers are not shuffled, for tests
+	spread  bool                                   // connections evenly over the loops, to compare with gathering
 }
 
 // loops is the number of event loops.

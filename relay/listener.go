@@ -18,6 +18,8 @@ type port struct {
 	fd      int
 	index   uint32 // in its loop's listeners
 
+	acceptFaults int // in a row
+
 	usedAt  atomic.Int64 // the loops' time of the last traffic, where IdleLifetime asks for it
 	signals signals
 
@@ -60,16 +62,35 @@ func (l *loop) accept(p *port) {
 		l.pauseListening(p)
 		return
 	}
-	fd, err := accept(p.fd)
+	fd, err := l.relay.accept(p.fd)
 	if err == nil {
+		p.acceptFaults = 0
 		l.relay.place(l, p, fd, place)
 		return
 	}
 	l.leave(place)
-	if err == unix.EAGAIN || err == unix.ECONNABORTED {
-		return // somebody else took it, or the client has left
+	switch {
+	case err == unix.EAGAIN: // the client has left
+	case exhausted(err):
+		l.outOfDescriptors()
+		l.pauseListening(p)
+	default:
+		l.acceptFailed(p, err)
 	}
-	l.outOfDescriptors() // or of memory
+}
+
+// acceptFailed is called when an accept has failed, and not because we are out of anything. Mostly it is about that one
+// connection: Linux passes on what the network says of it (accept(2), "Error handling"), and the next one may be good. But
+// where a security module refuses, the connection stays in the backlog and would wake the loop at once, for ever. So a port
+// on which nothing else comes rests, and only that port.
+func (l *loop) acceptFailed(p *port, err error) {
+	if p.acceptFaults++; p.acceptFaults < maxAcceptFaults {
+		return
+	}
+	p.acceptFaults = 0
+	if l.relay.admission.acceptWarned.due(l.now) {
+		l.relay.log.Warn("a port cannot accept connections; the system or a firewall refuses", "port", p.addr, "err", err)
+	}
 	l.pauseListening(p)
 }
 

@@ -32,6 +32,7 @@ type Relay struct {
 	loops     []*loop
 	placed    atomic.Uint32 // connections given out in turn
 	lookup    lookup
+	accept    func(listener int) (fd int, err error)
 	spread    bool // connections go to the loops in turn
 	inOrder   bool
 	rules     *hostrule.Index
@@ -91,6 +92,9 @@ func Listen(cfg Config) (*Relay, error) {
 	}
 	if r.lookup == nil {
 		r.lookup = systemLookup
+	}
+	if r.accept = cfg.accept; r.accept == nil {
+		r.accept = accept
 	}
 	if err := r.openPorts(cfg.Mappings, cfg.RuleServers); err != nil {
 		r.abandon()
