@@ -1,8 +1,11 @@
 package relay
 
 import (
+	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"proxymap/httpparse"
@@ -68,6 +71,15 @@ type Mapping struct {
 	API session.API
 }
 
+// Ports are the mapping's address and ports as messages have them: 127.0.0.1:10201-10300.
+func (m *Mapping) Ports() string {
+	first := netip.AddrPortFrom(m.Address, m.First).String()
+	if m.First == m.Last {
+		return first
+	}
+	return fmt.Sprintf("%s-%d", first, m.Last)
+}
+
 // A Server is an upstream proxy.
 type Server struct {
 	Type ServerType
@@ -82,6 +94,9 @@ type Server struct {
 	// the other IP version than the server's are passed over. Empty: the system chooses.
 	Sources []netip.Addr
 }
+
+// HostPort is where the server is: host:port, with brackets around an IPv6 address.
+func (s *Server) HostPort() string { return net.JoinHostPort(s.Host, strconv.Itoa(int(s.Port))) }
 
 // Limits bound every wait and every buffer of a connection. A field's zero value means its default; a negative
 // duration means no limit.

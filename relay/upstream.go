@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,7 +83,7 @@ func newServer(s Server) *server {
 	return srv
 }
 
-func (s *server) name() string { return net.JoinHostPort(s.Host, strconv.Itoa(int(s.Port))) }
+func (s *server) name() string { return s.HostPort() }
 
 // A lookup resolves a name.
 type lookup func(ctx context.Context, host string) ([]netip.Addr, error)

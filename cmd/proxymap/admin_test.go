@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"proxymap/bench/provider"
+	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/relay"
 	"proxymap/relay/hostrule"
 )
@@ -459,7 +460,7 @@ func TestServeAdmin(t *testing.T) {
 	for i := range cfg.Mappings {
 		cfg.Mappings[i].Action, cfg.Mappings[i].AllowLocalTargets = hostrule.Bypass, true
 	}
-	admin := adminConfig{Address: loopback(freePort(t))}
+	admin := settings.Admin{Address: loopback(freePort(t))}
 	cfg.OtherPorts = []netip.AddrPort{admin.Address} // as the settings have it
 	url := "http://" + admin.Address.String() + "/healthz"
 	started := make(chan *relay.Relay, 1)
@@ -503,7 +504,7 @@ func TestServeAdminTaken(t *testing.T) {
 	cfg.Mappings = cfg.Mappings[:1]
 	cfg.Mappings[0].First, cfg.Mappings[0].Last = port.Port(), port.Port()
 	taken := l.Addr().(*net.TCPAddr).AddrPort()
-	err = serve(cfg, adminConfig{Address: taken}, "", 0, slog.New(slog.DiscardHandler), nil)
+	err = serve(cfg, settings.Admin{Address: taken}, "", 0, slog.New(slog.DiscardHandler), nil)
 	if want := "Admin.Address " + taken.String(); err == nil || !strings.Contains(err.Error(), want) {
 		t.Fatalf("got %v; want an error that names %s", err, want)
 	}

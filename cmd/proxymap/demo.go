@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"proxymap/bench/provider"
+	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/relay"
 )
 
@@ -42,17 +43,17 @@ func (c demoCommand) Run(s streams) error {
 		return err
 	}
 	cfg.Log = log
-	return serve(cfg, adminConfig{}, "", c.Grace, log, func(r *relay.Relay) { printDemo(s.out, r) })
+	return serve(cfg, settings.Admin{}, "", c.Grace, log, func(r *relay.Relay) { printDemo(s.out, r) })
 }
 
 // demoConfig reads the demo's settings for those ports.
 func demoConfig(p *provider.Provider, first, last int) (relay.Config, error) {
 	text := fmt.Sprintf(demoSettings, first, last, p.Addr().Port())
-	set, err := parseSettings("demo settings", []byte(text))
+	set, err := settings.Parse("demo settings", []byte(text))
 	if err != nil {
 		return relay.Config{}, err
 	}
-	return set.config, nil
+	return set.Config, nil
 }
 
 // printDemo says what to try, with the first two ports.

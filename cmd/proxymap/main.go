@@ -39,10 +39,6 @@ type serveCommand struct {
 	LogLevel string        `help:"Least level that is logged: ${enum}." enum:"debug,info,warn,error" default:"info"`
 }
 
-type checkCommand struct {
-	Config string `help:"Settings file." default:"appsettings.json" placeholder:"FILE"`
-}
-
 type demoCommand struct {
 	FirstPort int `help:"First of the hundred ports." default:"10201"`
 

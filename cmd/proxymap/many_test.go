@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/relay"
 	"proxymap/session"
 )
@@ -318,14 +319,14 @@ func TestOpenAPI(t *testing.T) {
 
 // Ten thousand ports are listed.
 func BenchmarkSessionsOfTenThousandPorts(b *testing.B) {
-	cfg, err := parseSettings("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":10,"Action":"Bypass"}}`))
+	cfg, err := settings.Parse("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":10,"Action":"Bypass"}}`))
 	if err != nil {
 		b.Fatal(err)
 	}
-	m := cfg.config.Mappings[0]
+	m := cfg.Config.Mappings[0]
 	m.First, m.Last = 0, 0
-	cfg.config.Mappings = slices.Repeat([]relay.Mapping{m}, 10_000)
-	r, err := relay.Listen(cfg.config)
+	cfg.Config.Mappings = slices.Repeat([]relay.Mapping{m}, 10_000)
+	r, err := relay.Listen(cfg.Config)
 	if err != nil {
 		b.Fatal(err)
 	}

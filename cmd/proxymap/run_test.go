@@ -29,6 +29,16 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
+// write writes a file of a test.
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 func startProvider(t *testing.T) *provider.Provider {
 	t.Helper()
 	p, err := provider.Start(provider.Config{User: demoUser, Password: demoPassword})
@@ -57,14 +67,8 @@ func openTunnel(t *testing.T, port int) net.Conn {
 
 func TestExitStatus(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, text string) string {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	good, bad := write("good.json", articleSettings), write("bad.json", `{"Listen":{"Prt":1}}`)
+	good := write(t, dir, "good.json", `{"Listen":{"PortRange":{"Start":10201,"End":10300}}}`)
+	bad := write(t, dir, "bad.json", `{"Listen":{"Prt":1}}`)
 	for _, row := range []struct {
 		args        []string
 		status      int

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"proxymap/cmd/proxymap/internal/machine"
+	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/relay"
 )
 
@@ -18,7 +20,7 @@ const logFlushTime = time.Second
 
 // Run serves until a signal says otherwise.
 func (c serveCommand) Run(s streams) error {
-	set, err := loadSettings(c.Config)
+	set, err := settings.Load(c.Config)
 	if err != nil {
 		return err
 	}
@@ -28,12 +30,12 @@ func (c serveCommand) Run(s streams) error {
 	}
 	log, flush := newLog(s.err, level)
 	defer flush()
-	for _, w := range append(set.warnings, machineWarnings(&set.config)...) {
+	for _, w := range append(set.Warnings, machine.Warnings(&set.Config)...) {
 		log.Warn(w, "file", c.Config)
 	}
-	cfg := set.config
+	cfg := set.Config
 	cfg.Log = log
-	return serve(cfg, set.admin, set.stateFile, c.Grace, log, nil)
+	return serve(cfg, set.Admin, set.StateFile, c.Grace, log, nil)
 }
 
 // newLog makes a logger that never blocks, for the event loops use it.
@@ -48,7 +50,7 @@ var errHastened = errors.New("stopped at once by a second signal")
 // serve runs a relay until it is told to stop: SIGINT and SIGTERM let what is running end within grace, a second one
 // leaves at once. The admin listener, if there is one, tells of the relay until it has ended. stateFile keeps its sessions;
 // without a name none does. started, if not nil, is called when the ports are open.
-func serve(cfg relay.Config, admin adminConfig, stateFile string, grace time.Duration, log *slog.Logger, started func(*relay.Relay)) error {
+func serve(cfg relay.Config, admin settings.Admin, stateFile string, grace time.Duration, log *slog.Logger, started func(*relay.Relay)) error {
 	// A reader of our output that leaves must not end us.
 	signal.Ignore(syscall.SIGPIPE)
 	signals := make(chan os.Signal, 4)
@@ -62,7 +64,7 @@ func serve(cfg relay.Config, admin adminConfig, stateFile string, grace time.Dur
 	if admin.Address.IsValid() {
 		hub := newEventHub()
 		r.Subscribe(hub.publish)
-		stop, err := startAdmin(admin, r, hub, log)
+		stop, err := startAdmin(adminConfig(admin), r, hub, log)
 		if err != nil {
 			r.Shutdown(0)
 			return errors.Join(err, r.Serve(), end()) // which gives the ports back

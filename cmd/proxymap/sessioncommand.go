@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"proxymap/cmd/proxymap/internal/settings"
 )
 
 // sessionCommand asks a running relay: the Session API of one port, or the admin listener for several.
@@ -96,10 +98,10 @@ func (c *sessionFlags) run(s streams, call *sessionCall) error {
 	if err := checkPorts(c.Port); err != nil {
 		return err
 	}
-	var set *settings
+	var set *settings.Settings
 	if c.Config != "" {
 		var err error
-		if set, err = loadSettings(c.Config); err != nil {
+		if set, err = settings.Load(c.Config); err != nil {
 			return err
 		}
 	}
@@ -123,41 +125,38 @@ func (c *sessionFlags) run(s streams, call *sessionCall) error {
 }
 
 // toPort addresses a call to the Session API of a port.
-func (c *sessionFlags) toPort(call *sessionCall, set *settings) error {
+func (c *sessionFlags) toPort(call *sessionCall, set *settings.Settings) error {
 	port, err := strconv.Atoi(c.Port)
 	if err != nil {
 		return usagef("--port is missing: the port whose session it is about")
 	}
-	address, domain, user := c.Address, c.Domain, c.User
+	address, domain := c.Address, c.Domain
 	if set != nil {
-		m := set.mappingOf(port)
-		if m < 0 {
+		access, known := set.Access(port)
+		if !known {
 			return usagef("port %d: %s has no such port", port, c.Config)
 		}
-		mapping, auth := &set.config.Mappings[m], &set.mappings[m].auth
-		if !mapping.API.Enabled {
+		if !access.API.Enabled {
 			return fmt.Errorf("%s: SessionAPI.Enabled is not true, so the ports do not answer for their sessions", c.Config)
 		}
-		address, domain = cmp.Or(address, reachable(mapping.Address)), cmp.Or(domain, mapping.API.Domain)
-		if user == "" && (auth.required || auth.verify) {
-			user = auth.account.Username + ":" + auth.account.Password
-		}
+		address, domain = cmp.Or(address, reachable(access.Address)), cmp.Or(domain, access.API.Domain)
+		call.user = access.User
 	}
 	call.port, call.server, call.host = port, net.JoinHostPort(cmp.Or(address, "127.0.0.1"), c.Port), domain
-	if user != "" {
-		name, password, _ := strings.Cut(user, ":")
+	if c.User != "" {
+		name, password, _ := strings.Cut(c.User, ":")
 		call.user = url.UserPassword(name, password)
 	}
 	return nil
 }
 
 // toAdmin addresses a call to the admin listener.
-func (c *sessionFlags) toAdmin(call *sessionCall, set *settings) error {
+func (c *sessionFlags) toAdmin(call *sessionCall, set *settings.Settings) error {
 	call.server, call.token = c.Admin, c.Token
-	if c.Admin == "" && set != nil && set.admin.Address.IsValid() {
-		addr := set.admin.Address
+	if c.Admin == "" && set != nil && set.Admin.Address.IsValid() {
+		addr := set.Admin.Address
 		call.server = net.JoinHostPort(reachable(addr.Addr()), strconv.Itoa(int(addr.Port())))
-		call.token = cmp.Or(c.Token, set.admin.Token)
+		call.token = cmp.Or(c.Token, set.Admin.Token)
 	}
 	if _, _, err := net.SplitHostPort(call.server); err != nil {
 		return usagef("--admin %q: the admin listener is asked here, so its HOST:PORT must be given, or a --config that has Admin.Address", c.Admin)
@@ -176,16 +175,6 @@ func (c *sessionFlags) toAdmin(call *sessionCall, set *settings) error {
 		call.method, call.path = "GET", "/sessions"
 	}
 	return nil
-}
-
-// mappingOf returns the index of the mapping that has a port; -1: none has.
-func (s *settings) mappingOf(port int) int {
-	for i := range s.mappings {
-		if s.mappings[i].listen.holds(port) {
-			return i
-		}
-	}
-	return -1
 }
 
 // reachable is an address to reach a listener of this machine by.

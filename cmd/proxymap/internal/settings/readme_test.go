@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"os"
@@ -45,7 +45,7 @@ func TestDocumentedSettings(t *testing.T) {
 		if !strings.Contains(file, `"Listen"`) {
 			file = `{"Listen": {"Port": 1, "Action": "Bypass"}, ` + strings.TrimPrefix(file, "{")
 		}
-		if s, err := parseSettings("f", []byte(file)); err != nil || len(s.warnings) > 0 {
+		if s, err := Parse("f", []byte(file)); err != nil || len(s.Warnings) > 0 {
 			t.Errorf("%s%v, %+v", block[1], err, s)
 		}
 	}

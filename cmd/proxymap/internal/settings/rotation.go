@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"fmt"
@@ -119,7 +119,7 @@ func (o *object) durationOr(key string, otherwise time.Duration) time.Duration {
 }
 
 // lifetimeless tells what a mapping cannot have whose client connections each are a session of their own.
-func (r *reader) lifetimeless(s *settings, m *mappingSettings, out *relay.Mapping) {
+func (r *reader) lifetimeless(s *Settings, m *mappingSettings, out *relay.Mapping) {
 	if m.keepsSessions(out.Plan) {
 		return
 	}
@@ -133,8 +133,8 @@ func (r *reader) lifetimeless(s *settings, m *mappingSettings, out *relay.Mappin
 		}
 	}
 	if len(idle) > 0 {
-		s.warnings = append(s.warnings, fmt.Sprintf("ports %s have a lifetime of 0, so each client connection is a session of its own, and without effect are: %s; set StickyProxyLifetime",
-			portsOf(out), strings.Join(idle, ", ")))
+		s.Warnings = append(s.Warnings, fmt.Sprintf("ports %s have a lifetime of 0, so each client connection is a session of its own, and without effect are: %s; set StickyProxyLifetime",
+			out.Ports(), strings.Join(idle, ", ")))
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"cmp"
@@ -11,14 +11,10 @@ import (
 	"proxymap/session/credential"
 )
 
-type providersCommand struct{}
-
-// Run prints what Authentication.Provider may be.
-func (providersCommand) Run(s streams) error { return printProviders(s.out) }
-
-func printProviders(w io.Writer) error {
+// DescribeProviders prints what Authentication.Provider may be.
+func DescribeProviders(w io.Writer) error {
 	var out strings.Builder
-	table := newTable(&out)
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "PROVIDER\tUSER NAME\tPASSWORD\tSESSION ID\tTTL\tGATEWAY\tSOURCE")
 	for _, p := range credential.Providers() {
 		t := &p.Template
@@ -37,9 +33,6 @@ func printProviders(w io.Writer) error {
 	_, err := io.WriteString(w, out.String())
 	return err
 }
-
-// newTable aligns columns, which tabs end.
-func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
 func idsOf(t *credential.Template) string {
 	return fmt.Sprintf("[%s]{%d}", cmp.Or(t.SessionAlphabet, "A-Za-z0-9"), cmp.Or(t.SessionLength, 8))

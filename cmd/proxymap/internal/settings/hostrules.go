@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"fmt"
@@ -66,7 +66,7 @@ func (s *ruleSettings) server(server serverSettings, known map[string]int) int {
 }
 
 // addRules makes the relay's rules.
-func (r *reader) addRules(s *settings) {
+func (r *reader) addRules(s *Settings) {
 	var rules []hostrule.Rule
 	var at []int // where they stand in the list
 	var nowhere []string
@@ -79,7 +79,7 @@ func (r *reader) addRules(s *settings) {
 		rules, at = append(rules, *rule), append(at, i)
 	}
 	for i := range s.rules.servers {
-		s.config.RuleServers = append(s.config.RuleServers, s.rules.servers[i].Server)
+		s.Config.RuleServers = append(s.Config.RuleServers, s.rules.servers[i].Server)
 	}
 	if n := len(nowhere); n > 0 {
 		const shown = 20
@@ -87,11 +87,11 @@ func (r *reader) addRules(s *settings) {
 		if n > shown {
 			numbers += ", …"
 		}
-		s.warnings = append(s.warnings, fmt.Sprintf("%s neither HostName nor Pattern, and so for no host (number %s): write \"Pattern\": \".\" for every host",
+		s.Warnings = append(s.Warnings, fmt.Sprintf("%s neither HostName nor Pattern, and so for no host (number %s): write \"Pattern\": \".\" for every host",
 			countHave(n, "host rule"), numbers))
 	}
 	var err error
-	s.config.Rules, err = hostrule.New(rules, s.rules.last)
+	s.Config.Rules, err = hostrule.New(rules, s.rules.last)
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
 			f := e.(*hostrule.Fault)

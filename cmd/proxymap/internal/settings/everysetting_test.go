@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"net/netip"
@@ -69,7 +69,7 @@ const everySetting = `{
 }`
 
 // loadEvery reads everySetting with the files that it names.
-func loadEvery(t *testing.T) *settings {
+func loadEvery(t *testing.T) *Settings {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, dir, "servers.json", "\xef\xbb\xbf"+`{"Items": [{"Host": "127.0.0.1", "Port": 1081, "ProxyType": "socks4"}]}`)
@@ -77,12 +77,12 @@ func loadEvery(t *testing.T) *settings {
 		{"HostName": "e.example", "ProxyServer": {"Host": "own.example", "Port": 1080, "ProxyType": "Socks4", "Username": "other-user"}},
 		`+strings.Repeat(`{"Pattern": "^ads\\."},`, 30)+`
 	]}`)
-	s, err := loadSettings(write(t, dir, "my.json", everySetting))
+	s, err := Load(write(t, dir, "my.json", everySetting))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, w := range s.warnings {
-		s.warnings[i] = strings.ReplaceAll(w, dir, "DIR")
+	for i, w := range s.Warnings {
+		s.Warnings[i] = strings.ReplaceAll(w, dir, "DIR")
 	}
 	return s
 }
@@ -110,7 +110,7 @@ func TestEverySetting(t *testing.T) {
 		OtherPorts:  []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:10200")},
 		UserAgent:   "my agent", HostStats: true,
 	}
-	if diff := cmp.Diff(want, s.config, cmpopts.IgnoreUnexported(relay.Config{}), cmpopts.IgnoreFields(relay.Config{}, "Rules"),
+	if diff := cmp.Diff(want, s.Config, cmpopts.IgnoreUnexported(relay.Config{}), cmpopts.IgnoreFields(relay.Config{}, "Rules"),
 		cmpopts.IgnoreFields(relay.Mapping{}, "Plan"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -126,7 +126,7 @@ func TestEverySetting(t *testing.T) {
 		{"e.example", 80, hostrule.Rule{Host: "e.example", Server: 0}}, // an equal server is the same
 		{"ads.b.example", 80, hostrule.Rule{Pattern: `^ads\.`, Server: -1}},
 	} {
-		got := s.config.Rules.Match([]byte(row.host), row.port)
+		got := s.Config.Rules.Match([]byte(row.host), row.port)
 		if got == nil {
 			got = &hostrule.Rule{}
 		}
@@ -134,10 +134,10 @@ func TestEverySetting(t *testing.T) {
 			t.Errorf("rule for %s (-want +got):\n%s", row.host, diff)
 		}
 	}
-	if got := s.config.Rules.Match([]byte("a.example"), 80); got != nil {
+	if got := s.Config.Rules.Match([]byte("a.example"), 80); got != nil {
 		t.Errorf("the rule for port 443 is also for port 80: %+v", got)
 	}
-	plan := s.config.Mappings[0].Plan
+	plan := s.Config.Mappings[0].Plan
 	least := plan.Lifetime()
 	for range 100 {
 		one, err := plan.New(0, nil, nil)
@@ -165,11 +165,11 @@ func TestEverySetting(t *testing.T) {
 	if user, _, _ := plan.Credentials(nil, 2, client); user != "other-user-session-abc" {
 		t.Errorf("a rule's server gets the user name %q", user)
 	}
-	if want := (adminConfig{netip.MustParseAddrPort("127.0.0.1:10200"), "secret-0123456789"}); s.admin != want {
-		t.Errorf("admin: %+v", s.admin)
+	if want := (Admin{netip.MustParseAddrPort("127.0.0.1:10200"), "secret-0123456789"}); s.Admin != want {
+		t.Errorf("admin: %+v", s.Admin)
 	}
-	if want := filepath.Join(filepath.Dir(s.rules.list[0].at.self.in.name), "proxymap.state"); s.stateFile != want {
-		t.Errorf("state file: got %s; want %s", s.stateFile, want)
+	if want := filepath.Join(filepath.Dir(s.rules.list[0].at.self.in.name), "proxymap.state"); s.StateFile != want {
+		t.Errorf("state file: got %s; want %s", s.StateFile, want)
 	}
 	if want := (hostStatsSettings{true, true}); s.hostStats != want {
 		t.Errorf("host statistics: %+v", s.hostStats)
@@ -180,7 +180,7 @@ func TestEverySetting(t *testing.T) {
 func TestCheckShowsEverySetting(t *testing.T) {
 	s := loadEvery(t)
 	var out strings.Builder
-	if err := s.print(&out); err != nil {
+	if err := s.Describe(&out); err != nil {
 		t.Fatal(err)
 	}
 	ads := ""
@@ -222,31 +222,31 @@ ok: 1 mapping, 100 ports
 
 // The defaults are ProxyMapService's, but that a port for others than this machine does not lead into it.
 func TestDefaults(t *testing.T) {
-	s, err := parseSettings("f", []byte(`{"ProxyMappings": [{"Listen": {"Port": 1}}, {
+	s, err := Parse("f", []byte(`{"ProxyMappings": [{"Listen": {"Port": 1}}, {
 		"Listen": {"Port": 2, "Address": "192.0.2.1", "Action": "Bypass"},
 		"Authentication": {"Required": true, "Verify": true, "Username": "u"},
 	}], "HostRules": {"Items": [{"Pattern": "  "}, {"HostName": "x"}]}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := s.config.Mappings[0], s.config.Mappings[1]; !a.AllowLocalTargets || b.AllowLocalTargets || a.Action != hostrule.Allow || a.IgnoreRules || a.RejectPlain {
+	if a, b := s.Config.Mappings[0], s.Config.Mappings[1]; !a.AllowLocalTargets || b.AllowLocalTargets || a.Action != hostrule.Allow || a.IgnoreRules || a.RejectPlain {
 		t.Errorf("mappings: %+v, %+v", a, b)
 	}
-	if m := s.config.Mappings[0]; m.OnRotate != session.Keep || m.DrainTime != 10*time.Second || m.RotateMinInterval != 5*time.Second ||
+	if m := s.Config.Mappings[0]; m.OnRotate != session.Keep || m.DrainTime != 10*time.Second || m.RotateMinInterval != 5*time.Second ||
 		m.IdleLifetime != 0 || m.MaxRequests != 0 || m.RotateOn != nil {
 		t.Errorf("rotation: %+v", m)
 	}
-	if s.config.UserAgent != "proxymapper" || len(s.config.OtherPorts) > 0 || s.admin.Address.IsValid() || s.hostStats.enabled || s.stateFile != "" {
-		t.Errorf("configuration: %+v", s.config)
+	if s.Config.UserAgent != "proxymapper" || len(s.Config.OtherPorts) > 0 || s.Admin.Address.IsValid() || s.hostStats.enabled || s.StateFile != "" {
+		t.Errorf("configuration: %+v", s.Config)
 	}
-	if rule := s.config.Rules.Match([]byte("x"), 80); rule == nil || rule.Host != "x" || s.config.Rules.Match([]byte("y"), 80) != nil {
+	if rule := s.Config.Rules.Match([]byte("x"), 80); rule == nil || rule.Host != "x" || s.Config.Rules.Match([]byte("y"), 80) != nil {
 		t.Errorf("the rule for no host applies, or the other does not: %+v", rule)
 	}
 	want := []string{
 		"1 host rule has neither HostName nor Pattern, and so for no host (number 1): write \"Pattern\": \".\" for every host",
 		"ports 127.0.0.1:1 have no ProxyServers: their requests are answered 502 no-upstream, unless a host rule says otherwise",
 	} // and none about the mapping that bypasses
-	if diff := cmp.Diff(want, s.warnings); diff != "" {
+	if diff := cmp.Diff(want, s.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
@@ -265,11 +265,11 @@ func TestWarnings(t *testing.T) {
 		{"rotation without a lifetime", `{"Listen":{"Port":1,"Action":"Deny","OnRotate":"Close","MaxRequests":1,"RotateOn":[]}}`,
 			"ports 127.0.0.1:1 have a lifetime of 0, so each client connection is a session of its own, and without effect are: OnRotate, MaxRequests, RotateOn; set StickyProxyLifetime"},
 	} {
-		s, err := parseSettings("f", []byte(row.text))
+		s, err := Parse("f", []byte(row.text))
 		if err != nil {
 			t.Fatal(row.name, err)
 		}
-		if diff := cmp.Diff([]string{row.want}, s.warnings); diff != "" {
+		if diff := cmp.Diff([]string{row.want}, s.Warnings); diff != "" {
 			t.Errorf("%s: warnings (-want +got):\n%s", row.name, diff)
 		}
 	}
@@ -281,7 +281,7 @@ func TestIncludedPipe(t *testing.T) {
 	if err := unix.Mkfifo(dir+"/pipe.json", 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := parseSettings(dir+"/f", []byte(`{"Listen":{"Port":1},"HostRules":{"Files":[{"Path":"pipe.json"}]}}`))
+	_, err := Parse(dir+"/f", []byte(`{"Listen":{"Port":1},"HostRules":{"Files":[{"Path":"pipe.json"}]}}`))
 	if err == nil || !strings.Contains(err.Error(), "is no ordinary file") {
 		t.Errorf("got %v", err)
 	}
@@ -299,7 +299,7 @@ func TestIncludedFaults(t *testing.T) {
 		"empty.json": `DIR/empty.json:1: Items: is missing: the file must be {"Items": […]}`,
 		"large.json": `DIR/f:2: HostRules.Files[0].Path: value "large.json": DIR/large.json has more than 64 MiB; must be`,
 	} {
-		_, err := parseSettings(dir+"/f", []byte(`{"Listen":{"Port":1},`+"\n"+`"HostRules":{"Files":[{"Path":"`+name+`"}]}}`))
+		_, err := Parse(dir+"/f", []byte(`{"Listen":{"Port":1},`+"\n"+`"HostRules":{"Files":[{"Path":"`+name+`"}]}}`))
 		if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), dir, "DIR"), "\n"+want) {
 			t.Errorf("%s: got %v; want %s", name, err, want)
 		}
@@ -309,11 +309,11 @@ func TestIncludedFaults(t *testing.T) {
 // What each of many mappings or rules has is told once.
 func TestToldOnce(t *testing.T) {
 	mappings := `{"ProxyMappings":[{"Listen":{"Port":1}},{"Listen":{"Port":2}}],"HostRules":{"Items":[{"HostName":"a","DecryptSSL":true`
-	s, err := parseSettings("f", []byte(mappings+`},{"HostName":"b","DecryptSSL":true}]}}`))
-	if err != nil || !strings.HasSuffix(s.warnings[len(s.warnings)-1], ": HostRules.Items[].DecryptSSL") {
+	s, err := Parse("f", []byte(mappings+`},{"HostName":"b","DecryptSSL":true}]}}`))
+	if err != nil || !strings.HasSuffix(s.Warnings[len(s.Warnings)-1], ": HostRules.Items[].DecryptSSL") {
 		t.Errorf("got %+v, %v", s, err)
 	}
-	_, err = parseSettings("f", []byte(mappings+`,"ProxyServer":{"Host":"x","Port":9,"Username":"a:b"}}]}}`))
+	_, err = Parse("f", []byte(mappings+`,"ProxyServer":{"Host":"x","Port":9,"Username":"a:b"}}]}}`))
 	if err == nil || !strings.HasPrefix(err.Error(), "f: 1 fault;") {
 		t.Errorf("got %v; want 1 fault", err)
 	}

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"regexp"
@@ -21,14 +21,14 @@ func TestTemplateSettings(t *testing.T) {
 			`user;[A-C]{8}`, `secret/10m`},
 		{"template of a password alone", `"Template":{"Password":"{password}+{session}"},"SessionLength":3`, `user`, `secret\+` + alnum + `{3}`},
 	} {
-		s, err := parseSettings("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":"10m"},"ProxyServers":{"Items":[{"Host":"a","Port":2},
+		s, err := Parse("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":"10m"},"ProxyServers":{"Items":[{"Host":"a","Port":2},
 			{"Host":"b","Port":2,"Username":"other","Password":"word"},{"Host":"c","Port":2,"Username":"user","Password":"secret",`+row.auth+`}]},
 			"Authentication":{"SetAuthentication":true,"Username":"user","Password":"secret",`+row.auth+`}}`))
 		if err != nil {
 			t.Error(row.name, err)
 			continue
 		}
-		plan := s.config.Mappings[0].Plan
+		plan := s.Config.Mappings[0].Plan
 		one, err := plan.New(0, nil, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -49,13 +49,13 @@ func matches(pattern, text string) bool {
 
 // A provider whose credentials do not have the user name needs none.
 func TestProviderWithoutUsername(t *testing.T) {
-	s, err := parseSettings("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":10},"ProxyServers":{"Items":[{"Host":"a","Port":2},
+	s, err := Parse("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":10},"ProxyServers":{"Items":[{"Host":"a","Port":2},
 		{"Host":"b","Port":2,"Provider":"scrapeops","Password":"key"}]},"Authentication":{"SetAuthentication":true,"Provider":"scrapeops","Password":"key"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for server := range 2 {
-		if user, password, _ := s.config.Mappings[0].Plan.Credentials(nil, server, nil); !matches(`scrapeops\.sticky_session=[0-9]{4}`, user) || password != "key" {
+		if user, password, _ := s.Config.Mappings[0].Plan.Credentials(nil, server, nil); !matches(`scrapeops\.sticky_session=[0-9]{4}`, user) || password != "key" {
 			t.Errorf("server %d: got %q, %q", server, user, password)
 		}
 	}
@@ -64,14 +64,14 @@ func TestProviderWithoutUsername(t *testing.T) {
 // Each preset can be had by its name alone, and check shows what it sends, masked.
 func TestEveryProviderInSettings(t *testing.T) {
 	for _, p := range credential.Providers() {
-		s, err := parseSettings("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":10},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},
+		s, err := Parse("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":10},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},
 			"Authentication":{"SetAuthentication":true,"Provider":"`+p.Name+`","Username":"customer-name","Password":"secret"}}`))
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		var out strings.Builder
-		if err := s.print(&out); err != nil {
+		if err := s.Describe(&out); err != nil {
 			t.Fatal(err)
 		}
 		if text := out.String(); strings.Contains(text, "secret") || strings.Contains(text, "customer-name") || !strings.Contains(text, "***") {
@@ -85,9 +85,9 @@ func TestEqualTemplatesOfRules(t *testing.T) {
 	rule := func(provider string) string {
 		return `{"HostName":"x` + provider + `","ProxyServer":{"Host":"a","Port":2,"Username":"u","Provider":"` + provider + `"}}`
 	}
-	s, err := parseSettings("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":10},"HostRules":{"Items":[`+
+	s, err := Parse("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":10},"HostRules":{"Items":[`+
 		rule("oxylabs")+`,`+rule("Oxylabs")+`,`+rule("soax")+`]}}`))
-	if err != nil || len(s.config.RuleServers) != 2 {
+	if err != nil || len(s.Config.RuleServers) != 2 {
 		t.Errorf("got %v, %v; want two servers", s, err)
 	}
 }

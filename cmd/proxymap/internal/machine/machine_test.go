@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"net/netip"
@@ -9,7 +9,7 @@ import (
 )
 
 // What a machine does not have is told by check, with the remedy.
-func TestMachineWarnings(t *testing.T) {
+func TestWarnings(t *testing.T) {
 	mapping := func(first, last uint16) relay.Mapping {
 		return relay.Mapping{Address: netip.MustParseAddr("127.0.0.1"), First: first, Last: last}
 	}
@@ -35,11 +35,11 @@ func TestMachineWarnings(t *testing.T) {
 		}
 	}
 	cfg.Mappings[0].Servers = []relay.Server{{Host: "a", Port: 1, Sources: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("198.51.100.7")}}}
-	if got := strings.Join(machineWarnings(cfg), "\n"); !strings.Contains(got, "SourceAddresses 198.51.100.7 of a:1: ") || strings.Contains(got, "SourceAddresses 127.0.0.1") {
+	if got := strings.Join(Warnings(cfg), "\n"); !strings.Contains(got, "SourceAddresses 198.51.100.7 of a:1: ") || strings.Contains(got, "SourceAddresses 127.0.0.1") {
 		t.Errorf("got %q; want to be told of the foreign source address alone", got)
 	}
 	cfg.Limits.Connections = 1 << 20
-	if got := strings.Join(machineWarnings(cfg), "\n"); !strings.Contains(got, "Limits.Connections is 1048576, but the limit of") || !strings.Contains(got, "ulimit -n") {
+	if got := strings.Join(Warnings(cfg), "\n"); !strings.Contains(got, "Limits.Connections is 1048576, but the limit of") || !strings.Contains(got, "ulimit -n") {
 		t.Errorf("got %q; want to be told that the descriptors do not do", got)
 	}
 }

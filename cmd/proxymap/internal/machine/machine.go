@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"fmt"
@@ -9,9 +9,21 @@ import (
 	"proxymap/relay"
 )
 
-// machineWarnings tells what this machine does not have for a configuration. Nothing of it keeps the relay from
-// starting.
-func machineWarnings(cfg *relay.Config) (warnings []string) {
+// Room says how many connections this machine's limit of open files has room for.
+func Room(cfg *relay.Config) (string, error) {
+	room, err := cfg.Budget()
+	if err != nil {
+		return "", err
+	}
+	unit := "connections"
+	if room.Connections == 1 {
+		unit = "connection"
+	}
+	return fmt.Sprintf("this machine's limit of %d open files has room for %d %s at once", room.Descriptors, room.Connections, unit), nil
+}
+
+// Warnings say what this machine does not have for a configuration. None of it keeps the relay from starting.
+func Warnings(cfg *relay.Config) (warnings []string) {
 	if b, err := cfg.Budget(); err == nil && cfg.Limits.Connections > b.Connections {
 		warnings = append(warnings, fmt.Sprintf("Limits.Connections is %d, but the limit of %d open files has room for %d connections only; raise it (ulimit -n) to %d",
 			cfg.Limits.Connections, b.Descriptors, b.Connections, b.Fixed+2*cfg.Limits.Connections+b.Reserve))
@@ -37,7 +49,7 @@ func sourceWarnings(s relay.Server) (warnings []string) {
 		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: addr.AsSlice()})
 		if err != nil {
 			warnings = append(warnings, fmt.Sprintf("SourceAddresses %s of %s: %v; it must be an address of this machine, and serve will not start without it",
-				addr, hostPort(s), err))
+				addr, s.HostPort(), err))
 			continue
 		}
 		l.Close()
@@ -66,7 +78,7 @@ func ephemeralWarnings(cfg *relay.Config, first, last int, reserved string) (war
 		for p := int(m.First); p <= int(m.Last); p++ {
 			if free[p] {
 				warnings = append(warnings, fmt.Sprintf("ports %s overlap the range %d-%d that the kernel takes outgoing connections' ports from, so some may be taken: choose others, or sysctl net.ipv4.ip_local_reserved_ports=%d-%d",
-					portsOf(m), first, last, m.First, m.Last))
+					m.Ports(), first, last, m.First, m.Last))
 				break
 			}
 		}

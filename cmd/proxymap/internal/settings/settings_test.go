@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"strings"
@@ -87,12 +87,12 @@ ok: 1 mapping, 1 port
 `},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s, err := parseSettings("f", []byte(row.text))
+			s, err := Parse("f", []byte(row.text))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var out strings.Builder
-			if err := s.print(&out); err != nil {
+			if err := s.Describe(&out); err != nil {
 				t.Fatal(err)
 			}
 			got := maskIDs(out.String())
@@ -298,7 +298,7 @@ func TestFaults(t *testing.T) {
 			`f:1: ProxyMappings[2]: port 9 belongs to ProxyMappings[0] already`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			_, err := parseSettings("f", []byte(row.text))
+			_, err := Parse("f", []byte(row.text))
 			if err == nil || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("got %v; want an error that says %q", err, row.want)
 			}
@@ -310,7 +310,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestLimitSettings(t *testing.T) {
-	s, err := parseSettings("f", []byte(`{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},"Limits":{
+	s, err := Parse("f", []byte(`{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},"Limits":{
 		"Connections": 100, "HeadBytes": 8192, "HeadFields": "64", "HeadTime": "5s", "IdleTime": "1m30s", "DialTime": "500ms",
 		"ReplyTime": "10s", "TunnelIdleTime": 0, "HalfClosedTime": "1h"}}`))
 	if err != nil {
@@ -320,29 +320,29 @@ func TestLimitSettings(t *testing.T) {
 		Connections: 100, HeadBytes: 8192, TargetBytes: 8192, HeadFields: 64, Head: 5 * time.Second, Idle: 90 * time.Second,
 		Dial: 500 * time.Millisecond, Reply: 10 * time.Second, TunnelIdle: -1, HalfClosed: time.Hour,
 	}
-	if diff := cmp.Diff(want, s.config.Limits); diff != "" {
+	if diff := cmp.Diff(want, s.Config.Limits); diff != "" {
 		t.Errorf("limits (-want +got):\n%s", diff)
 	}
 }
 
 // A comment may stand on a last line without a line's end.
 func TestCommentAtTheEnd(t *testing.T) {
-	if _, err := parseSettings("f", []byte(`{"Listen":{"Port":1}} // the end`)); err != nil {
+	if _, err := Parse("f", []byte(`{"Listen":{"Port":1}} // the end`)); err != nil {
 		t.Error(err)
 	}
 }
 
 // A literal id is allowed, but nobody should have it unaware.
 func TestLiteralSessionIDWarns(t *testing.T) {
-	s, err := parseSettings("f", []byte(`{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},"Authentication":{"UsernameParameters":[{"Name":"sid","Value":"fixed","SessionId":true}]}}`))
-	if err != nil || len(s.warnings) != 1 || !strings.Contains(s.warnings[0], `"sid" is a literal`) {
+	s, err := Parse("f", []byte(`{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},"Authentication":{"UsernameParameters":[{"Name":"sid","Value":"fixed","SessionId":true}]}}`))
+	if err != nil || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], `"sid" is a literal`) {
 		t.Errorf("got %+v, %v; want a warning about the literal id", s, err)
 	}
 }
 
 func TestNoOverlap(t *testing.T) {
 	const text = `{"ProxyMappings":[{"Listen":{"PortRange":{"Start":1,"End":9}}},{"Listen":{"Port":10}},{"Listen":{"Port":5,"Address":"127.0.0.2"}}]}`
-	if _, err := parseSettings("f", []byte(text)); err != nil {
+	if _, err := Parse("f", []byte(text)); err != nil {
 		t.Error(err)
 	}
 }
@@ -352,7 +352,7 @@ func TestFaultsTogether(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "rules.json", "{\n \"Items\": [\n  {\"HostName\": \"a\", \"Action\": \"Drop\"},\n  {\"Pattern\": \"(\"}\n ]\n}")
 	write(t, dir, "servers.json", "{\"Items\":\n oops}")
-	_, err := parseSettings(dir+"/my.json", []byte(`{
+	_, err := Parse(dir+"/my.json", []byte(`{
   "Listen": {"Port": 0, "Adress": "::1"},
   "Authentication": {"SetAuthentication": 1, "Password": "geheim", "Verify": true},
   "ProxyServers": {
@@ -383,7 +383,7 @@ DIR/rules.json:4: Items[1].Pattern: value "(": error parsing regexp: missing clo
 
 // A file of nothing but faults is not worth a message for each.
 func TestManyFaults(t *testing.T) {
-	_, err := parseSettings("f", []byte(`{"Listen":{"Port":1},"HostRules":[`+strings.Repeat(`{"HostPort":0},`, maxFaults+7)+`]}`))
+	_, err := Parse("f", []byte(`{"Listen":{"Port":1},"HostRules":[`+strings.Repeat(`{"HostPort":0},`, maxFaults+7)+`]}`))
 	if err == nil || !strings.HasPrefix(err.Error(), "f: 1007 faults;") || !strings.HasSuffix(err.Error(), "\nand 7 more") {
 		t.Errorf("got %.200v; want 1000 faults and 7 more", err)
 	}
@@ -401,15 +401,14 @@ func TestNearest(t *testing.T) {
 func FuzzSettings(f *testing.F) {
 	f.Add(articleSettings)
 	f.Add(fullSettings)
-	f.Add(demoSettings)
 	f.Add(everySetting)
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := newReader("f", []byte(text), func(string) ([]byte, error) { return []byte(text), nil }).settings()
 		if err == nil {
-			if len(s.config.Mappings) == 0 {
+			if len(s.Config.Mappings) == 0 {
 				t.Fatal("accepted without a mapping")
 			}
-			if err := s.print(&strings.Builder{}); err != nil {
+			if err := s.Describe(&strings.Builder{}); err != nil {
 				t.Fatal(err)
 			}
 			return

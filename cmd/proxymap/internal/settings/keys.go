@@ -1,4 +1,4 @@
-package main
+package settings
 
 // Keys of the settings file. What a later version will know, and what only ProxyMapService has a use for, is told apart
 // from what nobody knows.

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"bytes"
@@ -17,32 +17,39 @@ import (
 	"proxymap/session"
 )
 
-// settings is a settings file as it was understood.
-type settings struct {
-	config    relay.Config
-	mappings  []mappingSettings // beside config.Mappings: what check shows
+// Settings are a settings file as it was understood.
+type Settings struct {
+	Config    relay.Config // without what the program itself brings: Log, and who listens to changes
+	Admin     Admin
+	StateFile string   // that keeps sessions; empty: none does
+	Warnings  []string // about what is no fault, but hardly meant; the caller may add its own for Describe to print
+
+	mappings  []mappingSettings // beside Config.Mappings: what Describe shows
 	rules     ruleSettings
 	hostStats hostStatsSettings
-	admin     adminConfig
-	stateFile string // that keeps sessions; empty: none does
-	warnings  []string
+}
+
+// Admin is the section of that name. Without an address there is no admin listener.
+type Admin struct {
+	Address netip.AddrPort
+	Token   string // that every request has to bring; empty: none
 }
 
 // hostStatsSettings say what is counted for each host.
 type hostStatsSettings struct{ enabled, traffic bool }
 
-// loadSettings reads a settings file.
-func loadSettings(file string) (*settings, error) {
+// Load reads a settings file and the files that it names. The error names every fault of them, on a line each.
+func Load(file string) (*Settings, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
-	return parseSettings(file, text)
+	return Parse(file, text)
 }
 
-// parseSettings reads the text of a settings file and the files that it names; name is for messages, and its folder is
-// where they are. The error is a *faults that names every fault.
-func parseSettings(name string, text []byte) (*settings, error) {
+// Parse is Load with the text of a settings file; name is for messages, and its folder is where the files are that the
+// text names.
+func Parse(name string, text []byte) (*Settings, error) {
 	return newReader(name, text, readIncluded).settings()
 }
 
@@ -58,8 +65,8 @@ func (r *reader) source(name string, text []byte) *source {
 	return &source{name, bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), r.count}
 }
 
-func (r *reader) settings() (*settings, error) {
-	s := &settings{}
+func (r *reader) settings() (*Settings, error) {
+	s := &Settings{}
 	if root, ok := r.parse(r.main); ok {
 		r.root(s, root)
 	}
@@ -67,7 +74,7 @@ func (r *reader) settings() (*settings, error) {
 		return nil, &r.faults
 	}
 	if len(r.ignored) > 0 {
-		s.warnings = append(s.warnings, "without effect here, as a relay does not look into TLS, cache, serve files or have a dashboard: "+
+		s.Warnings = append(s.Warnings, "without effect here, as a relay does not look into TLS, cache, serve files or have a dashboard: "+
 			strings.Join(r.ignored, ", "))
 	}
 	return s, nil
@@ -99,15 +106,15 @@ func withoutValue(text string) string {
 	return strings.Join(parts[:min(len(parts), 2)], ": ")
 }
 
-func (r *reader) root(s *settings, n node) {
+func (r *reader) root(s *Settings, n node) {
 	o := r.object(n, rootKeys)
 	auth := r.object(o.get("Authentication"), authKeys)
 	api := r.sessionAPI(r.object(o.get("SessionAPI"), apiKeys))
-	s.config.UserAgent = r.userAgent(r.object(o.get("HTTP"), httpKeys))
-	s.config.Limits = r.limits(r.object(o.get("Limits"), limitKeys))
+	s.Config.UserAgent = r.userAgent(r.object(o.get("HTTP"), httpKeys))
+	s.Config.Limits = r.limits(r.object(o.get("Limits"), limitKeys))
 	stats := r.object(o.get("HostStats"), statsKeys)
 	s.hostStats = hostStatsSettings{enabled: stats.flag("Enabled"), traffic: stats.flag("TrafficStats")}
-	s.config.HostStats = s.hostStats.enabled
+	s.Config.HostStats = s.hostStats.enabled
 
 	mappings := o.list("ProxyMappings")
 	// An Authentication of nothing but the dashboard's is none of a mapping.
@@ -125,11 +132,11 @@ func (r *reader) root(s *settings, n node) {
 		s.mappings = append(s.mappings, r.mapping(m, r.object(m.get("Authentication"), authKeys)))
 	}
 	s.rules = r.hostRules(o)
-	s.admin = r.admin(r.object(o.get("Admin"), adminKeys), s.mappings)
-	if s.admin.Address.IsValid() {
-		s.config.OtherPorts = append(s.config.OtherPorts, s.admin.Address)
+	s.Admin = r.admin(r.object(o.get("Admin"), adminKeys), s.mappings)
+	if s.Admin.Address.IsValid() {
+		s.Config.OtherPorts = append(s.Config.OtherPorts, s.Admin.Address)
 	}
-	s.stateFile = r.stateFile(r.object(o.get("State"), stateKeys))
+	s.StateFile = r.stateFile(r.object(o.get("State"), stateKeys))
 	r.overlaps(s.mappings)
 	r.circles(s)
 	r.addRules(s)
@@ -173,7 +180,7 @@ func isVisible(text, extra string) bool {
 const minToken = 16 // characters of Admin.Token
 
 // admin reads where the admin listener is. Others than this machine's users have to show a token.
-func (r *reader) admin(o *object, mappings []mappingSettings) (a adminConfig) {
+func (r *reader) admin(o *object, mappings []mappingSettings) (a Admin) {
 	if !o.valid {
 		return a
 	}

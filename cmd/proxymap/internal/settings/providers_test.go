@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"regexp"
@@ -9,10 +9,10 @@ import (
 )
 
 // The table has a line for each preset, with what one has to know to use it.
-func TestProvidersCommand(t *testing.T) {
-	var out, errOut strings.Builder
-	if status := run([]string{"providers"}, &out, &errOut); status != exitOK || errOut.String() != "" {
-		t.Fatalf("it ends with %d, %q", status, errOut.String())
+func TestDescribeProviders(t *testing.T) {
+	var out strings.Builder
+	if err := DescribeProviders(&out); err != nil {
+		t.Fatal(err)
 	}
 	table, notes, _ := strings.Cut(out.String(), "\nTo be known:\n")
 	lines := strings.Split(strings.TrimSpace(table), "\n")

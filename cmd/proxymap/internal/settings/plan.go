@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 
 // circles finds upstream servers that are ports of the relay itself: one request would dial until nothing is left to
 // dial with.
-func (r *reader) circles(s *settings) {
+func (r *reader) circles(s *Settings) {
 	for i := range s.mappings {
 		for j := range s.mappings[i].servers {
 			r.circle(s.mappings, &s.mappings[i].servers[j])
@@ -41,7 +41,7 @@ func (r *reader) circle(mappings []mappingSettings, s *serverSettings) {
 }
 
 // add makes the relay's mapping of m.
-func (s *settings) add(r *reader, m *mappingSettings, api session.API) {
+func (s *Settings) add(r *reader, m *mappingSettings, api session.API) {
 	cfg := session.PlanConfig{
 		Lifetime: m.rotation.lifetime, LifetimeJitter: m.rotation.jitter, Account: &m.auth.account.Account, Set: m.auth.set, Remove: m.auth.remove,
 		Require: m.auth.required, Verify: m.auth.verify, ParseParameters: m.auth.parse, Compile: compilePattern,
@@ -70,13 +70,13 @@ func (s *settings) add(r *reader, m *mappingSettings, api session.API) {
 	out.Plan = plan
 	r.lifetimeless(s, m, &out)
 	s.warn(m, &out)
-	s.config.Mappings = append(s.config.Mappings, out)
+	s.Config.Mappings = append(s.Config.Mappings, out)
 }
 
 // warn tells what a mapping may do unawares.
-func (s *settings) warn(m *mappingSettings, out *relay.Mapping) {
+func (s *Settings) warn(m *mappingSettings, out *relay.Mapping) {
 	say := func(format string, args ...any) {
-		s.warnings = append(s.warnings, "ports "+portsOf(out)+" "+fmt.Sprintf(format, args...))
+		s.Warnings = append(s.Warnings, "ports "+out.Ports()+" "+fmt.Sprintf(format, args...))
 	}
 	for _, warning := range out.Plan.Warnings() {
 		say("may not do what is meant: %s", warning)
@@ -88,7 +88,7 @@ func (s *settings) warn(m *mappingSettings, out *relay.Mapping) {
 	}
 	for i := range m.servers {
 		if m.auth.account.Template != nil && !m.auth.set && !out.Plan.Sets(i) {
-			say("have credentials in Authentication that do not go to upstream %s: SetAuthentication is false", hostPort(m.servers[i].Server))
+			say("have credentials in Authentication that do not go to upstream %s: SetAuthentication is false", m.servers[i].Server.HostPort())
 		}
 	}
 	if len(m.servers) == 0 && m.listen.action == hostrule.Allow {
@@ -108,7 +108,7 @@ const maxSocksField = 255
 
 // socksFaults tells what of the account for a server no SOCKS message has room for. What sessions and clients put into a
 // user name is not known yet.
-func (r *reader) socksFaults(s *settings, m *mappingSettings, server *serverSettings) {
+func (r *reader) socksFaults(s *Settings, m *mappingSettings, server *serverSettings) {
 	if server.Type == relay.HTTP {
 		return
 	}
@@ -130,30 +130,30 @@ func (r *reader) socksFaults(s *settings, m *mappingSettings, server *serverSett
 	}
 	if n > maxSocksField {
 		r.fault(a.at.get("Username"), "has %d bytes with its parameters; a SOCKS server (%s) takes at most %d: shorten it, or use ProxyType Http",
-			n, hostPort(server.Server), maxSocksField)
+			n, server.Server.HostPort(), maxSocksField)
 	}
 	if len(a.Password) == 0 {
 		return
 	}
 	if server.Type == relay.SOCKS4 {
-		s.warnOnce(fmt.Sprintf("upstream %s gets no password, for SOCKS4 has none; Socks5 has", hostPort(server.Server)))
+		s.warnOnce(fmt.Sprintf("upstream %s gets no password, for SOCKS4 has none; Socks5 has", server.Server.HostPort()))
 	} else if len(a.Password) > maxSocksField {
 		r.fault(a.at.get("Password"), "has %d bytes; a SOCKS5 server (%s) takes at most %d: shorten it, or use ProxyType Http",
-			len(a.Password), hostPort(server.Server), maxSocksField)
+			len(a.Password), server.Server.HostPort(), maxSocksField)
 	}
 }
 
-func (s *settings) warnOnce(text string) {
-	for _, w := range s.warnings {
+func (s *Settings) warnOnce(text string) {
+	for _, w := range s.Warnings {
 		if w == text {
 			return
 		}
 	}
-	s.warnings = append(s.warnings, text)
+	s.Warnings = append(s.Warnings, text)
 }
 
 // planFault notes a fault of a mapping's plan where its key stands.
-func (r *reader) planFault(s *settings, m *mappingSettings, f *credential.Fault) {
+func (r *reader) planFault(s *Settings, m *mappingSettings, f *credential.Fault) {
 	account := &m.auth.account
 	switch own := len(m.servers); {
 	case f.Server >= own:
@@ -162,13 +162,4 @@ func (r *reader) planFault(s *settings, m *mappingSettings, f *credential.Fault)
 		account = &m.servers[f.Server].account
 	}
 	r.fault(account.faultNode(f), "%s", f.Reason)
-}
-
-// portsOf names a mapping's ports.
-func portsOf(m *relay.Mapping) string {
-	first := netip.AddrPortFrom(m.Address, m.First).String()
-	if m.First == m.Last {
-		return first
-	}
-	return fmt.Sprintf("%s-%d", first, m.Last)
 }

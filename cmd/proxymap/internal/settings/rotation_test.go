@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"testing"
@@ -11,12 +11,12 @@ func TestLifetimeUnits(t *testing.T) {
 		`10`: 10 * time.Minute, `"10"`: 10 * time.Minute, `"10m"`: 10 * time.Minute, `"90s"`: 90 * time.Second, `"1h30m"`: 90 * time.Minute,
 		`0`: 0, `525600`: 365 * 24 * time.Hour, `"8760h"`: 365 * 24 * time.Hour, `"1s"`: time.Second, `null`: 0,
 	} {
-		s, err := parseSettings("f", []byte(`{"Listen":{"Port":1,"Action":"Deny","StickyProxyLifetime":`+text+`}}`))
+		s, err := Parse("f", []byte(`{"Listen":{"Port":1,"Action":"Deny","StickyProxyLifetime":`+text+`}}`))
 		if err != nil {
 			t.Error(text, err)
 			continue
 		}
-		if got := s.config.Mappings[0].Plan.Lifetime(); got != want {
+		if got := s.Config.Mappings[0].Plan.Lifetime(); got != want {
 			t.Errorf("StickyProxyLifetime %s: got %v; want %v", text, got, want)
 		}
 	}
@@ -24,9 +24,9 @@ func TestLifetimeUnits(t *testing.T) {
 
 // A lifetime that calls give makes sessions that can be idle, though there is none without.
 func TestIdleLifetimeOfCalls(t *testing.T) {
-	s, err := parseSettings("f", []byte(`{"Listen":{"Port":1,"Action":"Deny","IdleLifetime":1},
+	s, err := Parse("f", []byte(`{"Listen":{"Port":1,"Action":"Deny","IdleLifetime":1},
 		"Authentication":{"UsernameParameters":[{"Name":"t","Value":"$t","SessionTime":true}]}}`))
-	if err != nil || s.config.Mappings[0].IdleLifetime != time.Minute || len(s.warnings) > 0 {
+	if err != nil || s.Config.Mappings[0].IdleLifetime != time.Minute || len(s.Warnings) > 0 {
 		t.Errorf("got %+v, %v; want a minute and no warning", s, err)
 	}
 }

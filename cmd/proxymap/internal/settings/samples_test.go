@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"slices"
@@ -120,7 +120,7 @@ func TestSampleFiles(t *testing.T) {
 		}, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s, err := parseSettings(dir+"/appsettings.json", []byte(row.text))
+			s, err := Parse(dir+"/appsettings.json", []byte(row.text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,12 +137,12 @@ func TestSampleFiles(t *testing.T) {
 			if diff := cmp.Diff(row.rules, rules); diff != "" {
 				t.Errorf("rules (-want +got):\n%s", diff)
 			}
-			warned := slices.IndexFunc(s.warnings, func(w string) bool { return strings.HasPrefix(w, "without effect here") })
+			warned := slices.IndexFunc(s.Warnings, func(w string) bool { return strings.HasPrefix(w, "without effect here") })
 			switch {
 			case warned < 0 && row.ignored > 0:
-				t.Errorf("no warning about what has no effect, but %q", s.warnings)
+				t.Errorf("no warning about what has no effect, but %q", s.Warnings)
 			case warned >= 0:
-				if _, list, _ := strings.Cut(s.warnings[warned], ": "); len(strings.Split(list, ", ")) != row.ignored {
+				if _, list, _ := strings.Cut(s.Warnings[warned], ": "); len(strings.Split(list, ", ")) != row.ignored {
 					t.Errorf("without effect: %s; want %d keys", list, row.ignored)
 				}
 			}
