@@ -6,6 +6,7 @@ require (
 	github.com/AnatolyRugalev/goregen v0.1.0
 	github.com/alecthomas/kong v1.13.0
 	github.com/goccy/go-json v0.10.5
+	github.com/gofrs/flock v0.13.0
 	github.com/google/go-cmp v0.7.0
 	github.com/panjf2000/gnet/v2 v2.9.8
 	github.com/prometheus/client_golang v1.23.2

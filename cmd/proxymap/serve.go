@@ -13,6 +13,7 @@ import (
 	"proxymap/cmd/proxymap/internal/machine"
 	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/relay"
+	"proxymap/session/journal"
 )
 
 // logFlushTime is how long the end of the process waits for a log that is not taken.
@@ -97,4 +98,24 @@ func serve(cfg relay.Config, admin settings.Admin, stateFile string, grace time.
 			}
 		}
 	}
+}
+
+// listenKept is relay.Listen with the sessions that a file keeps; without a name there is none. end writes what has not
+// been written yet, and is called when the relay has ended.
+func listenKept(cfg relay.Config, file string, log *slog.Logger) (r *relay.Relay, end func() error, err error) {
+	if file == "" {
+		r, err = relay.Listen(cfg)
+		return r, func() error { return nil }, err
+	}
+	store, err := journal.Open(file, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Store = store
+	if r, err = relay.Listen(cfg); err != nil {
+		_ = store.Close() // nothing was put into it
+		return nil, nil, err
+	}
+	store.Loaded()
+	return r, store.Close, nil
 }

@@ -211,7 +211,7 @@ func TestStateOfTwoRelays(t *testing.T) {
 	b := newKeptRelay(t, dir, 1)
 	b.process = start(t, "serve", "--config", b.settings)
 	b.exits(1)
-	b.logged("State.File " + b.file + " belongs to another proxymap that runs; stop that one, or name another file")
+	b.logged("State.File " + b.file + " is locked by another running proxymap; stop it, or name another file")
 	a.stop()
 	b.start()
 	b.stop()

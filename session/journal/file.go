@@ -1,4 +1,4 @@
-package main
+package journal
 
 import (
 	"bufio"
@@ -12,8 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
+
+	"github.com/gofrs/flock"
 
 	"proxymap/session"
 )
@@ -183,16 +184,20 @@ func (osDisk) syncFolder(of string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// errLocked says that another has the lock.
+var errLocked = errors.New("it is locked")
+
 // lockFile takes a lock that ends with the process at the latest. The file stays, for one that is removed could be locked
 // by two, each having its own. It is not the journal's own file, because that one is replaced.
-func lockFile(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+func lockFile(name string) (*flock.Flock, error) {
+	lock := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
+	taken, err := lock.TryLock()
+	if err == nil && !taken {
+		err = errLocked
+	}
 	if err != nil {
+		_ = lock.Close()
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, &os.PathError{Op: "lock", Path: name, Err: err}
-	}
-	return f, nil
+	return lock, nil
 }

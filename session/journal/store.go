@@ -1,4 +1,4 @@
-package main
+package journal
 
 import (
 	"log/slog"
@@ -6,13 +6,13 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"proxymap/relay"
 	"proxymap/session"
 )
 
-// A keeper stands between a relay and the journal in which its ports' sessions survive a restart.
-type keeper struct {
+// A Store keeps the sessions of a relay's ports in a file, in which they survive a restart. It is a relay.Store.
+type Store struct {
 	journal  *journal
+	log      *slog.Logger
 	records  map[netip.AddrPort]record // that no port has taken
 	ports    map[netip.AddrPort]*keptPort
 	restored int
@@ -35,77 +35,71 @@ type portState struct {
 	session *session.Session
 }
 
-// listenKept is relay.Listen with the sessions that a file keeps; without a name there is none. end writes what has not
-// been written yet, and is called when the relay has ended.
-func listenKept(cfg relay.Config, file string, log *slog.Logger) (r *relay.Relay, end func() error, err error) {
-	if file == "" {
-		r, err = relay.Listen(cfg)
-		return r, func() error { return nil }, err
-	}
+// Open opens a file that keeps sessions, or makes one, and locks it until Close. A damaged file is set aside, and does not
+// keep it from being opened. The error names the file, and says what to do. log gets what an operator should know; it is
+// called from other goroutines, too, and must not be nil.
+func Open(file string, log *slog.Logger) (*Store, error) {
 	j, records, err := openJournal(file, log)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	k := newKeeper(j, records)
-	cfg.Store = k
-	if r, err = relay.Listen(cfg); err != nil {
-		_ = j.close() // nothing was put into it
-		return nil, nil, err
-	}
-	log.Info("sessions are kept", "file", file, "restored", k.restored)
-	k.drop(log)
-	return r, j.close, nil
+	return newStore(j, records), nil
 }
 
-func newKeeper(j *journal, records []record) *keeper {
-	k := &keeper{journal: j, records: make(map[netip.AddrPort]record, len(records)), ports: make(map[netip.AddrPort]*keptPort)}
+func newStore(j *journal, records []record) *Store {
+	s := &Store{journal: j, log: j.log, records: make(map[netip.AddrPort]record, len(records)), ports: make(map[netip.AddrPort]*keptPort)}
 	for _, r := range records {
-		k.records[r.Port] = r
+		s.records[r.Port] = r
 	}
-	return k
+	return s
 }
+
+// Close writes what has not been written yet, and gives the file back. It is called when the relay has ended, and may be
+// called again. The error is of that writing.
+func (s *Store) Close() error { return s.journal.close() }
 
 // Load gives a port what it had.
-func (k *keeper) Load(addr netip.AddrPort, slot *session.Slot, servers []string) {
+func (s *Store) Load(addr netip.AddrPort, slot *session.Slot, servers []string) {
 	p := &keptPort{addr: addr, slot: slot, servers: servers}
-	k.ports[addr] = p
-	r, there := k.records[addr]
+	s.ports[addr] = p
+	r, there := s.records[addr]
 	if !there {
 		p.onDisk.Store(&portState{})
 		return
 	}
-	s, err := r.session(slot.Plan())
+	kept, err := r.session(slot.Plan())
 	if err != nil {
-		k.refused = err
+		s.refused = err
 		return
 	}
-	slot.Restore(s)
+	slot.Restore(kept)
 	p.pin(r.Server)
-	p.onDisk.Store(&portState{session: s})
-	delete(k.records, addr)
-	k.restored++
+	p.onDisk.Store(&portState{session: kept})
+	delete(s.records, addr)
+	s.restored++
 }
 
-// drop has the records that no port has taken forgotten: should their ports come back one day, others may have had the
-// sessions since.
-func (k *keeper) drop(log *slog.Logger) {
-	if len(k.records) == 0 {
+// Loaded is called once, when all ports have been loaded. Records that none of them has taken are dropped: should their
+// ports come back one day, others may have had the sessions since.
+func (s *Store) Loaded() {
+	s.log.Info("sessions are kept", "file", s.journal.name, "restored", s.restored)
+	if len(s.records) == 0 {
 		return
 	}
-	args := []any{"file", k.journal.name, "dropped", len(k.records)}
-	if k.refused != nil {
-		args = append(args, "one because", k.refused)
+	args := []any{"file", s.journal.name, "dropped", len(s.records)}
+	if s.refused != nil {
+		args = append(args, "one because", s.refused)
 	}
-	log.Warn("State.File has sessions of ports that are no longer in the settings, or that may not have them; they are dropped", args...)
-	for addr := range k.records {
-		k.journal.put(func() record { return record{Port: addr} }, nil)
+	s.log.Warn("State.File has sessions of ports that are no longer in the settings, or that may not have them; they are dropped", args...)
+	for addr := range s.records {
+		s.journal.put(func() record { return record{Port: addr} }, nil)
 	}
-	k.records = nil
+	s.records = nil
 }
 
 // Note has a change of a port written within a second.
-func (k *keeper) Note(ev session.Event) {
-	p := k.ports[ev.Port]
+func (s *Store) Note(ev session.Event) {
+	p := s.ports[ev.Port]
 	switch {
 	case ev.Reason == session.ReasonRepinned: // the session is the same
 	case ev.Change.New == nil && ev.Change.Old == p.slot.Last():
@@ -113,18 +107,18 @@ func (k *keeper) Note(ev session.Event) {
 	default:
 		p.changes.Add(1)
 	}
-	k.journal.put(p.record, nil)
+	s.journal.put(p.record, nil)
 }
 
 // Confirm is done when what a port has now is on disk.
-func (k *keeper) Confirm(addr netip.AddrPort, done func(error)) {
-	p := k.ports[addr]
+func (s *Store) Confirm(addr netip.AddrPort, done func(error)) {
+	p := s.ports[addr]
 	now := portState{p.changes.Load(), p.slot.Last()}
 	if known := p.onDisk.Load(); known != nil && *known == now {
 		done(nil)
 		return
 	}
-	k.journal.put(p.record, func(err error) {
+	s.journal.put(p.record, func(err error) {
 		if err == nil {
 			p.onDisk.Store(&now)
 		}

@@ -1,4 +1,4 @@
-package main
+package journal
 
 import (
 	"errors"
@@ -10,8 +10,9 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 const (
@@ -29,7 +30,7 @@ const (
 type journal struct {
 	name string
 	disk disk
-	lock *os.File
+	lock *flock.Flock
 	log  *slog.Logger
 	now  func() int64
 
@@ -75,8 +76,8 @@ func newJournal(name string, log *slog.Logger) *journal {
 
 func (j *journal) open() ([]record, error) {
 	lock, err := lockFile(j.name + ".lock")
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("State.File %s belongs to another proxymap that runs; stop that one, or name another file", j.name)
+	if err == errLocked {
+		return nil, fmt.Errorf("State.File %s is locked by another running proxymap; stop it, or name another file", j.name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("State.File %s cannot be locked: %w; name a file in a folder that exists and can be written to", j.name, err)

@@ -1,4 +1,4 @@
-package main
+package journal
 
 import (
 	"bytes"
@@ -341,7 +341,7 @@ func TestJournalIsLocked(t *testing.T) {
 	mustSave(t, j, numbered(1, 1))
 	for range 2 { // the first attempt must not give up the lock of the other
 		_, _, err := openJournal(name, slog.New(slog.DiscardHandler))
-		if err == nil || !strings.Contains(err.Error(), "State.File "+name+" belongs to another proxymap") {
+		if err == nil || !strings.Contains(err.Error(), "State.File "+name+" is locked by another running proxymap; stop it") {
 			t.Fatalf("got %v; want to be told that the file is in use", err)
 		}
 	}

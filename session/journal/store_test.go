@@ -1,8 +1,7 @@
-package main
+package journal
 
 import (
 	"errors"
-	"log/slog"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -38,14 +37,14 @@ func TestStateRestores(t *testing.T) {
 	mustClose(t, j)
 
 	j, records, logged := openTestJournal(t, osDisk{}, name)
-	k := newKeeper(j, records)
+	k := newStore(j, records)
 	servers := []string{"other.example:7000", "gate.example.com:7000"}
 	slots := map[int]*session.Slot{}
 	for port, lifetime := range map[int]time.Duration{1: time.Minute, 2: time.Minute, 3: 0, 5: time.Minute, 6: time.Minute} {
 		slots[port] = session.NewSlot(keptPlan(t, lifetime))
 		k.Load(portOf(port), slots[port], servers)
 	}
-	k.drop(slog.New(slog.NewTextHandler(logged, nil)))
+	k.Loaded()
 	for _, port := range []int{1, 2} {
 		s := slots[port].Last()
 		if s == nil {
@@ -63,7 +62,7 @@ func TestStateRestores(t *testing.T) {
 			t.Errorf("port %d has session %s", port, s.ID())
 		}
 	}
-	if text := logged.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "dropped=2") || !strings.Contains(text, "StickyProxyLifetime") {
+	if text := logged.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "restored=2") || !strings.Contains(text, "dropped=2") || !strings.Contains(text, "StickyProxyLifetime") {
 		t.Errorf("it logs %s", text)
 	}
 	mustClose(t, j)
@@ -132,7 +131,7 @@ func TestStateConfirms(t *testing.T) {
 	d := gateDisk{mu: new(sync.Mutex), gate: new(chan struct{}), err: new(error)}
 	d.set(nil)()
 	j, records, _ := openTestJournal(t, d, filepath.Join(t.TempDir(), "state"))
-	k := newKeeper(j, records)
+	k := newStore(j, records)
 	slot := session.NewSlot(keptPlan(t, time.Hour))
 	slot.Changed = func(change session.Change, reason string) {
 		k.Note(session.Event{Port: portOf(1), Change: change, Reason: reason})
@@ -206,7 +205,7 @@ func TestStateConfirms(t *testing.T) {
 // What a change costs the loop that makes it.
 func BenchmarkStateChange(b *testing.B) {
 	j, records, _ := openTestJournal(b, osDisk{}, filepath.Join(b.TempDir(), "state"))
-	k := newKeeper(j, records)
+	k := newStore(j, records)
 	for _, row := range []struct {
 		name    string
 		changed func(session.Change, string)
