@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"proxymap/relay/internal/kernel"
 )
 
 // failingAccept has the first n accepts of a relay fail with err. What they would have taken is gone, as after an error that
@@ -15,13 +17,13 @@ func failingAccept(n int32, err error, stays bool) (func(*Config), *atomic.Int32
 	return func(cfg *Config) {
 		cfg.accept = func(fd int) (int, error) {
 			if calls.Add(1) > n {
-				return accept(fd)
+				return kernel.Accept(fd)
 			}
 			if stays {
 				return -1, err
 			}
-			taken, _ := accept(fd)
-			_ = closeDescriptor(taken)
+			taken, _ := kernel.Accept(fd)
+			_ = kernel.Close(taken)
 			return -1, err
 		}
 	}, calls
@@ -76,7 +78,7 @@ func TestAcceptThatKeepsFailing(t *testing.T) {
 				calls.Add(1)
 				return -1, unix.EPERM
 			}
-			return accept(fd)
+			return kernel.Accept(fd)
 		}
 	})
 	sick.Store(int32(g.relay.ports[1].fd))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"proxymap/relay/internal/kernel"
 )
 
 // What cannot be forwarded is answered: in full, with its class, and never with a byte to the provider.
@@ -277,7 +279,7 @@ func silentServer(t *testing.T) Server {
 
 func silentServerAt(t *testing.T, addr netip.AddrPort) Server {
 	t.Helper()
-	fd, addr, err := listenOn(addr)
+	fd, addr, err := kernel.Listen(addr)
 	if err != nil {
 		t.Fatal(err)
 	}

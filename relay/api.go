@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"proxymap/httpparse"
+	"proxymap/relay/internal/kernel"
 	"proxymap/session"
 )
 
@@ -156,7 +157,7 @@ func (c *conn) readAPIContent() {
 			n, err := c.client.read(c.l.buf[:])
 			switch err {
 			case nil:
-			case errAgain:
+			case kernel.ErrAgain:
 				return
 			case io.EOF:
 				c.close() // it ended before its end

@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"proxymap/httpparse"
+	"proxymap/relay/internal/kernel"
 	"proxymap/session"
 )
 
@@ -244,7 +245,7 @@ func (c *conn) readHead() {
 				return
 			}
 			c.onHeadBytes(c.l.buf[:n])
-		case errAgain:
+		case kernel.ErrAgain:
 			return
 		case io.EOF:
 			c.close() // between requests, or within a head, which nobody waits for an answer to
@@ -385,7 +386,7 @@ func (c *conn) pumpLinger() {
 	}
 	for c.client.readable {
 		n, err := c.client.read(c.l.buf[:])
-		if err == errAgain {
+		if err == kernel.ErrAgain {
 			return
 		}
 		c.discarded += n
@@ -400,21 +401,21 @@ func (c *conn) pumpLinger() {
 func (c *conn) sendFIN() {
 	if !c.finSent {
 		c.finSent = true
-		shutdownWrite(c.client.fd)
+		kernel.ShutdownWrite(c.client.fd)
 	}
 }
 
 // abort closes both sides because the client has gone; the provider is told by a reset.
 func (c *conn) abort() {
 	if c.upstream.fd >= 0 {
-		resetOnClose(c.upstream.fd)
+		kernel.ResetOnClose(c.upstream.fd)
 	}
 	c.close()
 }
 
 // reset closes both sides such that neither can take what it got for complete.
 func (c *conn) reset() {
-	resetOnClose(c.client.fd)
+	kernel.ResetOnClose(c.client.fd)
 	c.abort()
 }
 

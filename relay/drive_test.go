@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"proxymap/bench/drive"
+	"proxymap/relay/internal/kernel"
 	"proxymap/session"
 )
 
@@ -48,7 +49,7 @@ func freeAddr(t testing.TB) netip.AddrPort {
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 2}}); err != nil {
 		t.Fatal(err)
 	}
-	addr, err := localAddr(fd)
+	addr, err := kernel.LocalAddr(fd)
 	if err != nil {
 		t.Fatal(err)
 	}

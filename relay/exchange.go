@@ -7,6 +7,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
+	"proxymap/relay/internal/kernel"
 	"proxymap/relay/socks"
 	"proxymap/session"
 )
@@ -197,7 +198,7 @@ func (c *conn) current() *session.Session {
 func (c *conn) upstreamQuiet() bool {
 	if c.upstream.readable {
 		_, err := c.upstream.read(c.l.buf[:1])
-		return err == errAgain
+		return err == kernel.ErrAgain
 	}
 	return true
 }
@@ -369,7 +370,7 @@ func (c *conn) moveContent() (moved int, more bool) {
 		} else {
 			n, err = c.client.read(c.l.buf[:])
 		}
-		if err == errAgain {
+		if err == kernel.ErrAgain {
 			return 0, false
 		}
 		if err != nil {
@@ -405,7 +406,7 @@ func (c *conn) moveContent() (moved int, more bool) {
 
 // badContent ends an exchange whose request is malformed behind its head. The provider must not take it for complete.
 func (c *conn) badContent(err error) {
-	resetOnClose(c.upstream.fd)
+	kernel.ResetOnClose(c.upstream.fd)
 	if c.x.responding {
 		c.reset()
 		return
@@ -449,7 +450,7 @@ func (c *conn) pumpResponse() {
 		} else {
 			n, err = c.upstream.read(c.l.buf[:])
 		}
-		if err == errAgain {
+		if err == kernel.ErrAgain {
 			return
 		}
 		if err != nil {
@@ -517,10 +518,10 @@ func (c *conn) onExchangeTimeout() {
 	case x.responding, x.ended:
 		c.reset()
 	case !x.request.done() && !x.sendFailed && c.toUpstream.empty():
-		resetOnClose(c.upstream.fd)
+		kernel.ResetOnClose(c.upstream.fd)
 		c.refuse(408, classContentTimeout, "the request's content stopped coming")
 	default:
-		resetOnClose(c.upstream.fd)
+		kernel.ResetOnClose(c.upstream.fd)
 		c.refuse(504, classTimeout, "the provider did not answer in time")
 	}
 }
@@ -572,7 +573,7 @@ func (c *conn) beginEarly() {
 func (c *conn) pumpEarly() {
 	if c.upstream.readable {
 		// Nothing can come that belongs to this exchange: it is the end, or as good as one.
-		if _, err := c.upstream.read(c.l.buf[:]); err != errAgain {
+		if _, err := c.upstream.read(c.l.buf[:]); err != kernel.ErrAgain {
 			c.linger()
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"proxymap/httpparse"
+	"proxymap/relay/internal/kernel"
 	"proxymap/relay/socks"
 )
 
@@ -49,7 +50,7 @@ func (c *conn) pumpHandshake() {
 			return
 		}
 		n, err := c.upstream.read(c.l.buf[:])
-		if err == errAgain {
+		if err == kernel.ErrAgain {
 			return
 		}
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"proxymap/relay/internal/kernel"
 	"proxymap/session"
 )
 
@@ -32,7 +33,7 @@ type port struct {
 
 // openPort binds addr.
 func openPort(m *mapping, addr netip.AddrPort) (*port, error) {
-	fd, bound, err := listenOn(addr)
+	fd, bound, err := kernel.Listen(addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen on port %d of %s: %w", addr.Port(), addr.Addr(), err)
 	}

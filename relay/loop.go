@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"proxymap/httpparse"
+	"proxymap/relay/internal/kernel"
 )
 
 const (
@@ -74,11 +75,11 @@ type loop struct {
 	gather gathering
 
 	// Scratch space, in use within one event only.
-	buf   [readSize]byte
-	plain [len("255.255.255.255")]byte // an IPv4 address for the rules
-	req   httpparse.Request
-	res   httpparse.Response
-	peer  sockaddr
+	buf    [readSize]byte
+	plain  [len("255.255.255.255")]byte // an IPv4 address for the rules
+	req    httpparse.Request
+	res    httpparse.Response
+	dialer kernel.Dialer
 
 	handled int64 // events of connections, since the start
 
@@ -243,7 +244,7 @@ func (l *loop) closeLater(fd int) { l.closing = append(l.closing, fd) }
 
 func (l *loop) closeDescriptors() {
 	for _, fd := range l.closing {
-		_ = closeDescriptor(fd) // what can fail here is only the last write, which no one waits for
+		_ = kernel.Close(fd) // what can fail here is only the last write, which no one waits for
 	}
 	l.closing, l.evicted = l.closing[:0], 0
 }

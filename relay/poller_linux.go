@@ -56,7 +56,7 @@ func newPoller() (poller, error) {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	p := &epollPoller{fd: fd, wakeFD: wakeFD}
-	if err := p.control(wakeFD, unix.EPOLLIN, tokenWake); err != nil {
+	if err := p.control(unix.EPOLL_CTL_ADD, wakeFD, unix.EPOLLIN, tokenWake); err != nil {
 		_ = p.close()
 		return nil, err
 	}
@@ -64,19 +64,20 @@ func newPoller() (poller, error) {
 }
 
 func (p *epollPoller) add(fd int, token uint64) error {
-	return p.control(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET, token)
+	return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET, token)
 }
 
-func (p *epollPoller) listen(fd int, token uint64) error { return p.control(fd, unix.EPOLLIN, token) }
+func (p *epollPoller) listen(fd int, token uint64) error {
+	return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, token)
+}
 
 func (p *epollPoller) remove(fd int) error {
-	_, err := call(unix.SYS_EPOLL_CTL, p.fd, unix.EPOLL_CTL_DEL, uintptr(fd), 0)
-	return os.NewSyscallError("epoll_ctl", err)
+	return p.control(unix.EPOLL_CTL_DEL, fd, 0, 0)
 }
 
-func (p *epollPoller) control(fd int, events uint32, token uint64) error {
+func (p *epollPoller) control(op, fd int, events uint32, token uint64) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(token), Pad: int32(token >> 32)}
-	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 	if errno != 0 {
 		return os.NewSyscallError("epoll_ctl", errno)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
+	"proxymap/relay/internal/kernel"
 	"proxymap/session"
 )
 
@@ -94,7 +95,7 @@ func Listen(cfg Config) (*Relay, error) {
 		r.lookup = systemLookup
 	}
 	if r.accept = cfg.accept; r.accept == nil {
-		r.accept = accept
+		r.accept = kernel.Accept
 	}
 	if err := r.openPorts(cfg.Mappings, cfg.RuleServers); err != nil {
 		r.abandon()
@@ -119,7 +120,7 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 		for i, s := range slices.Concat(cfg.Servers, ruleServers) {
 			m.resolves = m.resolves || s.ResolveIP && i < m.listed
 			for _, from := range s.Sources {
-				if err := bindable(from); err != nil {
+				if err := kernel.Bindable(from); err != nil {
 					return fmt.Errorf("source address %s of upstream %s: %w; it must be an address of this machine", from, s.Host, err)
 				}
 			}

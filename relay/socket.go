@@ -1,6 +1,10 @@
 package relay
 
-import "io"
+import (
+	"io"
+
+	"proxymap/relay/internal/kernel"
+)
 
 // A socket is one side of a connection as its loop sees it: the descriptor, and what the poller has said of it since the
 // last call that found otherwise. The watch is edge-triggered: what is forgotten here is not told again.
@@ -43,15 +47,15 @@ func (s *socket) countSent(n int) {
 	}
 }
 
-// read reads into b. It returns io.EOF at the peer's FIN, errAgain if there is nothing now.
+// read reads into b. It returns io.EOF at the peer's FIN, kernel.ErrAgain if there is nothing now.
 //
 // A read that comes back short has emptied the socket, so the next one waits for the poller. But no event will tell of
 // an end that was told of already: after a hup reading goes on until the end is read.
 func (s *socket) read(b []byte) (int, error) {
-	n, err := read(s.fd, b)
+	n, err := kernel.Read(s.fd, b)
 	switch {
 	case err != nil:
-		if err == errAgain {
+		if err == kernel.ErrAgain {
 			s.readable = false
 		}
 		return 0, err
@@ -65,15 +69,27 @@ func (s *socket) read(b []byte) (int, error) {
 	return n, nil
 }
 
+// splice is read, into a pipe that is empty and at most most bytes.
+func (s *socket) splice(p *kernel.Pipe, most int64) (int, error) {
+	n, err := p.Fill(s.fd, most)
+	switch err {
+	case nil:
+		s.countRead(n)
+	case kernel.ErrAgain, io.EOF:
+		s.readable = false
+	}
+	return n, err
+}
+
 // write writes what the socket takes of b now.
 func (s *socket) write(b []byte) (int, error) {
-	n, err := write(s.fd, b)
+	n, err := kernel.Write(s.fd, b)
 	return s.wrote(n, len(b), err)
 }
 
 // wrote judges what a write of size bytes has returned.
 func (s *socket) wrote(n, size int, err error) (int, error) {
-	if err == errAgain {
+	if err == kernel.ErrAgain {
 		n, err = 0, nil
 	}
 	if err != nil {
@@ -105,7 +121,7 @@ func (d *direction) empty() bool { return d.kept() == 0 }
 func (d *direction) kept() int {
 	n := len(d.unsent.bytes())
 	if d.pipe != nil {
-		n += d.pipe.held
+		n += d.pipe.Held
 	}
 	return n
 }

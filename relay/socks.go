@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"proxymap/relay/internal/kernel"
 	"proxymap/relay/socks"
 	"proxymap/session"
 )
@@ -52,7 +53,7 @@ func (c *conn) readSocks() {
 		switch err {
 		case nil:
 			c.in.append(c.l.buf[:n])
-		case errAgain:
+		case kernel.ErrAgain:
 		case io.EOF:
 			c.close()
 			return

@@ -3,6 +3,8 @@ package relay
 import (
 	"sync/atomic"
 	"time"
+
+	"proxymap/relay/internal/kernel"
 )
 
 // Bulk goes through pipes: splice(2) moves pages from one socket to the other, and nothing is copied. It costs a call
@@ -60,10 +62,8 @@ type pipes struct {
 
 // A pipe belongs to its loop's idle ones or to one direction.
 type pipe struct {
+	kernel.Pipe
 	l       *loop
-	r, w    int // descriptors
-	size    int
-	held    int        // bytes in it
 	of      *direction // while it is blocked
 	took    int64      // the loop's time at which the sink last took bytes
 	stalled bool
@@ -85,21 +85,20 @@ func (l *loop) takePipe() *pipe {
 		count.open.Add(-1)
 		return nil
 	}
-	p := openPipe()
-	if p == nil {
+	opened, ok := kernel.OpenPipe(pipeSize, minPipe)
+	if !ok {
 		count.open.Add(-1)
 		ps.retryAt = l.now + int64(pipeRetry)
 		return nil
 	}
-	p.l = l
-	return p
+	return &pipe{Pipe: opened, l: l}
 }
 
 // give gives a pipe back. One that holds bytes must not carry another's, and is closed.
 func (p *pipe) give() {
 	p.unblock()
 	ps := &p.l.pipes
-	if p.held == 0 && len(ps.idle) < maxIdlePipes {
+	if p.Held == 0 && len(ps.idle) < maxIdlePipes {
 		ps.idle = append(ps.idle, p)
 		return
 	}
@@ -107,7 +106,7 @@ func (p *pipe) give() {
 }
 
 func (p *pipe) close() {
-	closePipe(p)
+	p.Close()
 	p.l.relay.pipes.open.Add(-1)
 }
 
@@ -132,7 +131,7 @@ func (d *direction) splices(l *loop, sink *socket) bool {
 
 // fill moves at most most bytes from source into the direction's pipe, which is empty. Its errors are a read's.
 func (d *direction) fill(source *socket, most int64) (int, error) {
-	n, err := source.splice(d.pipe, most)
+	n, err := source.splice(&d.pipe.Pipe, most)
 	d.pipe.took = d.pipe.l.now
 	switch {
 	case n >= leastSplice:
@@ -146,18 +145,17 @@ func (d *direction) fill(source *socket, most int64) (int, error) {
 // drain moves bytes from the direction's pipe to the sink. It reports whether that has taken all.
 func (d *direction) drain(sink *socket) (bool, error) {
 	p := d.pipe
-	for p.held > 0 {
+	for p.Held > 0 {
 		if !sink.writable {
 			return false, nil
 		}
-		n, err := p.out(sink.fd)
+		n, err := p.Drain(sink.fd)
 		switch {
-		case err == errAgain:
+		case err == kernel.ErrAgain:
 			sink.writable = false
 		case err != nil:
 			return false, err
 		default:
-			p.held -= n
 			sink.countSent(n)
 			p.l.pipes.spliced += int64(n)
 			p.took = p.l.now
@@ -185,7 +183,7 @@ func (d *direction) settle() {
 	p := d.pipe
 	switch {
 	case p == nil:
-	case p.held == 0:
+	case p.Held == 0:
 		d.pipe = nil
 		p.give()
 	case p.of == nil:
@@ -273,12 +271,11 @@ func (d *direction) readOut() {
 	d.pipe = nil
 	d.readOutOf = &p.l.relay.pipes
 	d.readOutOf.readOut.Add(1)
-	d.unsent.appendFrom(p.held, func(b []byte) int {
-		n, err := p.read(b)
+	d.unsent.appendFrom(p.Held, func(b []byte) int {
+		n, err := p.Read(b)
 		if err != nil {
 			panic("relay: a pipe does not hold what went into it: " + err.Error())
 		}
-		p.held -= n
 		return n
 	})
 	p.give()

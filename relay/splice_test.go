@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"proxymap/relay/internal/kernel"
 )
 
 // A pipeState is what a relay's loops have of pipes.
@@ -186,10 +188,10 @@ func TestSpliceAsOrdinaryUser(t *testing.T) {
 		}
 		return
 	}
-	var hoard []*pipe
+	var hoard []kernel.Pipe
 	defer func() {
 		for _, p := range hoard {
-			closePipe(p)
+			p.Close()
 		}
 	}()
 	stream := func(t *testing.T) pipeState {
@@ -201,7 +203,11 @@ func TestSpliceAsOrdinaryUser(t *testing.T) {
 	if s := stream(t); s.spliced == 0 {
 		t.Error("nothing was spliced while there were pipes")
 	}
-	for p := openPipe(); p != nil && len(hoard) < 1000; p = openPipe() {
+	for len(hoard) < 1000 {
+		p, ok := kernel.OpenPipe(pipeSize, minPipe)
+		if !ok {
+			break
+		}
 		hoard = append(hoard, p)
 	}
 	if n := len(hoard); n == 0 || n == 1000 {
@@ -212,17 +218,16 @@ func TestSpliceAsOrdinaryUser(t *testing.T) {
 		t.Errorf("%d bytes were spliced when there were no pipes to be had", s.spliced)
 	}
 	// Room for one pipe, less a few pages: what comes next is of the usual size, and cannot be made larger.
-	closePipe(hoard[0])
+	hoard[0].Close()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	hoard[0] = openPipe()
-	if hoard[0] == nil || hoard[0].size != minPipe {
-		t.Fatalf("got %+v; want a pipe of %d bytes", hoard[0], minPipe)
+	small, ok := kernel.OpenPipe(pipeSize, minPipe)
+	if hoard = hoard[1:]; !ok || small.Size != minPipe {
+		t.Fatalf("got %+v; want a pipe of %d bytes", small, minPipe)
 	}
-	closePipe(hoard[0])
-	hoard = hoard[1:]
+	small.Close()
 	if s := stream(t); s.spliced == 0 {
 		t.Error("nothing was spliced through smaller pipes")
 	}

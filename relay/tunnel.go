@@ -1,6 +1,10 @@
 package relay
 
-import "io"
+import (
+	"io"
+
+	"proxymap/relay/internal/kernel"
+)
 
 // startTunnel turns the exchange into a tunnel. grant is the head that says so, of which a SOCKS client gets its own form,
 // and first what came behind it; they go to the client first, as what the client sent behind its own head goes first to
@@ -68,7 +72,7 @@ func (c *conn) pump(d *direction, source, sink *socket) (more bool) {
 		}
 		switch err {
 		case nil:
-		case errAgain:
+		case kernel.ErrAgain:
 			return false
 		case io.EOF:
 			c.endDirection(d, sink)
@@ -98,7 +102,7 @@ func (c *conn) endDirection(d *direction, sink *socket) {
 		c.close()
 		return
 	}
-	shutdownWrite(sink.fd)
+	kernel.ShutdownWrite(sink.fd)
 	c.enter(stageHalfClosed)
 }
 

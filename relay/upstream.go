@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"proxymap/relay/internal/kernel"
 	"proxymap/session"
 )
 
@@ -344,7 +345,7 @@ func (s *server) connect(l *loop, addr netip.AddrPort) (fd int, err error) {
 		if l.now < from.noPortUntil.Load() || from.addr.IsValid() && from.addr.Is4() != addr.Addr().Unmap().Is4() {
 			continue
 		}
-		if fd, err = l.connectTo(addr, from.addr); err != unix.EADDRNOTAVAIL {
+		if fd, err = l.dialer.Dial(addr, from.addr); err != unix.EADDRNOTAVAIL {
 			return fd, err
 		}
 		from.noPortUntil.Store(l.now + int64(noPortPause))
@@ -424,7 +425,7 @@ func (c *conn) onDialEvent(ev events) {
 	// A connect that worked makes the socket writable and nothing else, mostly. How one that failed looks differs from
 	// system to system, so whatever else there is, the socket is asked.
 	if ev != evWrite {
-		err := socketError(c.upstream.fd)
+		err := kernel.SocketError(c.upstream.fd)
 		if err == nil && ev&evError != 0 {
 			err = unix.ECONNRESET
 		}

@@ -1,4 +1,4 @@
-package relay
+package kernel
 
 import (
 	"net"
@@ -8,20 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Non-blocking calls on sockets. errAgain is the one error that is not a fault: later, when the poller says so.
-const errAgain = unix.EAGAIN
+// ErrAgain says that there is nothing to read or no room to write now: later, when the poller says so.
+const ErrAgain = unix.EAGAIN
 
-// shutdownWrite sends a FIN. It fails only where the connection is gone, which the next read will tell.
-func shutdownWrite(fd int) { _ = shutdown(fd, unix.SHUT_WR) }
+// ShutdownWrite sends a FIN. It fails only where the connection is gone, which the next read will tell.
+func ShutdownWrite(fd int) { _ = shutdown(fd, unix.SHUT_WR) }
 
-// resetOnClose makes the coming close a reset, which passes on that an exchange or tunnel broke off, and leaves no
+// ResetOnClose makes the coming close a reset, which passes on that an exchange or tunnel broke off, and leaves no
 // TIME_WAIT behind. It cannot fail on a socket of ours.
-func resetOnClose(fd int) {
+func ResetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
-// socketError is why a connect failed.
-func socketError(fd int) error {
+// SocketError is why a connect failed.
+func SocketError(fd int) error {
 	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
 		return err
@@ -32,25 +32,25 @@ func socketError(fd int) error {
 	return unix.Errno(errno)
 }
 
-// connectTo begins to connect a new socket to addr, from a port of the local address from if that is valid. It is the
+// Dial begins to connect a new socket to addr, from a port of the local address from if that is valid. The socket is the
 // caller's to close. The error is about starting only; EADDRNOTAVAIL says that there is no port left.
-func (l *loop) connectTo(addr netip.AddrPort, from netip.Addr) (fd int, err error) {
+func (d *Dialer) Dial(addr netip.AddrPort, from netip.Addr) (fd int, err error) {
 	fd, err = newSocket(family(addr))
 	if err != nil {
 		return -1, err
 	}
 	prepareDial(fd)
 	if from.IsValid() {
-		err = l.peer.bind(fd, from)
+		err = d.bind(fd, from)
 	}
 	if err == unix.EADDRINUSE { // no port is left, where bind has to choose one
 		err = unix.EADDRNOTAVAIL
 	}
 	if err == nil {
-		err = l.peer.connect(fd, addr)
+		err = d.connect(fd, addr)
 	}
 	if err != nil && err != unix.EINPROGRESS {
-		_ = closeDescriptor(fd)
+		_ = Close(fd)
 		return -1, err
 	}
 	return fd, nil
@@ -63,8 +63,8 @@ func family(addr netip.AddrPort) int {
 	return unix.AF_INET6
 }
 
-// listenOn opens a listener whose connections inherit TCP_NODELAY.
-func listenOn(addr netip.AddrPort) (fd int, bound netip.AddrPort, err error) {
+// Listen opens a listener at addr whose connections inherit TCP_NODELAY.
+func Listen(addr netip.AddrPort) (fd int, bound netip.AddrPort, err error) {
 	fd, _, err = gsocket.TCPSocket("tcp", addr.String(), true, []gsocket.Option[int]{
 		{SetSockOpt: gsocket.SetReuseAddr, Opt: 1},
 		{SetSockOpt: gsocket.SetNoDelay, Opt: 1},
@@ -74,22 +74,23 @@ func listenOn(addr netip.AddrPort) (fd int, bound netip.AddrPort, err error) {
 	}
 	bound = addr
 	if addr.Port() == 0 {
-		bound, err = localAddr(fd)
+		bound, err = LocalAddr(fd)
 	}
 	return fd, bound, err
 }
 
-// bindable reports why no socket can be bound to a local address.
-func bindable(addr netip.Addr) error {
+// Bindable reports why no socket can be bound to a local address.
+func Bindable(addr netip.Addr) error {
 	fd, err := newSocket(family(netip.AddrPortFrom(addr, 0)))
 	if err != nil {
 		return err
 	}
-	defer closeDescriptor(fd)
-	return new(sockaddr).bind(fd, addr)
+	defer Close(fd)
+	return new(Dialer).bind(fd, addr)
 }
 
-func localAddr(fd int) (netip.AddrPort, error) {
+// LocalAddr is the address that a socket is bound to.
+func LocalAddr(fd int) (netip.AddrPort, error) {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
 		return netip.AddrPort{}, err

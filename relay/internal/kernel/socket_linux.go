@@ -1,4 +1,4 @@
-package relay
+package kernel
 
 import (
 	"encoding/binary"
@@ -28,13 +28,14 @@ func call(trap uintptr, fd int, a, b, c uintptr) (int, error) {
 	}
 }
 
-// read and write are recv(2) and send(2), which leave out what files need: 2 % of a request.
-
-func read(fd int, b []byte) (int, error) {
+// Read reads from a socket what there is; 0 bytes are its end. It is recv(2), as Write is send(2): they leave out what
+// files need, 2 % of a request.
+func Read(fd int, b []byte) (int, error) {
 	return call(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0)
 }
 
-func write(fd int, b []byte) (int, error) {
+// Write writes to a socket what it takes now.
+func Write(fd int, b []byte) (int, error) {
 	return call(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL)
 }
 
@@ -43,16 +44,16 @@ func shutdown(fd, how int) error {
 	return err
 }
 
-// closeDescriptor closes fd, once: Linux has closed it also when a signal interrupts the call.
-func closeDescriptor(fd int) error {
+// Close closes fd, once: Linux has closed it also when a signal interrupts the call.
+func Close(fd int) error {
 	if _, _, errno := unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0); errno != 0 {
 		return errno
 	}
 	return nil
 }
 
-// accept takes one connection from a listener. It does not ask for the peer's address, which nothing here needs.
-func accept(fd int) (int, error) {
+// Accept takes one connection from a listener. It does not ask for the peer's address, which nothing here needs.
+func Accept(fd int) (int, error) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		switch errno {
@@ -86,38 +87,39 @@ func setOption(fd, name int, value int32) {
 		uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0)
 }
 
-// A sockaddr is a loop's scratch space for the addresses of connect(2) and bind(2).
-type sockaddr struct {
+// A Dialer connects sockets, one after the other. What it holds is scratch space for the addresses of connect(2) and
+// bind(2), so that they need none of the heap's.
+type Dialer struct {
 	v4 unix.RawSockaddrInet4
 	v6 unix.RawSockaddrInet6
 }
 
 // set makes addr what the result points to.
-func (a *sockaddr) set(addr netip.AddrPort) (p unsafe.Pointer, size uintptr) {
+func (d *Dialer) set(addr netip.AddrPort) (p unsafe.Pointer, size uintptr) {
 	var port uint16
 	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&port))[:], addr.Port()) // network order
 	if family(addr) == unix.AF_INET {
-		a.v4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port, Addr: addr.Addr().Unmap().As4()}
-		return unsafe.Pointer(&a.v4), unsafe.Sizeof(a.v4)
+		d.v4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port, Addr: addr.Addr().Unmap().As4()}
+		return unsafe.Pointer(&d.v4), unsafe.Sizeof(d.v4)
 	}
-	a.v6 = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: addr.Addr().As16()}
-	return unsafe.Pointer(&a.v6), unsafe.Sizeof(a.v6)
+	d.v6 = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: addr.Addr().As16()}
+	return unsafe.Pointer(&d.v6), unsafe.Sizeof(d.v6)
 }
 
 // connect begins to connect fd, a socket of the address's family, to addr.
-func (a *sockaddr) connect(fd int, addr netip.AddrPort) error {
-	p, size := a.set(addr)
+func (d *Dialer) connect(fd int, addr netip.AddrPort) error {
+	p, size := d.set(addr)
 	_, err := call(unix.SYS_CONNECT, fd, uintptr(p), size, 0)
 	return err
 }
 
 // bind binds fd to a local address. Its port is chosen when it connects, so that one port can serve for several
 // destinations (ip(7), IP_BIND_ADDRESS_NO_PORT). Kernels before 4.2 choose it now.
-func (a *sockaddr) bind(fd int, from netip.Addr) error {
+func (d *Dialer) bind(fd int, from netip.Addr) error {
 	on := int32(1)
 	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT,
 		uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0)
-	p, size := a.set(netip.AddrPortFrom(from, 0))
+	p, size := d.set(netip.AddrPortFrom(from, 0))
 	_, err := call(unix.SYS_BIND, fd, uintptr(p), size, 0)
 	return err
 }

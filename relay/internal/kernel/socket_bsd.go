@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || netbsd || openbsd
 
-package relay
+package kernel
 
 import (
 	"net/netip"
@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func read(fd int, b []byte) (int, error) {
+// Read reads from a socket what there is; 0 bytes are its end.
+func Read(fd int, b []byte) (int, error) {
 	for {
 		n, err := unix.Read(fd, b)
 		if err != unix.EINTR {
@@ -18,7 +19,8 @@ func read(fd int, b []byte) (int, error) {
 	}
 }
 
-func write(fd int, b []byte) (int, error) {
+// Write writes to a socket what it takes now.
+func Write(fd int, b []byte) (int, error) {
 	for {
 		n, err := unix.Write(fd, b)
 		if err != unix.EINTR {
@@ -29,42 +31,44 @@ func write(fd int, b []byte) (int, error) {
 
 func shutdown(fd, how int) error { return unix.Shutdown(fd, how) }
 
-func closeDescriptor(fd int) error { return unix.Close(fd) }
+// Close closes fd, once.
+func Close(fd int) error { return unix.Close(fd) }
 
 // prepareDial has small messages not wait for the acknowledgement of the last one. It cannot fail on a socket of ours.
 func prepareDial(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) }
 
-// A sockaddr is a loop's scratch space for the addresses of connect(2) and bind(2).
-type sockaddr struct {
+// A Dialer connects sockets, one after the other. What it holds is scratch space for the addresses of connect(2) and
+// bind(2), so that they need none of the heap's.
+type Dialer struct {
 	v4 unix.SockaddrInet4
 	v6 unix.SockaddrInet6
 }
 
-func (a *sockaddr) set(addr netip.AddrPort) unix.Sockaddr {
+func (d *Dialer) set(addr netip.AddrPort) unix.Sockaddr {
 	if family(addr) == unix.AF_INET {
-		a.v4.Port, a.v4.Addr = int(addr.Port()), addr.Addr().Unmap().As4()
-		return &a.v4
+		d.v4.Port, d.v4.Addr = int(addr.Port()), addr.Addr().Unmap().As4()
+		return &d.v4
 	}
-	a.v6.Port, a.v6.Addr = int(addr.Port()), addr.Addr().As16()
-	return &a.v6
+	d.v6.Port, d.v6.Addr = int(addr.Port()), addr.Addr().As16()
+	return &d.v6
 }
 
 // connect begins to connect fd, a socket of the address's family, to addr.
-func (a *sockaddr) connect(fd int, addr netip.AddrPort) error {
+func (d *Dialer) connect(fd int, addr netip.AddrPort) error {
 	for {
-		if err := unix.Connect(fd, a.set(addr)); err != unix.EINTR {
+		if err := unix.Connect(fd, d.set(addr)); err != unix.EINTR {
 			return err
 		}
 	}
 }
 
 // bind binds fd to a local address, and a port of it.
-func (a *sockaddr) bind(fd int, from netip.Addr) error {
-	return unix.Bind(fd, a.set(netip.AddrPortFrom(from, 0)))
+func (d *Dialer) bind(fd int, from netip.Addr) error {
+	return unix.Bind(fd, d.set(netip.AddrPortFrom(from, 0)))
 }
 
-// accept takes one connection from a listener.
-func accept(fd int) (int, error) {
+// Accept takes one connection from a listener.
+func Accept(fd int) (int, error) {
 	for {
 		n, _, err := gsocket.Accept(fd)
 		if err != unix.EINTR {
