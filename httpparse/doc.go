@@ -6,6 +6,9 @@
 //
 // The package is strict where two readers could disagree about where a message ends or where it goes, and has no
 // lenient mode. Each refusal cites its source in place. What is refused is an *Error with the status to answer.
+//
+// It may import the standard library only, and is pure: it never does I/O, allocates or reads the clock, and it knows no
+// product's field names.
 package httpparse
 
 import "strconv"

@@ -1,6 +1,5 @@
 //go:build linux
 
-// Package proc runs a relay as a process of its own, and looks at it from outside.
 package proc
 
 import (

@@ -1,9 +1,3 @@
-// Package provider is a stub of an upstream proxy provider: what proxymap relays to in tests, in the demo and in
-// benchmarks.
-//
-// It is an HTTP proxy with Basic authentication that reads the session id out of the user name, forwards CONNECT and
-// plain requests to real origins, remembers who came with which session, and answers http://ip.demo/ itself with the
-// exit address of the session. It is honest and simple rather than fast: one goroutine for each connection.
 package provider
 
 import (

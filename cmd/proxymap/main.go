@@ -1,7 +1,3 @@
-// Command proxymap listens on local ports, each of which is one sticky session of an upstream proxy provider.
-//
-// Exit status: 0 when all went well, a stop by signal included; 1 for a failure, such as faulty settings or a port that
-// is taken, and for a stop that a second signal hastened; 2 for a faulty command line.
 package main
 
 import (
