@@ -2,7 +2,6 @@ package settings
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"proxymap/relay"
@@ -10,35 +9,6 @@ import (
 	"proxymap/session"
 	"proxymap/session/credential"
 )
-
-// circles finds upstream servers that are ports of the relay itself: one request would dial until nothing is left to
-// dial with.
-func (r *reader) circles(s *Settings) {
-	for i := range s.mappings {
-		for j := range s.mappings[i].servers {
-			r.circle(s.mappings, &s.mappings[i].servers[j])
-		}
-	}
-	for i := range s.rules.servers {
-		r.circle(s.mappings, &s.rules.servers[i])
-	}
-}
-
-func (r *reader) circle(mappings []mappingSettings, s *serverSettings) {
-	addr, err := netip.ParseAddr(s.Host)
-	addr = addr.Unmap().WithZone("")
-	local := err != nil && strings.EqualFold(s.Host, "localhost") || err == nil && addr.IsUnspecified()
-	for i := range mappings {
-		l := &mappings[i].listen
-		if !l.holds(int(s.Port)) {
-			continue
-		}
-		if local || err == nil && (addr == l.address || addr.IsLoopback() && l.address.IsUnspecified()) {
-			r.fault(s.account.at.get("Port"), "value \"%d\": is a port of this relay itself: requests would go round in circles", s.Port)
-			return
-		}
-	}
-}
 
 // add makes the relay's mapping of m.
 func (s *Settings) add(r *reader, m *mappingSettings, api session.API) {
@@ -100,46 +70,6 @@ func (s *Settings) warn(m *mappingSettings, out *relay.Mapping) {
 	}
 	if m.auth.set && m.auth.remove {
 		say("have RemoveAuthentication beside SetAuthentication, which replaces the clients' credentials anyway: it is ignored")
-	}
-}
-
-// maxSocksField is what SOCKS has room for: bytes of a user name, and of a password.
-const maxSocksField = 255
-
-// socksFaults tells what of the account for a server no SOCKS message has room for. What sessions and clients put into a
-// user name is not known yet.
-func (r *reader) socksFaults(s *Settings, m *mappingSettings, server *serverSettings) {
-	if server.Type == relay.HTTP {
-		return
-	}
-	a, parameters := &server.account, server.account.Parameters
-	switch {
-	case a.Username == "" && !m.auth.set:
-		return
-	case a.Username == "":
-		a = &m.auth.account
-	}
-	if len(parameters) == 0 && a.Template == nil {
-		parameters = m.auth.account.Parameters
-	}
-	n := len(a.Username)
-	for _, p := range parameters {
-		if p.Name != "account" && p.Value != "" && !strings.ContainsAny(p.Value[:1], "^$") {
-			n += len("-" + p.Name + "-" + p.Value)
-		}
-	}
-	if n > maxSocksField {
-		r.fault(a.at.get("Username"), "has %d bytes with its parameters; a SOCKS server (%s) takes at most %d: shorten it, or use ProxyType Http",
-			n, server.Server.HostPort(), maxSocksField)
-	}
-	if len(a.Password) == 0 {
-		return
-	}
-	if server.Type == relay.SOCKS4 {
-		s.warnOnce(fmt.Sprintf("upstream %s gets no password, for SOCKS4 has none; Socks5 has", server.Server.HostPort()))
-	} else if len(a.Password) > maxSocksField {
-		r.fault(a.at.get("Password"), "has %d bytes; a SOCKS5 server (%s) takes at most %d: shorten it, or use ProxyType Http",
-			len(a.Password), server.Server.HostPort(), maxSocksField)
 	}
 }
 

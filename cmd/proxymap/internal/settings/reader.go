@@ -318,3 +318,41 @@ func (r *reader) elements(n node) []node {
 	}
 	return nodes
 }
+
+func newReader(name string, text []byte, read func(string) ([]byte, error)) *reader {
+	r := &reader{read: read, faults: faults{file: name}}
+	r.main = r.source(name, text)
+	return r
+}
+
+// source notes a file that is read.
+func (r *reader) source(name string, text []byte) *source {
+	r.count++
+	return &source{name, bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), r.count}
+}
+
+// parse reads a file as JSON.
+func (r *reader) parse(in *source) (root node, ok bool) {
+	value, err := hujson.Parse(in.text)
+	if err != nil { // for hujson a comment must end in a line's end, and for .NET in the file's
+		if v, e := hujson.Parse(append(slices.Clip(in.text), '\n')); e == nil {
+			value, err = v, nil
+		}
+	}
+	if err == nil {
+		return node{"", &value, in}, true
+	}
+	line := 1
+	if _, e := fmt.Sscanf(err.Error(), "hujson: line %d", &line); e != nil {
+		line = 1
+	}
+	r.faults.list = append(r.faults.list, fault{order: in.order, file: in.name, line: line, text: "not JSON: " + withoutValue(err.Error())})
+	return node{}, false
+}
+
+// withoutValue cuts the text at fault off an error of hujson, which may be a password without its quotes:
+// "hujson: line 1, column 2: invalid literal: text".
+func withoutValue(text string) string {
+	parts := strings.SplitN(strings.TrimPrefix(text, "hujson: "), ": ", 3)
+	return strings.Join(parts[:min(len(parts), 2)], ": ")
+}

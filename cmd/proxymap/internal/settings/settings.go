@@ -1,20 +1,11 @@
 package settings
 
 import (
-	"bytes"
-	"cmp"
 	"fmt"
-	"net/netip"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
-	"github.com/tailscale/hujson"
-
-	"proxymap/httpparse"
 	"proxymap/relay"
-	"proxymap/session"
 )
 
 // Settings are a settings file as it was understood.
@@ -27,12 +18,6 @@ type Settings struct {
 	mappings  []mappingSettings // beside Config.Mappings: what Describe shows
 	rules     ruleSettings
 	hostStats hostStatsSettings
-}
-
-// Admin is the section of that name. Without an address there is no admin listener.
-type Admin struct {
-	Address netip.AddrPort
-	Token   string // that every request has to bring; empty: none
 }
 
 // hostStatsSettings say what is counted for each host.
@@ -53,18 +38,6 @@ func Parse(name string, text []byte) (*Settings, error) {
 	return newReader(name, text, readIncluded).settings()
 }
 
-func newReader(name string, text []byte, read func(string) ([]byte, error)) *reader {
-	r := &reader{read: read, faults: faults{file: name}}
-	r.main = r.source(name, text)
-	return r
-}
-
-// source notes a file that is read.
-func (r *reader) source(name string, text []byte) *source {
-	r.count++
-	return &source{name, bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), r.count}
-}
-
 func (r *reader) settings() (*Settings, error) {
 	s := &Settings{}
 	if root, ok := r.parse(r.main); ok {
@@ -78,32 +51,6 @@ func (r *reader) settings() (*Settings, error) {
 			strings.Join(r.ignored, ", "))
 	}
 	return s, nil
-}
-
-// parse reads a file as JSON.
-func (r *reader) parse(in *source) (root node, ok bool) {
-	value, err := hujson.Parse(in.text)
-	if err != nil { // for hujson a comment must end in a line's end, and for .NET in the file's
-		if v, e := hujson.Parse(append(slices.Clip(in.text), '\n')); e == nil {
-			value, err = v, nil
-		}
-	}
-	if err == nil {
-		return node{"", &value, in}, true
-	}
-	line := 1
-	if _, e := fmt.Sscanf(err.Error(), "hujson: line %d", &line); e != nil {
-		line = 1
-	}
-	r.faults.list = append(r.faults.list, fault{order: in.order, file: in.name, line: line, text: "not JSON: " + withoutValue(err.Error())})
-	return node{}, false
-}
-
-// withoutValue cuts the text at fault off an error of hujson, which may be a password without its quotes:
-// "hujson: line 1, column 2: invalid literal: text".
-func withoutValue(text string) string {
-	parts := strings.SplitN(strings.TrimPrefix(text, "hujson: "), ": ", 3)
-	return strings.Join(parts[:min(len(parts), 2)], ": ")
 }
 
 func (r *reader) root(s *Settings, n node) {
@@ -142,134 +89,5 @@ func (r *reader) root(s *Settings, n node) {
 	r.addRules(s)
 	for i := range s.mappings {
 		s.add(r, &s.mappings[i], api)
-	}
-}
-
-func (r *reader) sessionAPI(o *object) session.API {
-	a := session.API{
-		Enabled: o.flag("Enabled"), Domain: strings.ToLower(o.text("Domain")), RequireHeader: o.flag("RequireHeader"),
-	}
-	if host, port, err := httpparse.SplitHost([]byte(a.Domain)); a.Domain != "" && (err != nil || port != 0 || string(host) != a.Domain) {
-		r.fault(o.get("Domain"), "value %q: must be a host name without a port, or empty for the ports themselves", a.Domain)
-	}
-	return a
-}
-
-// userAgent reads what goes out in heads that the relay makes, so it must not hold a line's end.
-func (r *reader) userAgent(o *object) string {
-	if !o.get("UserAgent").there() {
-		return "proxymapper"
-	}
-	text := o.text("UserAgent")
-	if !isVisible(text, " ") || len(text) > 256 || strings.TrimSpace(text) != text {
-		r.fault(o.get("UserAgent"), "value %q: must be at most 256 visible ASCII characters, or empty for none", text[:min(len(text), 80)])
-	}
-	return text
-}
-
-// isVisible reports whether text is of ASCII characters that can be seen, and those of extra.
-func isVisible(text, extra string) bool {
-	for i := range len(text) {
-		if c := text[i]; (c <= ' ' || c > '~') && strings.IndexByte(extra, c) < 0 {
-			return false
-		}
-	}
-	return true
-}
-
-const minToken = 16 // characters of Admin.Token
-
-// admin reads where the admin listener is. Others than this machine's users have to show a token.
-func (r *reader) admin(o *object, mappings []mappingSettings) (a Admin) {
-	if !o.valid {
-		return a
-	}
-	a.Token = o.text("Token")
-	if n := o.get("Token"); a.Token != "" && (len(a.Token) < minToken || len(a.Token) > 256 || !isVisible(a.Token, "")) {
-		r.fault(n, "must be %d to 256 visible ASCII characters, without a space", minToken)
-	}
-	text := o.text("Address")
-	addr, err := netip.ParseAddrPort(text)
-	switch {
-	case err != nil || addr.Port() == 0 || addr.Addr().Zone() != "":
-		r.fault(o.orSelf("Address"), "value %q: must be an IP address and a port, such as 127.0.0.1:10200", text)
-		return a
-	case !addr.Addr().IsLoopback() && a.Token == "":
-		r.fault(o.get("Address"), "value %q: anything but a loopback address needs Admin.Token, of at least %d characters", text, minToken)
-	}
-	a.Address = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	for i := range mappings {
-		if l := &mappings[i].listen; l.holds(int(addr.Port())) && sameSocket(l.address, a.Address.Addr()) {
-			r.fault(o.get("Address"), "value %q: the port belongs to %s already; choose another", text, mappings[i].name())
-		}
-	}
-	return a
-}
-
-// stateFile reads where sessions are kept. The file is made by the first start, its folder is not.
-func (r *reader) stateFile(o *object) string {
-	name, n := o.text("File"), o.get("File")
-	if name == "" {
-		return ""
-	}
-	path := r.pathOf(name)
-	info, err := os.Stat(path)
-	folder, folderErr := os.Stat(filepath.Dir(path))
-	switch {
-	case path == filepath.Clean(r.main.name):
-		r.fault(n, "value %q: is this settings file; name one of its own", name)
-	case err == nil && !info.Mode().IsRegular():
-		r.fault(n, "value %q: is no ordinary file; name one that is, or that is not there yet", name)
-	case folderErr != nil:
-		r.fault(n, "value %q: its folder must exist: %v", name, folderErr)
-	case !folder.IsDir():
-		r.fault(n, "value %q: %s is no folder", name, filepath.Dir(path))
-	}
-	return path
-}
-
-// limits reads what bounds waits and buffers. What is not there keeps its default.
-func (r *reader) limits(o *object) relay.Limits {
-	l := relay.Limits{
-		Connections: o.number("Connections", 1, 1<<20),
-		HeadBytes:   o.number("HeadBytes", 1<<10, 1<<20),
-		TargetBytes: o.number("TargetBytes", 1<<8, 1<<20),
-		HeadFields:  o.number("HeadFields", 16, 4096),
-		Head:        o.duration("HeadTime", false),
-		Idle:        o.duration("IdleTime", false),
-		Dial:        o.duration("DialTime", false),
-		Reply:       o.duration("ReplyTime", false),
-		TunnelIdle:  o.duration("TunnelIdleTime", true),
-		HalfClosed:  o.duration("HalfClosedTime", false),
-	}
-	all := relay.DefaultLimits()
-	if head := cmp.Or(l.HeadBytes, all.HeadBytes); cmp.Or(l.TargetBytes, all.TargetBytes) > head {
-		if l.TargetBytes > 0 {
-			r.fault(o.get("TargetBytes"), "value \"%d\": is more than the %d bytes of a whole head (HeadBytes)", l.TargetBytes, head)
-		}
-		l.TargetBytes = head
-	}
-	return l
-}
-
-// sameSocket reports whether listening on both addresses, with one port, cannot be.
-func sameSocket(a, b netip.Addr) bool {
-	return a == b || a.IsUnspecified() && (a.Is6() || b.Is4()) || b.IsUnspecified() && (b.Is6() || a.Is4())
-}
-
-// overlaps finds ports that two mappings claim.
-func (r *reader) overlaps(mappings []mappingSettings) {
-	sorted := slices.Clone(mappings)
-	slices.SortStableFunc(sorted, func(a, b mappingSettings) int { return cmp.Compare(a.listen.first, b.listen.first) })
-	told := map[string]bool{}
-	for i := range sorted {
-		a := &sorted[i]
-		for j := i + 1; j < len(sorted) && sorted[j].listen.first <= a.listen.last; j++ {
-			b := &sorted[j]
-			if b.listen.first > 0 && sameSocket(a.listen.address, b.listen.address) && !told[b.at.path] {
-				r.fault(b.at, "port %d belongs to %s already: ports must not overlap", b.listen.first, a.name())
-				told[b.at.path] = true
-			}
-		}
 	}
 }

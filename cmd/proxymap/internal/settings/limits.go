@@ -1,0 +1,31 @@
+package settings
+
+import (
+	"cmp"
+
+	"proxymap/relay"
+)
+
+// limits reads what bounds waits and buffers. What is not there keeps its default.
+func (r *reader) limits(o *object) relay.Limits {
+	l := relay.Limits{
+		Connections: o.number("Connections", 1, 1<<20),
+		HeadBytes:   o.number("HeadBytes", 1<<10, 1<<20),
+		TargetBytes: o.number("TargetBytes", 1<<8, 1<<20),
+		HeadFields:  o.number("HeadFields", 16, 4096),
+		Head:        o.duration("HeadTime", false),
+		Idle:        o.duration("IdleTime", false),
+		Dial:        o.duration("DialTime", false),
+		Reply:       o.duration("ReplyTime", false),
+		TunnelIdle:  o.duration("TunnelIdleTime", true),
+		HalfClosed:  o.duration("HalfClosedTime", false),
+	}
+	all := relay.DefaultLimits()
+	if head := cmp.Or(l.HeadBytes, all.HeadBytes); cmp.Or(l.TargetBytes, all.TargetBytes) > head {
+		if l.TargetBytes > 0 {
+			r.fault(o.get("TargetBytes"), "value \"%d\": is more than the %d bytes of a whole head (HeadBytes)", l.TargetBytes, head)
+		}
+		l.TargetBytes = head
+	}
+	return l
+}

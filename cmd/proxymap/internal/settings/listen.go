@@ -1,0 +1,72 @@
+package settings
+
+import (
+	"math"
+	"net/netip"
+
+	"proxymap/relay/hostrule"
+)
+
+type listenSettings struct {
+	address     netip.Addr
+	first, last int // 0: not known
+	reject      bool
+	action      hostrule.Action
+	ignoreRules bool
+	local       bool // bypassing may lead to this machine
+}
+
+func (l *listenSettings) holds(port int) bool {
+	return l.first > 0 && l.first <= port && port <= l.last
+}
+
+func (r *reader) listen(o *object) (l listenSettings) {
+	port, span := o.get("Port"), o.get("PortRange")
+	switch {
+	case port.there() && span.there():
+		r.fault(span, "stands beside Port: use one of the two")
+	case port.there():
+		l.first = o.number("Port", 1, math.MaxUint16)
+		l.last = l.first
+	case span.there():
+		s := r.object(span, portRangeKeys)
+		for _, key := range portRangeKeys.known {
+			if !s.get(key).there() {
+				r.fault(s.orSelf(key), "is missing: the first and the last port, both included")
+			}
+		}
+		l.first, l.last = s.number("Start", 1, math.MaxUint16), s.number("End", 1, math.MaxUint16)
+		if l.first > l.last && l.last > 0 {
+			r.fault(span, "Start %d is behind End %d: Start must be the lower one", l.first, l.last)
+		}
+	default:
+		r.fault(o.self, "neither Port nor PortRange is there: one of them must be")
+	}
+	l.reject = o.flag("RejectHttpProxy")
+	l.action = r.action(o)
+	l.ignoreRules = o.flag("IgnoreHostRules")
+	l.address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if text := o.text("Address"); text != "" {
+		addr, err := netip.ParseAddr(text)
+		if err != nil || addr.Zone() != "" {
+			r.fault(o.get("Address"), "value %q: must be an IP address, such as 127.0.0.1 or ::1", text)
+		} else {
+			l.address = addr.Unmap()
+		}
+	}
+	l.local = o.flag("AllowLocalTargets") || l.address.IsLoopback() && !o.get("AllowLocalTargets").there()
+	return l
+}
+
+// action reads what becomes of requests. ProxyMapService's File is told apart from a slip of the pen.
+func (r *reader) action(o *object) hostrule.Action {
+	switch o.choice("Action", "Allow", "Deny", "Bypass", "File") {
+	case "Deny":
+		return hostrule.Deny
+	case "Bypass":
+		return hostrule.Bypass
+	case "File":
+		r.fault(o.get("Action"), "value \"File\": a relay serves no files; use Allow, Deny or Bypass, and OverrideHostName to lead a host to a web server")
+	}
+	return hostrule.Allow
+}

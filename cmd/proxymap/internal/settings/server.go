@@ -1,0 +1,108 @@
+package settings
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+
+	"github.com/tailscale/hujson"
+
+	"proxymap/httpparse"
+	"proxymap/relay"
+)
+
+type serverSettings struct {
+	relay.Server
+	account accountSettings
+}
+
+func (r *reader) server(o *object) (s serverSettings) {
+	s.Host = o.text("Host")
+	host := s.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if _, port, err := httpparse.SplitHost([]byte(host)); err != nil || port != 0 {
+		shown := s.Host
+		if strings.Contains(shown, "@") {
+			shown = "***" // a user name and a password before the host
+		}
+		r.fault(o.orSelf("Host"), "value %q: must be a host name or an IP address, without a port", shown)
+	}
+	if !o.get("Port").there() {
+		r.fault(o.orSelf("Port"), "is missing: the upstream proxy's port")
+	}
+	s.Port = uint16(o.number("Port", 1, math.MaxUint16))
+	switch o.choice("ProxyType", "Http", "Socks4", "Socks5") {
+	case "Socks4":
+		s.Type = relay.SOCKS4
+	case "Socks5":
+		s.Type = relay.SOCKS5
+	}
+	s.ResolveIP = o.flag("ResolveIP")
+	s.Sources = r.sources(o)
+	s.account = r.account(o)
+	if s.account.Template != nil && s.account.lacksUsername() {
+		r.fault(o.orTemplate(), "needs a Username beside it: a server's own credentials are made of the server's own account")
+	}
+	return s
+}
+
+// sources reads the local addresses that a server is dialled from.
+func (r *reader) sources(o *object) (list []netip.Addr) {
+	server, err := netip.ParseAddr(o.text("Host"))
+	for _, n := range o.list("SourceAddresses") {
+		text, _ := n.value.Value.(hujson.Literal)
+		addr, e := netip.ParseAddr(text.String())
+		switch {
+		case n.value.Value.Kind() != '"' || e != nil || addr.Zone() != "":
+			r.fault(n, "%s: must be an IP address of this machine, as a string", n.show())
+		case err == nil && server.Unmap().Is4() != addr.Unmap().Is4():
+			r.fault(n, "%s: is of another IP version than the server's address %s", n.show(), server)
+		default:
+			list = append(list, addr.Unmap())
+		}
+	}
+	return list
+}
+
+// maxSocksField is what SOCKS has room for: bytes of a user name, and of a password.
+const maxSocksField = 255
+
+// socksFaults tells what of the account for a server no SOCKS message has room for. What sessions and clients put into a
+// user name is not known yet.
+func (r *reader) socksFaults(s *Settings, m *mappingSettings, server *serverSettings) {
+	if server.Type == relay.HTTP {
+		return
+	}
+	a, parameters := &server.account, server.account.Parameters
+	switch {
+	case a.Username == "" && !m.auth.set:
+		return
+	case a.Username == "":
+		a = &m.auth.account
+	}
+	if len(parameters) == 0 && a.Template == nil {
+		parameters = m.auth.account.Parameters
+	}
+	n := len(a.Username)
+	for _, p := range parameters {
+		if p.Name != "account" && p.Value != "" && !strings.ContainsAny(p.Value[:1], "^$") {
+			n += len("-" + p.Name + "-" + p.Value)
+		}
+	}
+	if n > maxSocksField {
+		r.fault(a.at.get("Username"), "has %d bytes with its parameters; a SOCKS server (%s) takes at most %d: shorten it, or use ProxyType Http",
+			n, server.Server.HostPort(), maxSocksField)
+	}
+	if len(a.Password) == 0 {
+		return
+	}
+	if server.Type == relay.SOCKS4 {
+		s.warnOnce(fmt.Sprintf("upstream %s gets no password, for SOCKS4 has none; Socks5 has", server.Server.HostPort()))
+	} else if len(a.Password) > maxSocksField {
+		r.fault(a.at.get("Password"), "has %d bytes; a SOCKS5 server (%s) takes at most %d: shorten it, or use ProxyType Http",
+			len(a.Password), server.Server.HostPort(), maxSocksField)
+	}
+}
