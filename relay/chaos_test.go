@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"proxymap/relay/internal/poll"
 	"proxymap/session"
 )
 
@@ -49,7 +50,7 @@ func TestChaos(t *testing.T) {
 	switch {
 	case os.Getenv("PROXYMAP_LONG") != "":
 		until = until.Add(chaosLong)
-	case underRace() && gathers: // once is enough of it
+	case underRace() && poll.Measures: // once is enough of it
 		until = until.Add(chaosRace)
 	}
 	for more := true; more; more = more && time.Now().Before(until) {

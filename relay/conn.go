@@ -5,6 +5,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/internal/poll"
 	"proxymap/session"
 )
 
@@ -182,9 +183,9 @@ func (c *conn) flush(d *direction, sink *socket) (bool, error) {
 }
 
 // onEvent is called when s, one of the two sockets, has news. They stand in its flags already.
-func (c *conn) onEvent(s *socket, ev events) {
+func (c *conn) onEvent(s *socket, ev poll.Events) {
 	switch {
-	case s == &c.client && ev&evError != 0:
+	case s == &c.client && ev&poll.Failed != 0:
 		c.abort() // the client has reset the connection
 	case c.stage > stageReply && (c.toClient.bulk > 0 || c.toUpstream.bulk > 0):
 		c.l.schedule(c) // bulk takes its turn
@@ -193,7 +194,7 @@ func (c *conn) onEvent(s *socket, ev events) {
 	case c.stage == stageDial:
 		c.onDialEvent(ev)
 	case c.stage < stageDial:
-		if ev&evRead != 0 {
+		if ev&poll.Readable != 0 {
 			c.closeUpstream() // between requests nothing may come: it must never answer one
 		}
 	default:

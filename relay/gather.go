@@ -1,6 +1,8 @@
 package relay
 
-import "time"
+import (
+	"time"
+)
 
 // Fewer loops awake cost less: below saturation one loop does the same work for half of what two take, for it sleeps and
 // wakes half as often. So connections gather on as few loops as keep up. New ones stay where they were accepted until
@@ -24,6 +26,7 @@ const (
 // gathering is a loop's part in that.
 type gathering struct {
 	from   int64 // when the window began
+	waits  int64 // when the wait that is under way began, 0: none is
 	waited int64 // nanoseconds of the window that the loop has waited for events
 	window uint32
 	active int32 // connections that had an event in the window
@@ -34,10 +37,17 @@ type gathering struct {
 	giveTo *loop
 }
 
-// account takes note of a wait that began at from and has ended now.
-func (l *loop) account(from int64) {
+// Waits takes note of a wait that begins.
+func (l *loop) Waits() { l.gather.waits = l.clock() }
+
+// account takes note of the end of a wait, which is now.
+func (l *loop) account() {
 	g := &l.gather
-	g.waited += l.now - from
+	if g.waits == 0 {
+		return
+	}
+	g.waited += l.now - g.waits
+	g.waits = 0
 	if took := l.now - g.from; took >= int64(gatherWindow) {
 		load := int32(1000 - g.waited*1000/took)
 		l.load.Store(load)
@@ -48,8 +58,8 @@ func (l *loop) account(from int64) {
 	}
 }
 
-// rests is called before a long wait: a loop without events has no load, and cannot say so while it waits.
-func (l *loop) rests() {
+// Rests is called before a long wait: a loop without events has no load, and cannot say so while it waits.
+func (l *loop) Rests() {
 	l.load.Store(0)
 	l.active.Store(0)
 }
@@ -155,7 +165,7 @@ func (l *loop) giveAway(c *conn) {
 	g := &l.gather
 	for _, s := range [...]*socket{&c.client, &c.upstream} {
 		if s.fd >= 0 {
-			if err := l.poll.remove(s.fd); err != nil {
+			if err := l.poll.Remove(s.fd); err != nil {
 				l.relay.log.Warn("cannot give a connection to another loop", "err", err)
 				c.reset()
 				return

@@ -115,7 +115,7 @@ func TestTakenOverCounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = l.poll.close() })
+		t.Cleanup(func() { _ = l.poll.Close() })
 		l.hosts = newHosts()
 		loops[i] = l
 	}
@@ -131,7 +131,7 @@ func TestTakenOverCounts(t *testing.T) {
 	c.upstream.countRead(1)
 	loops[0].timers.remove(c)
 	for _, fd := range pair {
-		if err := loops[0].poll.remove(fd); err != nil {
+		if err := loops[0].poll.Remove(fd); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/internal/poll"
 	"proxymap/session"
 )
 
@@ -49,7 +50,7 @@ func (l *loop) listen(p *port) error {
 
 func (l *loop) watchPort(p *port) error {
 	l.lastGen++
-	return l.poll.listen(p.fd, token(l.lastGen, p.index|tokenListener))
+	return l.poll.AddListener(p.fd, poll.NewToken(l.lastGen, p.index|tokenListener))
 }
 
 // accept takes one connection of a port, if there is room for it: the watch is level-triggered, so the next one is the
@@ -98,7 +99,7 @@ func (l *loop) acceptFailed(p *port, err error) {
 // pauseListening rests a port that has clients and no room for them: else it would wake the loop at once, again and
 // again.
 func (l *loop) pauseListening(p *port) {
-	if err := l.poll.remove(p.fd); err != nil {
+	if err := l.poll.Remove(p.fd); err != nil {
 		l.relay.log.Error("cannot pause a port", "port", p.addr, "err", err)
 		return
 	}

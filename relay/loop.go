@@ -6,6 +6,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/internal/poll"
 )
 
 const (
@@ -27,11 +28,19 @@ const (
 // collector's.
 const maxFree = 256
 
+// The lower half of a token says which descriptor of a loop an event is for.
+//
+//	31 listener   30..1 index in the loop's table   0 side of a connection
+const (
+	tokenListener = 1 << 31
+	tokenUpstream = 1 << 0
+)
+
 // A loop is one event loop: its poller, its listeners and its connections. Everything in it belongs to the one
 // goroutine that runs it, but mail, which brings work from elsewhere, and the atomic numbers.
 type loop struct {
 	relay *Relay
-	poll  poller
+	poll  *poll.Poller
 	now   int64     // nanoseconds since the relay's start, monotonic; of this batch of events
 	wall  int64     // the same moment in nanoseconds since the Unix epoch, true to wallAge
 	start time.Time // of the relay
@@ -91,15 +100,22 @@ type loop struct {
 }
 
 func newLoop(r *Relay) (*loop, error) {
-	poll, err := newPoller()
+	poller, err := poll.New()
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{relay: r, poll: poll, start: r.start, reserveLeft: reserveRate}
+	l := &loop{relay: r, poll: poller, start: r.start, reserveLeft: reserveRate}
 	l.req.Fields = make([]httpparse.Field, 0, r.headLimits.Fields)
 	l.res.Fields = make([]httpparse.Field, 0, r.headLimits.Fields)
 	l.tick()
 	return l, nil
+}
+
+// Tick reads the clock. It is the poller's to call, as Event, Turn, Deadline, Waits and Rests are.
+func (l *loop) Tick() int64 {
+	l.tick()
+	l.account()
+	return l.now
 }
 
 // tick reads the clock. The wall clock follows from it, so a step of that one moves no deadline.
@@ -115,9 +131,9 @@ func (l *loop) tick() {
 // clock is the loop's time of this moment. It is never 0, which means never.
 func (l *loop) clock() int64 { return l.relay.clock() }
 
-// event is one event of the poller. One for a descriptor that is no longer there is dropped.
-func (l *loop) event(token uint64, ev events) {
-	low, gen := uint32(token), uint32(token>>32)
+// Event is one event of the poller. One for a descriptor that is no longer there is dropped.
+func (l *loop) Event(token poll.Token, ev poll.Events) {
+	low, gen := token.Low(), token.Generation()
 	if low&tokenListener != 0 {
 		if i := low &^ tokenListener; int(i) < len(l.listeners) {
 			l.accept(l.listeners[i])
@@ -169,8 +185,11 @@ func (l *loop) wantsTurn() bool {
 	return len(l.closing) > 0 || len(l.runnable) > l.ran || len(l.sweeps) > 0
 }
 
-// nextDeadline is the loop's time at which it must take a turn, 0 for never.
-func (l *loop) nextDeadline() int64 {
+// Deadline is the loop's time at which it must take a turn, 0 for never.
+func (l *loop) Deadline() int64 {
+	if l.wantsTurn() {
+		return l.now
+	}
 	next := l.timers.next()
 	for _, at := range [...]int64{l.resumeAt, l.drainAt, l.pipes.checkAt, l.trimAt} {
 		if at != 0 && (next == 0 || at < next) {
@@ -180,8 +199,8 @@ func (l *loop) nextDeadline() int64 {
 	return next
 }
 
-// turn does what waits for the end of a batch of events. It reports whether the loop has ended.
-func (l *loop) turn() (ended bool) {
+// Turn does what waits for the end of a batch of events. It reports whether the loop has ended.
+func (l *loop) Turn() (ended bool) {
 	for _, p := range l.mail.take() {
 		l.unpack(p)
 	}
@@ -253,7 +272,7 @@ func (l *loop) closeDescriptors() {
 func (l *loop) watch(c *conn, s *socket, side uint32) error {
 	l.lastGen++
 	s.gen = l.lastGen
-	return l.poll.add(s.fd, token(s.gen, c.index<<1|side))
+	return l.poll.Add(s.fd, poll.NewToken(s.gen, c.index<<1|side))
 }
 
 // adopt makes a connection of a client's socket, which it owns from here on.

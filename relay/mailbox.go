@@ -55,7 +55,7 @@ func (m *mailbox) empty() bool {
 // send hands p to the loop, soon. It may be called from any goroutine.
 func (l *loop) send(p parcel) {
 	l.mail.put(p)
-	l.poll.wake()
+	l.poll.Wake()
 }
 
 // do has f run on the loop, soon. It may be called from any goroutine.

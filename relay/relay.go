@@ -17,6 +17,7 @@ import (
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/internal/poll"
 	"proxymap/session"
 )
 
@@ -79,7 +80,7 @@ func Listen(cfg Config) (*Relay, error) {
 		store:     cfg.Store,
 		start:     time.Now(),
 		lookup:    cfg.lookup,
-		spread:    cfg.spread || !gathers,
+		spread:    cfg.spread || !poll.Measures,
 	}
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
 	r.inOrder = cfg.inOrder
@@ -181,18 +182,18 @@ func (r *Relay) abandon() {
 		_ = unix.Close(p.fd)
 	}
 	for _, l := range r.loops {
-		_ = l.poll.close()
+		_ = l.poll.Close()
 	}
 }
 
 // Serve runs the loops. It returns nil when Shutdown has done its work, or what made a loop end before.
 func (r *Relay) Serve() error {
-	defer reserveProcs(len(r.loops))()
+	defer poll.ReserveProcs(len(r.loops))()
 	errs := make([]error, len(r.loops))
 	var wg sync.WaitGroup
 	for i, l := range r.loops {
 		wg.Go(func() {
-			if errs[i] = l.poll.run(l); errs[i] != nil {
+			if errs[i] = l.poll.Run(l); errs[i] != nil {
 				r.Shutdown(0)
 			}
 		})
@@ -205,9 +206,9 @@ func (r *Relay) Serve() error {
 	close(stop)
 	watch.Wait()
 	for _, l := range r.loops {
-		l.turn() // a connection may have been handed over to a loop that had ended
+		l.Turn() // a connection may have been handed over to a loop that had ended
 		l.closePipes()
-		errs = append(errs, l.poll.close())
+		errs = append(errs, l.poll.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/internal/poll"
 )
 
 // A socket is one side of a connection as its loop sees it: the descriptor, and what the poller has said of it since the
@@ -21,10 +22,10 @@ type socket struct {
 
 var noSocket = socket{fd: -1}
 
-func (s *socket) note(ev events) {
-	s.readable = s.readable || ev&evRead != 0
-	s.writable = s.writable || ev&evWrite != 0
-	s.hup = s.hup || ev&evHup != 0
+func (s *socket) note(ev poll.Events) {
+	s.readable = s.readable || ev&poll.Readable != 0
+	s.writable = s.writable || ev&poll.Writable != 0
+	s.hup = s.hup || ev&poll.Hup != 0
 }
 
 // countRead counts bytes that have been read, by whatever call.

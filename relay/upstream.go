@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/internal/poll"
 	"proxymap/session"
 )
 
@@ -420,13 +421,13 @@ func (c *conn) another(resting bool) int {
 }
 
 // onDialEvent is called when connecting has ended.
-func (c *conn) onDialEvent(ev events) {
+func (c *conn) onDialEvent(ev poll.Events) {
 	d := &c.x.dial
 	// A connect that worked makes the socket writable and nothing else, mostly. How one that failed looks differs from
 	// system to system, so whatever else there is, the socket is asked.
-	if ev != evWrite {
+	if ev != poll.Writable {
 		err := kernel.SocketError(c.upstream.fd)
-		if err == nil && ev&evError != 0 {
+		if err == nil && ev&poll.Failed != 0 {
 			err = unix.ECONNRESET
 		}
 		if err != nil {
@@ -436,7 +437,7 @@ func (c *conn) onDialEvent(ev events) {
 			return
 		}
 	}
-	if ev&evWrite == 0 {
+	if ev&poll.Writable == 0 {
 		return
 	}
 	if d.err != nil {

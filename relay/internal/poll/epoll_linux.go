@@ -1,6 +1,6 @@
 //go:build linux && !netpoll
 
-package relay
+package poll
 
 import (
 	"os"
@@ -27,25 +27,28 @@ const (
 	// waitEvents is how many events one wait takes at most.
 	waitEvents = 256
 
-	// tokenWake is the token of the poller's own eventfd. Generations begin with 1.
-	tokenWake = 0
+	// tokenWake is the token of the poller's own eventfd.
+	tokenWake Token = 0
 )
 
-// gathers says that connections gather on as few loops as keep up, for which a poller has to know how long it waits.
-const gathers = true
+// Measures says whether the poller tells the loop when it waits. A loop that knows how much of its time it works can share
+// its connections with others.
+const Measures = true
 
-// epollPoller is the poller of Linux: epoll with the token in the event, a time-out, and a wait that keeps its P.
-type epollPoller struct {
+// Poller is the poller of Linux: epoll with the token in the event, a time-out, and a wait that keeps its P.
+type Poller struct {
 	fd     int
 	wakeFD int
 	woken  atomic.Bool // wakeFD has been written to and not read yet
 	mu     sync.Mutex  // guards wakeFD against being written to when it has been closed
 	closed bool
 	events [waitEvents]unix.EpollEvent
-	vain   int // raw waits in a row that have brought nothing
+	now    int64 // as of the last Tick
+	vain   int   // raw waits in a row that have brought nothing
 }
 
-func newPoller() (poller, error) {
+// New makes a poller.
+func New() (*Poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -55,27 +58,30 @@ func newPoller() (poller, error) {
 		_ = unix.Close(fd)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	p := &epollPoller{fd: fd, wakeFD: wakeFD}
+	p := &Poller{fd: fd, wakeFD: wakeFD}
 	if err := p.control(unix.EPOLL_CTL_ADD, wakeFD, unix.EPOLLIN, tokenWake); err != nil {
-		_ = p.close()
+		_ = p.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *epollPoller) add(fd int, token uint64) error {
+// Add is as in poller.
+func (p *Poller) Add(fd int, token Token) error {
 	return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET, token)
 }
 
-func (p *epollPoller) listen(fd int, token uint64) error {
+// AddListener is as in poller.
+func (p *Poller) AddListener(fd int, token Token) error {
 	return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, token)
 }
 
-func (p *epollPoller) remove(fd int) error {
+// Remove is as in poller.
+func (p *Poller) Remove(fd int) error {
 	return p.control(unix.EPOLL_CTL_DEL, fd, 0, 0)
 }
 
-func (p *epollPoller) control(op, fd int, events uint32, token uint64) error {
+func (p *Poller) control(op, fd int, events uint32, token Token) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(token), Pad: int32(token >> 32)}
 	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 	if errno != 0 {
@@ -84,38 +90,36 @@ func (p *epollPoller) control(op, fd int, events uint32, token uint64) error {
 	return nil
 }
 
-func (p *epollPoller) run(l *loop) error {
-	l.tick()
+// Run is as in poller.
+func (p *Poller) Run(l Loop) error {
+	p.now = l.Tick()
 	for {
-		from := l.clock()
+		l.Waits()
 		n, err := p.wait(l)
 		if err != nil {
 			return os.NewSyscallError("epoll_wait", err)
 		}
-		l.tick()
-		l.account(from)
+		p.now = l.Tick()
 		for i := range p.events[:n] {
 			ev := &p.events[i]
-			token := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
+			token := NewToken(uint32(ev.Pad), uint32(ev.Fd))
 			if token == tokenWake {
 				p.clearWake()
 				continue
 			}
-			l.event(token, epollEvents(ev.Events))
+			l.Event(token, epollEvents(ev.Events))
 		}
-		if l.turn() {
+		if l.Turn() {
 			return nil
 		}
 	}
 }
 
 // wait waits for events, for a wake, or for the loop's next deadline: first raw, then the ordinary way.
-func (p *epollPoller) wait(l *loop) (int, error) {
+func (p *Poller) wait(l Loop) (int, error) {
 	most := time.Duration(-1)
-	if l.wantsTurn() {
-		most = 0
-	} else if next := l.nextDeadline(); next != 0 {
-		most = time.Duration(max(next-l.now, 0))
+	if next := l.Deadline(); next != 0 {
+		most = time.Duration(max(next-p.now, 0))
 	}
 	n, errno := p.waitRaw(min(uint64(rawWait), uint64(most))) // -1, for ever, is the largest
 	switch {
@@ -137,7 +141,7 @@ func (p *epollPoller) wait(l *loop) (int, error) {
 	if most > 0 {
 		most -= rawWait
 	}
-	l.rests()
+	l.Rests()
 	n, err := unix.EpollWait(p.fd, p.events[:], milliseconds(most))
 	if err == unix.EINTR {
 		return 0, nil
@@ -146,7 +150,7 @@ func (p *epollPoller) wait(l *loop) (int, error) {
 }
 
 // waitRaw is epoll_pwait without telling the scheduler.
-func (p *epollPoller) waitRaw(most uint64) (int, unix.Errno) {
+func (p *Poller) waitRaw(most uint64) (int, unix.Errno) {
 	ms := milliseconds(time.Duration(most))
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), waitEvents, uintptr(ms), 0, 0)
 	if errno != 0 {
@@ -158,10 +162,11 @@ func (p *epollPoller) waitRaw(most uint64) (int, unix.Errno) {
 // rawLoops is how many loops of this process wait raw.
 var rawLoops atomic.Int32
 
-// reserveProcs sees to it that the runtime has a P beside those that the loops keep while they wait: with none left,
+// ReserveProcs sees to it that the runtime has a P beside those that the loops keep while they wait: with none left,
 // stopping the world takes a loop's whole raw wait, each time. Setting the number by hand also keeps the runtime from
-// lowering it. It returns what is to be called when the loops have ended.
-func reserveProcs(loops int) (release func()) {
+// lowering it. It returns what is to be called when the loops
+// have ended.
+func ReserveProcs(loops int) (release func()) {
 	total := int(rawLoops.Add(int32(loops)))
 	runtime.GOMAXPROCS(max(total+1, runtime.GOMAXPROCS(0)))
 	return func() { rawLoops.Add(int32(-loops)) }
@@ -175,7 +180,8 @@ func milliseconds(d time.Duration) int {
 	return int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30))
 }
 
-func (p *epollPoller) wake() {
+// Wake is as in poller.
+func (p *Poller) Wake() {
 	if !p.woken.CompareAndSwap(false, true) {
 		return
 	}
@@ -187,14 +193,15 @@ func (p *epollPoller) wake() {
 	}
 }
 
-func (p *epollPoller) clearWake() {
+func (p *Poller) clearWake() {
 	var b [8]byte
 	_, _ = unix.Read(p.wakeFD, b[:])
 	// Only now: work that is enqueued from here on wakes again, and what was enqueued before is found in this turn.
 	p.woken.Store(false)
 }
 
-func (p *epollPoller) close() error {
+// Close is as in poller.
+func (p *Poller) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true

@@ -1,6 +1,6 @@
 //go:build netpoll || !linux
 
-package relay
+package poll
 
 import (
 	"errors"
@@ -12,13 +12,14 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/queue"
 )
 
-// netpollPoller is the portable poller. gnet's netpoll owns its loop, knows no tokens, no time-outs and no end of a
+// Poller is the portable poller. gnet's netpoll owns its loop, knows no tokens, no time-outs and no end of a
 // batch. So there is a table from descriptor to token, and a turn is a task that the poller triggers for itself: a
 // task runs behind all events that were found together with it, which is what closing a descriptor waits for.
-type netpollPoller struct {
+type Poller struct {
 	poll   *netpoll.Poller
-	loop   *loop
-	tokens []uint64 // by descriptor; written and read by the loop alone
+	loop   Loop
+	now    int64   // as of its last Tick
+	tokens []Token // by descriptor; written and read by the loop alone
 	attach netpoll.PollAttachment
 	turn   queue.Func // p.takeTurn, bound once
 
@@ -29,54 +30,59 @@ type netpollPoller struct {
 	closed bool
 }
 
-// gathers says that connections are spread evenly: this poller does not tell how long it has waited.
-const gathers = false
+// Measures says whether the poller tells the loop when it waits: this one does not know.
+const Measures = false
 
-func newPoller() (poller, error) {
+// New makes a poller.
+func New() (*Poller, error) {
 	poll, err := netpoll.OpenPoller()
 	if err != nil {
 		return nil, err
 	}
-	p := &netpollPoller{poll: poll}
+	p := &Poller{poll: poll}
 	p.turn = p.takeTurn
-	p.timer = time.AfterFunc(time.Hour, p.wake)
+	p.timer = time.AfterFunc(time.Hour, p.Wake)
 	return p, nil
 }
 
-// reserveProcs has nothing to do here: netpoll's waits give up their P.
-func reserveProcs(int) (release func()) { return func() {} }
+// ReserveProcs has nothing to do here: netpoll's waits give up their P.
+func ReserveProcs(int) (release func()) { return func() {} }
 
-func (p *netpollPoller) add(fd int, token uint64) error {
+// Add is as in poller.
+func (p *Poller) Add(fd int, token Token) error {
 	p.note(fd, token)
 	p.attach.FD = fd
 	return p.poll.AddReadWrite(&p.attach, true)
 }
 
-func (p *netpollPoller) listen(fd int, token uint64) error {
+// AddListener is as in poller.
+func (p *Poller) AddListener(fd int, token Token) error {
 	p.note(fd, token)
 	p.attach.FD = fd
 	return p.poll.AddRead(&p.attach, false)
 }
 
-func (p *netpollPoller) remove(fd int) error {
+// Remove is as in poller.
+func (p *Poller) Remove(fd int) error {
 	p.note(fd, 0)
 	return unlisten(p.poll, fd)
 }
 
-func (p *netpollPoller) note(fd int, token uint64) {
+func (p *Poller) note(fd int, token Token) {
 	for fd >= len(p.tokens) {
-		p.tokens = append(p.tokens, make([]uint64, max(64, len(p.tokens)))...)
+		p.tokens = append(p.tokens, make([]Token, max(64, len(p.tokens)))...)
 	}
 	p.tokens[fd] = token
 }
 
-func (p *netpollPoller) run(l *loop) error {
-	p.loop = l
+// Run is as in poller.
+func (p *Poller) Run(l Loop) error {
+	p.loop, p.now = l, l.Tick()
 	p.settle()
 	err := p.poll.Polling(func(fd int, ev netpoll.IOEvent, flags netpoll.IOFlags) error {
-		l.tick()
+		p.now = l.Tick()
 		if fd < len(p.tokens) {
-			l.event(p.tokens[fd], eventsOf(ev, flags))
+			l.Event(p.tokens[fd], eventsOf(ev, flags))
 		}
 		p.settle()
 		return nil
@@ -87,9 +93,9 @@ func (p *netpollPoller) run(l *loop) error {
 	return err
 }
 
-func (p *netpollPoller) takeTurn(any) error {
-	p.loop.tick()
-	if p.loop.turn() {
+func (p *Poller) takeTurn(any) error {
+	p.now = p.loop.Tick()
+	if p.loop.Turn() {
 		return errorx.ErrEngineShutdown
 	}
 	p.settle()
@@ -98,20 +104,20 @@ func (p *netpollPoller) takeTurn(any) error {
 
 // settle makes sure of a turn now if the loop wants one, and of one at its next deadline. The timer is left alone when
 // it comes early: it only costs an empty turn.
-func (p *netpollPoller) settle() {
-	if p.loop.wantsTurn() {
-		p.wake()
-		return
+func (p *Poller) settle() {
+	next := p.loop.Deadline()
+	switch {
+	case next == 0:
+	case next <= p.now:
+		p.Wake()
+	case p.armed <= p.now || p.armed > next:
+		p.armed = next
+		p.timer.Reset(time.Duration(next - p.now))
 	}
-	next := p.loop.nextDeadline()
-	if next == 0 || p.armed != 0 && p.armed <= next && p.armed > p.loop.now {
-		return
-	}
-	p.armed = next
-	p.timer.Reset(time.Duration(next - p.loop.now))
 }
 
-func (p *netpollPoller) wake() {
+// Wake is as in poller.
+func (p *Poller) Wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
@@ -120,7 +126,8 @@ func (p *netpollPoller) wake() {
 	}
 }
 
-func (p *netpollPoller) close() error {
+// Close is as in poller.
+func (p *Poller) Close() error {
 	p.timer.Stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,26 +1,26 @@
 //go:build darwin || dragonfly || freebsd || netbsd || openbsd
 
-package relay
+package poll
 
 import (
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"golang.org/x/sys/unix"
 )
 
-func eventsOf(filter netpoll.IOEvent, flags netpoll.IOFlags) (e events) {
+func eventsOf(filter netpoll.IOEvent, flags netpoll.IOFlags) (e Events) {
 	if filter == unix.EVFILT_WRITE {
-		e = evWrite
+		e = Writable
 		if flags&unix.EV_EOF != 0 {
-			e |= evRead // the peer reads no more; a read tells whether it was a reset
+			e |= Readable // the peer reads no more; a read tells whether it was a reset
 		}
 	} else {
-		e = evRead
+		e = Readable
 		if flags&unix.EV_EOF != 0 {
-			e |= evHup
+			e |= Hup
 		}
 	}
 	if flags&unix.EV_ERROR != 0 {
-		e |= evError | evRead | evWrite
+		e |= Failed | Readable | Writable
 	}
 	return e
 }
