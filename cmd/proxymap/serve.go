@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"proxymap/cmd/proxymap/internal/admin"
 	"proxymap/cmd/proxymap/internal/machine"
 	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/relay"
@@ -49,9 +50,9 @@ func newLog(w io.Writer, level slog.Level) (log *slog.Logger, flush func()) {
 var errHastened = errors.New("stopped at once by a second signal")
 
 // serve runs a relay until it is told to stop: SIGINT and SIGTERM let what is running end within grace, a second one
-// leaves at once. The admin listener, if there is one, tells of the relay until it has ended. stateFile keeps its sessions;
+// leaves at once. The admin listener, if it has an address, tells of the relay until it has ended. stateFile keeps its sessions;
 // without a name none does. started, if not nil, is called when the ports are open.
-func serve(cfg relay.Config, admin settings.Admin, stateFile string, grace time.Duration, log *slog.Logger, started func(*relay.Relay)) error {
+func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace time.Duration, log *slog.Logger, started func(*relay.Relay)) error {
 	// A reader of our output that leaves must not end us.
 	signal.Ignore(syscall.SIGPIPE)
 	signals := make(chan os.Signal, 4)
@@ -62,10 +63,8 @@ func serve(cfg relay.Config, admin settings.Admin, stateFile string, grace time.
 	if err != nil {
 		return err
 	}
-	if admin.Address.IsValid() {
-		hub := newEventHub()
-		r.Subscribe(hub.publish)
-		stop, err := startAdmin(adminConfig(admin), r, hub, log)
+	if listener.Address.IsValid() {
+		stop, err := admin.Start(admin.Config(listener), r, log)
 		if err != nil {
 			r.Shutdown(0)
 			return errors.Join(err, r.Serve(), end()) // which gives the ports back

@@ -1,4 +1,4 @@
-package main
+package admin
 
 import (
 	"bufio"
@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,8 +21,9 @@ import (
 	"proxymap/bench/provider"
 	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/relay"
-	"proxymap/relay/hostrule"
 )
+
+const patience = 10 * time.Second // for what must come
 
 // An adminRig is a relay with two ports, each a mapping, a stub provider behind it, and an admin listener.
 type adminRig struct {
@@ -35,15 +35,21 @@ type adminRig struct {
 // adminRelay is the configuration of a relay, as the settings make it, but on ports that are free.
 func adminRelay(t *testing.T) relay.Config {
 	t.Helper()
-	p, err := provider.Start(provider.Config{User: demoUser, Password: demoPassword, Records: -1})
+	p, err := provider.Start(provider.Config{User: "user", Password: "pass", Records: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Close() })
-	cfg, err := demoConfig(p, 10201, 10201)
+	t.Cleanup(p.Close)
+	set, err := settings.Parse("settings", fmt.Appendf(nil, `{
+		"Listen": {"Port": 10201, "StickyProxyLifetime": 10},
+		"Authentication": {"SetAuthentication": true, "Username": "user", "Password": "pass",
+			"UsernameParameters": [{"Name": "session", "Value": "^[A-Za-z]{8}", "SessionId": true}]},
+		"ProxyServers": {"Items": [{"Host": "127.0.0.1", "Port": %d}]}
+	}`, p.Addr().Port()))
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg := set.Config
 	m := cfg.Mappings[0]
 	m.First, m.Last = 0, 0
 	cfg.Mappings = []relay.Mapping{m, m}
@@ -53,7 +59,7 @@ func adminRelay(t *testing.T) relay.Config {
 
 func newAdminRig(t *testing.T, token string, change ...func(*relay.Config)) *adminRig {
 	t.Helper()
-	cfg, hub := adminRelay(t), newEventHub()
+	cfg := adminRelay(t)
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -61,14 +67,13 @@ func newAdminRig(t *testing.T, token string, change ...func(*relay.Config)) *adm
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Subscribe(hub.publish)
-	served := make(chan error, 1)
-	go func() { served <- r.Serve() }()
 	log, lines := collectLog()
-	stop, err := startAdmin(adminConfig{netip.MustParseAddrPort("127.0.0.1:0"), token}, r, hub, log)
+	stop, err := Start(Config{netip.MustParseAddrPort("127.0.0.1:0"), token}, r, log)
 	if err != nil {
 		t.Fatal(err)
 	}
+	served := make(chan error, 1)
+	go func() { served <- r.Serve() }()
 	t.Cleanup(func() {
 		stop()
 		r.Shutdown(0)
@@ -402,115 +407,35 @@ func TestHealthz(t *testing.T) {
 	}
 }
 
-// So many connections are open at once; those behind them wait, and each gets its turn. A close that comes twice frees
-// one place.
-func TestLimitedListener(t *testing.T) {
-	const most, all = 2, 12
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := newLimitedListener(inner, most)
-	for range all {
-		c, err := net.Dial("tcp", l.Addr().String())
+// So many connections are served at once; one more waits until another has gone.
+func TestAdminConnections(t *testing.T) {
+	g := newAdminRig(t, "")
+	dial := func() (net.Conn, *bufio.Reader) {
+		c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		t.Cleanup(func() { c.Close() })
+		_ = c.SetDeadline(time.Now().Add(patience))
+		fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		return c, bufio.NewReader(c)
 	}
-	var open, peak atomic.Int32
-	accepted, ended := make(chan net.Conn, all), make(chan error, 1)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				ended <- err
-				return
-			}
-			peak.Store(max(peak.Load(), open.Add(1)))
-			accepted <- c
+	var first net.Conn
+	for range maxConnections {
+		c, in := dial()
+		if line, err := in.ReadString('\n'); line != "HTTP/1.1 200 OK\r\n" {
+			t.Fatalf("got %q, %v", line, err)
 		}
-	}()
-	for range all {
-		select {
-		case c := <-accepted:
-			open.Add(-1)
-			c.Close()
-			c.Close()
-		case <-time.After(patience):
-			t.Fatal("a connection gets no turn")
-		}
+		first = c
 	}
-	if n := peak.Load(); n > most {
-		t.Errorf("%d connections were open at once; want at most %d", n, most)
+	waiting, in := dial()
+	_ = waiting.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if b, err := in.ReadByte(); err == nil {
+		t.Fatalf("connection %d is answered (%q) beside the others", maxConnections+1, b)
 	}
-	l.Close()
-	if err := <-ended; err == nil {
-		t.Error("a closed listener accepts")
+	first.Close()
+	_ = waiting.SetReadDeadline(time.Now().Add(patience))
+	if line, err := in.ReadString('\n'); line != "HTTP/1.1 200 OK\r\n" {
+		t.Errorf("after another has gone it gets %q, %v", line, err)
 	}
-}
-
-func loopback(port int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
-}
-
-// serve has the admin listener up with the relay and down behind it, and lets no client through to it.
-func TestServeAdmin(t *testing.T) {
-	cfg := adminRelay(t)
-	for i := range cfg.Mappings {
-		cfg.Mappings[i].Action, cfg.Mappings[i].AllowLocalTargets = hostrule.Bypass, true
-	}
-	admin := settings.Admin{Address: loopback(freePort(t))}
-	cfg.OtherPorts = []netip.AddrPort{admin.Address} // as the settings have it
-	url := "http://" + admin.Address.String() + "/healthz"
-	started := make(chan *relay.Relay, 1)
-	served := make(chan error, 1)
-	go func() {
-		served <- serve(cfg, admin, "", 0, slog.New(slog.DiscardHandler), func(r *relay.Relay) { started <- r })
-	}()
-	var r *relay.Relay
-	select {
-	case r = <-started:
-	case err := <-served:
-		t.Fatal(err)
-	}
-	res, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res.Body.Close()
-	if got := asked(t, r.Ports()[0], "GET "+url+" HTTP/1.1\r\nHost: "+admin.Address.String()+"\r\n\r\n"); got != "HTTP/1.1 403 Forbidden" {
-		t.Errorf("a client that asks for the admin listener gets %q", got)
-	}
-	r.Shutdown(0)
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
-	if res, err := http.Get(url); err == nil {
-		res.Body.Close()
-		t.Error("the admin listener is there after the relay's end")
-	}
-}
-
-// An admin address that is taken is an error that names it, and the relay's ports are free again.
-func TestServeAdminTaken(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	cfg := adminRelay(t)
-	port := loopback(freePort(t))
-	cfg.Mappings = cfg.Mappings[:1]
-	cfg.Mappings[0].First, cfg.Mappings[0].Last = port.Port(), port.Port()
-	taken := l.Addr().(*net.TCPAddr).AddrPort()
-	err = serve(cfg, settings.Admin{Address: taken}, "", 0, slog.New(slog.DiscardHandler), nil)
-	if want := "Admin.Address " + taken.String(); err == nil || !strings.Contains(err.Error(), want) {
-		t.Fatalf("got %v; want an error that names %s", err, want)
-	}
-	again, err := net.Listen("tcp", port.String())
-	if err != nil {
-		t.Fatalf("the relay's port is still taken: %v", err)
-	}
-	again.Close()
 }

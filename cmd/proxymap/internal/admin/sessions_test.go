@@ -1,10 +1,11 @@
-package main
+package admin
 
 import (
 	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -31,6 +32,22 @@ func (g *adminRig) sessions(method, path string) sessionsAnswer {
 		g.t.Fatalf("%s %s: %v: %s", method, path, err, text)
 	}
 	return a
+}
+
+// openTunnel opens a tunnel to the provider's own host, which stays open.
+func openTunnel(t *testing.T, port netip.AddrPort) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", port.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	fmt.Fprint(conn, "CONNECT ip.demo:80 HTTP/1.1\r\nHost: ip.demo:80\r\n\r\n")
+	if line, err := bufio.NewReader(conn).ReadString('\n'); line != "HTTP/1.1 200 OK\r\n" {
+		t.Fatalf("got %q, %v", line, err)
+	}
+	return conn
 }
 
 // Looking at ports makes no session; replacing and removing are for those that are named.
@@ -67,15 +84,15 @@ func TestSessionsOfPorts(t *testing.T) {
 // A rotation of many ports reaches their connections, and is answered in one piece.
 func TestRotateManyPorts(t *testing.T) {
 	g := newAdminRig(t, "")
-	tunnel := openTunnel(t, int(g.relay.Ports()[0].Port()))
-	other := openTunnel(t, int(g.relay.Ports()[1].Port()))
+	tunnel := openTunnel(t, g.relay.Ports()[0])
+	other := openTunnel(t, g.relay.Ports()[1])
 	if kept := g.sessions("POST", "/sessions/new?ports=all"); *kept.Connections != (connectionCounts{}) {
 		t.Errorf("by default %+v", kept.Connections)
 	}
 	if cut := g.sessions("POST", "/sessions/new?ports=all&on_rotate=close"); *cut.Connections != (connectionCounts{Closed: 2}) {
 		t.Errorf("got %+v; want both closed", cut.Connections)
 	}
-	for _, conn := range []interface{ Read([]byte) (int, error) }{tunnel, other} {
+	for _, conn := range []net.Conn{tunnel, other} {
 		if _, err := conn.Read(make([]byte, 1)); err == nil {
 			t.Error("a tunnel has not been cut")
 		}
@@ -277,8 +294,8 @@ func TestOpenAPI(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &doc); err != nil || doc.OpenAPI != "3.1.0" {
 		t.Fatalf("%v, version %q", err, doc.OpenAPI)
 	}
-	routes := adminRoutes(g.relay, newEventHub())
-	for pattern := range routes {
+	there := routes(g.relay, newEventHub())
+	for pattern := range there {
 		method, path, _ := strings.Cut(pattern, " ")
 		if _, ok := doc.Paths[path][strings.ToLower(method)]; !ok {
 			t.Errorf("%s is not described", pattern)
@@ -287,7 +304,7 @@ func TestOpenAPI(t *testing.T) {
 	for path, methods := range doc.Paths {
 		for method, operation := range methods {
 			pattern := strings.ToUpper(method) + " " + path
-			if routes[pattern] == nil {
+			if there[pattern] == nil {
 				t.Errorf("%s is described and not there", pattern)
 			}
 			if path == "/sessions/events" {

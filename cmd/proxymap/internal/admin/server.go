@@ -1,4 +1,4 @@
-package main
+package admin
 
 import (
 	"context"
@@ -11,61 +11,63 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/goccy/go-json"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 
 	"proxymap/relay"
 	"proxymap/session"
 )
 
-// The admin listener is an ordinary HTTP server beside the loops. It asks the relay for what the loops have counted, and
-// they neither wait for it nor know of it: it runs on the processor that reserveProcs keeps free of them. So that it takes
-// no more than that, and few of the descriptors that clients need, it has few connections at a time.
+// So that the server takes no more than the processor that is kept free of the loops, and few of the descriptors that
+// clients need, it has few connections at a time.
 const (
-	adminConnections = 16
-	adminHeaderTime  = 5 * time.Second
-	adminTime        = 30 * time.Second // for a request, and for an answer to be taken
-	adminIdleTime    = 10 * time.Second
-	adminStopTime    = time.Second
-	adminHeaderBytes = 16 << 10
+	maxConnections = 16
+	headerTime     = 5 * time.Second
+	requestTime    = 30 * time.Second // for a request, and for an answer to be taken
+	idleTime       = 10 * time.Second
+	stopTime       = time.Second
+	headerBytes    = 16 << 10
 )
 
-// adminConfig is the Admin section of the settings. Without an address there is no admin listener.
-type adminConfig struct {
+// Config is where the server is, and who may ask it.
+type Config struct {
 	Address netip.AddrPort
 	Token   string // that every request has to bring; empty: none
 }
 
-// startAdmin serves the relay's statistics until stop is called. It returns when the address is listened on.
-func startAdmin(cfg adminConfig, r *relay.Relay, hub *eventHub, log *slog.Logger) (stop func(), err error) {
+// Start serves what the relay has until stop is called. It must be called before the relay's Serve, for it subscribes to its
+// changes of sessions, and returns when the address is listened on. The error names the address, and says what to do.
+func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error) {
 	l, err := net.Listen("tcp", cfg.Address.String())
 	if err != nil {
 		return nil, fmt.Errorf("Admin.Address %s cannot be listened on: %w; choose an address of this machine with a free port", cfg.Address, err)
 	}
 	cfg.Address = l.Addr().(*net.TCPAddr).AddrPort()
+	hub := newEventHub()
+	r.Subscribe(hub.publish)
 	server := &http.Server{
-		Handler:           cfg.guard(adminHandler(r, hub)),
-		ReadHeaderTimeout: adminHeaderTime,
-		ReadTimeout:       adminTime,
-		WriteTimeout:      adminTime,
-		IdleTimeout:       adminIdleTime,
-		MaxHeaderBytes:    adminHeaderBytes,
+		Handler:           cfg.guard(handler(r, hub)),
+		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       requestTime,
+		WriteTimeout:      requestTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    headerBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := server.Serve(newLimitedListener(l, adminConnections)); err != http.ErrServerClosed {
+		if err := server.Serve(netutil.LimitListener(l, maxConnections)); err != http.ErrServerClosed {
 			log.Error("the admin listener has ended; restart to have it back", "address", cfg.Address, "err", err)
 		}
 	}()
 	log.Info("admin listening", "address", cfg.Address, "token", cfg.Token != "")
 	return func() {
 		hub.close()
-		ctx, cancel := context.WithTimeout(context.Background(), adminStopTime)
+		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 		defer cancel()
 		_ = server.Shutdown(ctx) // what is not done by then is cut off
 		_ = server.Close()
@@ -73,10 +75,10 @@ func startAdmin(cfg adminConfig, r *relay.Relay, hub *eventHub, log *slog.Logger
 	}, nil
 }
 
-// adminHandler answers what has been let in. The names are ProxyMapService's.
-func adminHandler(r *relay.Relay, hub *eventHub) http.Handler {
+// handler answers what has been let in.
+func handler(r *relay.Relay, hub *eventHub) http.Handler {
 	mux := http.NewServeMux()
-	for pattern, handler := range adminRoutes(r, hub) {
+	for pattern, handler := range routes(r, hub) {
 		mux.Handle(pattern, handler)
 	}
 	return mux
@@ -87,8 +89,8 @@ func adminHandler(r *relay.Relay, hub *eventHub) http.Handler {
 //go:embed openapi.json
 var openAPI []byte
 
-// adminRoutes are the handlers by method and path.
-func adminRoutes(r *relay.Relay, hub *eventHub) map[string]http.Handler {
+// routes are the handlers by method and path. The names of the statistics are ProxyMapService's.
+func routes(r *relay.Relay, hub *eventHub) map[string]http.HandlerFunc {
 	ports := newPortList(r)
 	routes := map[string]http.HandlerFunc{}
 	routes["GET /sessions"] = ports.handleSessions(r)
@@ -113,11 +115,7 @@ func adminRoutes(r *relay.Relay, hub *eventHub) map[string]http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	}
-	all := make(map[string]http.Handler, len(routes))
-	for pattern, handler := range routes {
-		all[pattern] = handler
-	}
-	return all
+	return routes
 }
 
 // writeCompactJSON is writeJSON for what may be long.
@@ -141,7 +139,7 @@ func writeJSON(w http.ResponseWriter, v any) {
 
 // guard lets in who has the token, or, where there is none, who has come by an address and not by a name that somebody
 // else's resolver could have made up (DNS rebinding). No web page of another site is let in.
-func (cfg adminConfig) guard(next http.Handler) http.Handler {
+func (cfg Config) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -160,7 +158,7 @@ func (cfg adminConfig) guard(next http.Handler) http.Handler {
 }
 
 // authorizes reports whether a field value brings the token. It is compared in constant time, whatever its length.
-func (cfg adminConfig) authorizes(field string) bool {
+func (cfg Config) authorizes(field string) bool {
 	scheme, token, _ := strings.Cut(field, " ")
 	got, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(cfg.Token))
 	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1
@@ -180,46 +178,4 @@ func crossSite(r *http.Request) string {
 		}
 	}
 	return ""
-}
-
-// A limitedListener has so many connections at once; others wait in the backlog.
-type limitedListener struct {
-	net.Listener
-	places chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newLimitedListener(l net.Listener, most int) *limitedListener {
-	return &limitedListener{Listener: l, places: make(chan struct{}, most), closed: make(chan struct{})}
-}
-
-func (l *limitedListener) Accept() (net.Conn, error) {
-	select {
-	case l.places <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.places
-		return nil, err
-	}
-	return &limitedConn{Conn: c, leave: sync.OnceFunc(func() { <-l.places })}, nil
-}
-
-func (l *limitedListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-// A limitedConn gives its place back when it is closed.
-type limitedConn struct {
-	net.Conn
-	leave func()
-}
-
-func (c *limitedConn) Close() error {
-	defer c.leave()
-	return c.Conn.Close()
 }
