@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"proxymap/relay"
+	"proxymap/session/wire"
 )
 
 // Room says how many connections this machine's limit of open files has room for.
@@ -64,12 +65,9 @@ func ephemeralWarnings(cfg *relay.Config, first, last int, reserved string) (war
 	for p := max(first, 0); p <= min(last, 1<<16-1); p++ {
 		free[p] = true
 	}
-	for _, item := range strings.Split(strings.TrimSpace(reserved), ",") {
-		var from, to int
-		if n, _ := fmt.Sscanf(item, "%d-%d", &from, &to); n == 1 {
-			to = from
-		}
-		for p := max(from, 0); p <= min(to, 1<<16-1); p++ {
+	ranges, _ := wire.ParsePorts(strings.TrimSpace(reserved)) // an empty list has none
+	for _, r := range ranges {
+		for p := int(r.First); p <= int(r.Last); p++ {
 			free[p] = false
 		}
 	}
