@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"proxymap/cmd/proxymap/internal/ctl"
+	"proxymap/cmd/proxymap/internal/settings"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -25,7 +28,7 @@ type commands struct {
 	Check     checkCommand     `cmd:"" help:"Validate a settings file and print how it was understood; nothing is started."`
 	Demo      demoCommand      `cmd:"" help:"Start a stub provider and a relay to it on a hundred ports from 10201 on, to try things out."`
 	Providers providersCommand `cmd:"" help:"Print the presets for providers' credentials, which Authentication.Provider names."`
-	Session   sessionCommand   `cmd:"" help:"Show, replace or remove the sessions of a running relay."`
+	Session   ctl.Command      `cmd:"" help:"Show, replace or remove the sessions of a running relay."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
@@ -72,9 +75,9 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 		fmt.Fprintf(stderr, "proxymap: %v; see proxymap --help\n", err)
 		return exitUsage
 	}
-	if err := ctx.Run(streams{stdout, stderr}); err != nil {
+	if err := ctx.Run(streams{stdout, stderr}, ctl.Env{Out: stdout, Settings: askedRelay}); err != nil {
 		fmt.Fprintf(stderr, "proxymap: %v\n", err)
-		if _, ok := errors.AsType[*usageError](err); ok {
+		if _, ok := errors.AsType[*ctl.UsageError](err); ok {
 			return exitUsage
 		}
 		return exitFailure
@@ -95,4 +98,16 @@ func (versionCommand) Run(s streams) error {
 	}
 	_, err := fmt.Fprintf(s.out, "proxymap %s%s %s\n", version, revision, goVersion)
 	return err
+}
+
+// askedRelay is what a settings file says of how to ask its relay.
+func askedRelay(file string) (*ctl.Relay, error) {
+	set, err := settings.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	return &ctl.Relay{Admin: set.Admin.Address, Token: set.Admin.Token, Port: func(port int) (ctl.Port, bool) {
+		a, known := set.Access(port)
+		return ctl.Port{Address: a.Address, Enabled: a.API.Enabled, Domain: a.API.Domain, User: a.User}, known
+	}}, nil
 }

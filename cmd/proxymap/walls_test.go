@@ -25,8 +25,13 @@ type wall struct {
 var house = map[string]wall{
 	"cmd/proxymap": {
 		own:    []string{"bench/provider", "cmd/proxymap/internal/", "relay", "session", "session/journal"}, // the stub provider is the demo's
-		others: []string{"github.com/alecthomas/kong", "github.com/goccy/go-json", "github.com/prometheus/client_golang/"},
+		others: []string{"github.com/alecthomas/kong"},
 	},
+	"cmd/proxymap/internal/admin": {
+		own:    []string{"relay", "session", "session/wire"},
+		others: []string{"github.com/goccy/go-json", "github.com/prometheus/client_golang/", "golang.org/x/net/netutil"},
+	},
+	"cmd/proxymap/internal/ctl":     {own: []string{"session/wire"}},
 	"cmd/proxymap/internal/e2e":     {},
 	"cmd/proxymap/internal/machine": {own: []string{"relay", "session/wire"}},
 	"cmd/proxymap/internal/settings": {

@@ -1,23 +1,34 @@
-package main
+package ctl
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 )
 
-// ask runs a session command, and returns what it prints.
-func ask(t *testing.T, status int, args ...string) (out, errOut string) {
+// ask runs a session command, and returns what it prints, and its error.
+func ask(t *testing.T, settings func(string) (*Relay, error), args ...string) (out string, err error) {
 	t.Helper()
-	var o, e strings.Builder
-	if got := run(append([]string{"session"}, args...), &o, &e); got != status {
-		t.Fatalf("session %q ends with %d; want %d; it prints %q, %q", args, got, status, o.String(), e.String())
+	var command Command
+	parser, err := kong.New(&command, kong.Exit(func(int) { panic("it leaves") }))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return o.String(), e.String()
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	err = ctx.Run(Env{&text, settings})
+	return text.String(), err
 }
 
 const adminAnswer = `{"sessions":[
@@ -50,7 +61,13 @@ func TestSessionsOfManyPorts(t *testing.T) {
 	}))
 	t.Cleanup(admin.Close)
 	at := admin.Listener.Addr().String()
-	file := write(t, t.TempDir(), "appsettings.json", `{"Listen":{"Port":1},"Admin":{"Address":"`+at+`","Token":"`+token+`"}}`)
+	const file = "appsettings.json"
+	settings := func(name string) (*Relay, error) {
+		if name != file {
+			return nil, fs.ErrNotExist
+		}
+		return &Relay{Admin: netip.MustParseAddrPort(at), Token: token}, nil
+	}
 
 	for _, row := range []struct {
 		args  []string
@@ -66,7 +83,10 @@ func TestSessionsOfManyPorts(t *testing.T) {
 			"connections: 2 closed, 1 draining\n"},
 	} {
 		asked = ""
-		out, _ := ask(t, exitOK, row.args...)
+		out, err := ask(t, settings, row.args...)
+		if err != nil {
+			t.Fatalf("%q: %v", row.args, err)
+		}
 		if asked != row.asked {
 			t.Errorf("%q: asked for %q; want %q", row.args, asked, row.asked)
 		}
@@ -74,14 +94,17 @@ func TestSessionsOfManyPorts(t *testing.T) {
 			t.Errorf("%q (-want +got):\n%s", row.args, diff)
 		}
 	}
-	if out, _ := ask(t, exitOK, "list", "--json", "--config", file); out != fmt.Sprintf(adminAnswer, "")+"\n" {
-		t.Errorf("--json prints %q", out)
+	if out, err := ask(t, settings, "list", "--json", "--config", file); out != fmt.Sprintf(adminAnswer, "")+"\n" || err != nil {
+		t.Errorf("--json prints %q, %v", out, err)
 	}
-	if _, errOut := ask(t, exitFailure, "list", "--admin", at, "--token", "geheim"); !strings.Contains(errOut, `answers 401: "send the token"`) || strings.Contains(errOut, "geheim") {
-		t.Errorf("with a wrong token it says %q", errOut)
+	if _, err := ask(t, settings, "list", "--admin", at, "--token", "geheim"); err == nil || !strings.Contains(err.Error(), `answers 401: "send the token"`) || strings.Contains(err.Error(), "geheim") {
+		t.Errorf("with a wrong token it says %v", err)
 	}
 	// The token of the settings is for their listener, and no other.
-	if _, errOut := ask(t, exitFailure, "list", "--admin", at, "--config", file); !strings.Contains(errOut, "answers 401") {
-		t.Errorf("with another listener it says %q", errOut)
+	if _, err := ask(t, settings, "list", "--admin", at, "--config", file); err == nil || !strings.Contains(err.Error(), "answers 401") {
+		t.Errorf("with another listener it says %v", err)
+	}
+	if _, err := ask(t, settings, "list", "--config", "none.json"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without the settings it says %v", err)
 	}
 }

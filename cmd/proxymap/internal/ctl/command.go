@@ -1,25 +1,48 @@
-package main
+package ctl
 
 import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
-
-	"proxymap/cmd/proxymap/internal/settings"
 )
 
-// sessionCommand asks a running relay: the Session API of one port, or the admin listener for several.
-type sessionCommand struct {
+// Command is the command line of "proxymap session", as kong reads it. It asks a running relay: the Session API of one port,
+// or the admin listener for several.
+type Command struct {
 	Get   sessionGet   `cmd:"" help:"Show a port's session; one that has none gets one."`
 	New   sessionNew   `cmd:"" help:"Replace a port's session."`
 	Reset sessionReset `cmd:"" help:"Remove a port's session; the next request makes another."`
 	List  sessionList  `cmd:"" help:"Show the sessions of all ports, or of some; asks the admin listener."`
+}
+
+// Env is what the command gets of the program that it is part of.
+type Env struct {
+	Out io.Writer
+
+	// Settings reads what a settings file says of a relay.
+	Settings func(file string) (*Relay, error)
+}
+
+// A Relay is what its settings say of how to ask it.
+type Relay struct {
+	Admin netip.AddrPort              // the admin listener; not valid: there is none
+	Token string                      // that it wants; empty: none
+	Port  func(port int) (Port, bool) // false: it has no such port
+}
+
+// A Port is how a port is asked about its session.
+type Port struct {
+	Address netip.Addr    // that it listens on
+	Enabled bool          // the Session API is
+	Domain  string        // of the Session API; empty: the port is asked itself
+	User    *url.Userinfo // credentials that it wants; nil: none
 }
 
 // sessionFlags say whom to ask, and how to show what it answers.
@@ -55,12 +78,12 @@ type sessionReset struct {
 
 type sessionList struct{ sessionFlags }
 
-func (c sessionGet) Run(s streams) error {
+func (c sessionGet) Run(e Env) error {
 	call := sessionCall{what: "get", method: "GET", path: "/session/"}
-	return c.run(s, &call)
+	return c.run(e, &call)
 }
 
-func (c sessionNew) Run(s streams) error {
+func (c sessionNew) Run(e Env) error {
 	call := sessionCall{what: "new", method: "GET", path: "/session/new"}
 	for _, p := range c.Parameters {
 		name, value, ok := strings.Cut(p, "=")
@@ -73,35 +96,35 @@ func (c sessionNew) Run(s streams) error {
 		call.add(name, value)
 	}
 	call.parameters = len(c.Parameters) > 0
-	return c.rotate(s, &call, &c.sessionFlags)
+	return c.rotate(e, &call, &c.sessionFlags)
 }
 
-func (c sessionReset) Run(s streams) error {
+func (c sessionReset) Run(e Env) error {
 	call := sessionCall{what: "reset", method: "GET", path: "/session/reset"}
-	return c.rotate(s, &call, &c.sessionFlags)
+	return c.rotate(e, &call, &c.sessionFlags)
 }
 
-func (c sessionList) Run(s streams) error {
+func (c sessionList) Run(e Env) error {
 	call := sessionCall{what: "list"}
-	return c.run(s, &call)
+	return c.run(e, &call)
 }
 
-func (c *rotateFlags) rotate(s streams, call *sessionCall, flags *sessionFlags) error {
+func (c *rotateFlags) rotate(e Env, call *sessionCall, flags *sessionFlags) error {
 	if c.OnRotate != "" {
 		call.add("on_rotate", c.OnRotate)
 	}
-	return flags.run(s, call)
+	return flags.run(e, call)
 }
 
 // run makes the call, and shows its answer.
-func (c *sessionFlags) run(s streams, call *sessionCall) error {
+func (c *sessionFlags) run(e Env, call *sessionCall) error {
 	if err := checkPorts(c.Port); err != nil {
 		return err
 	}
-	var set *settings.Settings
+	var set *Relay
 	if c.Config != "" {
 		var err error
-		if set, err = settings.Load(c.Config); err != nil {
+		if set, err = e.Settings(c.Config); err != nil {
 			return err
 		}
 	}
@@ -118,29 +141,29 @@ func (c *sessionFlags) run(s streams, call *sessionCall) error {
 	case err != nil:
 		return err
 	case c.JSON:
-		_, err = fmt.Fprintln(s.out, strings.TrimRight(string(body), "\n"))
+		_, err = fmt.Fprintln(e.Out, strings.TrimRight(string(body), "\n"))
 		return err
 	}
-	return call.show(s.out, body)
+	return call.show(e.Out, body)
 }
 
 // toPort addresses a call to the Session API of a port.
-func (c *sessionFlags) toPort(call *sessionCall, set *settings.Settings) error {
+func (c *sessionFlags) toPort(call *sessionCall, set *Relay) error {
 	port, err := strconv.Atoi(c.Port)
 	if err != nil {
 		return usagef("--port is missing: the port whose session it is about")
 	}
 	address, domain := c.Address, c.Domain
 	if set != nil {
-		access, known := set.Access(port)
-		if !known {
+		known, ok := set.Port(port)
+		if !ok {
 			return usagef("port %d: %s has no such port", port, c.Config)
 		}
-		if !access.API.Enabled {
+		if !known.Enabled {
 			return fmt.Errorf("%s: SessionAPI.Enabled is not true, so the ports do not answer for their sessions", c.Config)
 		}
-		address, domain = cmp.Or(address, reachable(access.Address)), cmp.Or(domain, access.API.Domain)
-		call.user = access.User
+		address, domain = cmp.Or(address, reachable(known.Address)), cmp.Or(domain, known.Domain)
+		call.user = known.User
 	}
 	call.port, call.server, call.host = port, net.JoinHostPort(cmp.Or(address, "127.0.0.1"), c.Port), domain
 	if c.User != "" {
@@ -151,12 +174,11 @@ func (c *sessionFlags) toPort(call *sessionCall, set *settings.Settings) error {
 }
 
 // toAdmin addresses a call to the admin listener.
-func (c *sessionFlags) toAdmin(call *sessionCall, set *settings.Settings) error {
+func (c *sessionFlags) toAdmin(call *sessionCall, set *Relay) error {
 	call.server, call.token = c.Admin, c.Token
-	if c.Admin == "" && set != nil && set.Admin.Address.IsValid() {
-		addr := set.Admin.Address
-		call.server = net.JoinHostPort(reachable(addr.Addr()), strconv.Itoa(int(addr.Port())))
-		call.token = cmp.Or(c.Token, set.Admin.Token)
+	if c.Admin == "" && set != nil && set.Admin.IsValid() {
+		call.server = net.JoinHostPort(reachable(set.Admin.Addr()), strconv.Itoa(int(set.Admin.Port())))
+		call.token = cmp.Or(c.Token, set.Token)
 	}
 	if _, _, err := net.SplitHostPort(call.server); err != nil {
 		return usagef("--admin %q: the admin listener is asked here, so its HOST:PORT must be given, or a --config that has Admin.Address", c.Admin)
@@ -207,9 +229,9 @@ func checkPorts(list string) error {
 	return nil
 }
 
-// A usageError is about the command line.
-type usageError struct{ text string }
+// A UsageError is about the command line, and not about what came of it.
+type UsageError struct{ text string }
 
-func (e *usageError) Error() string { return e.text + "; see proxymap session --help" }
+func (e *UsageError) Error() string { return e.text + "; see proxymap session --help" }
 
-func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+func usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
