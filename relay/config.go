@@ -91,7 +91,7 @@ type Server struct {
 	ResolveIP bool
 
 	// Sources are local addresses to connect from, in turn, so that there are as many times the local ports. Addresses of
-	// the other IP version than the server's are passed over. Empty: the system chooses.
+	// the other IP version than the server's are passed over. Empty, or none of the server's version: the system chooses.
 	Sources []netip.Addr
 }
 

@@ -456,7 +456,7 @@ func TestNoSourcePort(t *testing.T) {
 				m.Servers = append(m.Servers, m.Servers[0])
 			}
 		})
-		full := &g.relay.ports[0].mapping.servers[0].sources[0].noPortUntil
+		full := &g.relay.ports[0].mapping.servers[0].any.noPortUntil
 		full.Store(never)
 		if servers == 2 {
 			g.served()
@@ -619,6 +619,15 @@ func TestSourceAddresses(t *testing.T) {
 	c := g.client(0)
 	c.send(get)
 	c.expectAnswer(503, classNoSourcePort, "no local port is free")
+}
+
+// A server all of whose source addresses are of the other IP version is dialled from whatever address the system chooses.
+func TestSourceAddressesOfTheOtherVersion(t *testing.T) {
+	g := newRig(t, func(cfg *Config) {
+		cfg.Mappings[0].Servers[0].Sources = []netip.Addr{netip.IPv6Loopback()}
+	})
+	g.served()
+	g.tunnel()
 }
 
 func TestForeignSourceAddress(t *testing.T) {

@@ -41,8 +41,9 @@ type server struct {
 
 	restUntil atomic.Int64 // the loops' time until which it is in quarantine
 
-	sources []*source     // at least one
+	sources []*source     // those listed
 	turn    atomic.Uint32 // sources given out in turn
+	any     source        // the system's choice, where none of those listed is of an address's IP version
 
 	lookupWarned atomic.Int64 // the loops' time of the last warning that looking up fails
 
@@ -75,9 +76,6 @@ func newServer(s Server) *server {
 	srv := &server{Server: s}
 	for _, addr := range s.Sources {
 		srv.sources = append(srv.sources, &source{addr: addr.Unmap()})
-	}
-	if len(s.Sources) == 0 {
-		srv.sources = []*source{{}}
 	}
 	if addr, err := netip.ParseAddr(s.Host); err == nil {
 		srv.known.Store(&addresses{list: []netip.AddrPort{netip.AddrPortFrom(addr, s.Port)}, until: never})
@@ -337,19 +335,35 @@ func (c *conn) onLookup(s *server, addrs []netip.AddrPort, err error) {
 	}
 }
 
-// connect begins to connect to one of the server's addresses, from the next of its sources that has a port left.
+// connect begins to connect to one of the server's addresses, from the next of its sources that has a port left. Sources of
+// the other IP version are passed over, and where that leaves none the system chooses.
 func (s *server) connect(l *loop, addr netip.AddrPort) (fd int, err error) {
 	fd, err = -1, unix.EADDRNOTAVAIL
-	first := int(s.turn.Add(1) % uint32(len(s.sources)))
+	is4, fit := addr.Addr().Unmap().Is4(), false
+	turn := int(s.turn.Add(1))
 	for i := range s.sources {
-		from := s.sources[(first+i)%len(s.sources)]
-		if l.now < from.noPortUntil.Load() || from.addr.IsValid() && from.addr.Is4() != addr.Addr().Unmap().Is4() {
+		from := s.sources[(turn+i)%len(s.sources)]
+		if from.addr.Is4() != is4 {
 			continue
 		}
-		if fd, err = l.dialer.Dial(addr, from.addr); err != unix.EADDRNOTAVAIL {
+		fit = true
+		if fd, err = from.connect(l, addr); err != unix.EADDRNOTAVAIL {
 			return fd, err
 		}
-		from.noPortUntil.Store(l.now + int64(noPortPause))
+	}
+	if !fit {
+		return s.any.connect(l, addr)
+	}
+	return fd, err
+}
+
+// connect begins to connect from the source. EADDRNOTAVAIL says that it has no local port left.
+func (s *source) connect(l *loop, addr netip.AddrPort) (fd int, err error) {
+	if l.now < s.noPortUntil.Load() {
+		return -1, unix.EADDRNOTAVAIL
+	}
+	if fd, err = l.dialer.Dial(addr, s.addr); err == unix.EADDRNOTAVAIL {
+		s.noPortUntil.Store(l.now + int64(noPortPause))
 	}
 	return fd, err
 }

@@ -3,7 +3,9 @@ package machine
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"proxymap/relay"
@@ -44,8 +46,14 @@ func Warnings(cfg *relay.Config) (warnings []string) {
 	return warnings
 }
 
-// sourceWarnings names the source addresses of a server that are none of this machine.
+// sourceWarnings names the source addresses of a server that are none of this machine, and the server whose address none
+// of them can reach.
 func sourceWarnings(s relay.Server) (warnings []string) {
+	if addr, err := netip.ParseAddr(s.Host); err == nil && len(s.Sources) > 0 &&
+		!slices.ContainsFunc(s.Sources, func(from netip.Addr) bool { return from.Unmap().Is4() == addr.Unmap().Is4() }) {
+		warnings = append(warnings, fmt.Sprintf("SourceAddresses of %s are all of the other IP version, so the system chooses; list addresses of the server's version",
+			s.HostPort()))
+	}
 	for _, addr := range s.Sources {
 		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: addr.AsSlice()})
 		if err != nil {

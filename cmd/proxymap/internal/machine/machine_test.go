@@ -38,6 +38,10 @@ func TestWarnings(t *testing.T) {
 	if got := strings.Join(Warnings(cfg), "\n"); !strings.Contains(got, "SourceAddresses 198.51.100.7 of a:1: ") || strings.Contains(got, "SourceAddresses 127.0.0.1") {
 		t.Errorf("got %q; want to be told of the foreign source address alone", got)
 	}
+	cfg.Mappings[0].Servers = []relay.Server{{Host: "127.0.0.1", Port: 1, Sources: []netip.Addr{netip.IPv6Loopback()}}}
+	if got := strings.Join(Warnings(cfg), "\n"); !strings.Contains(got, "SourceAddresses of 127.0.0.1:1 are all of the other IP version") {
+		t.Errorf("got %q; want to be told that no source address is of the server's version", got)
+	}
 	cfg.Limits.Connections = 1 << 20
 	if got := strings.Join(Warnings(cfg), "\n"); !strings.Contains(got, "Limits.Connections is 1048576, but the limit of") || !strings.Contains(got, "ulimit -n") {
 		t.Errorf("got %q; want to be told that the descriptors do not do", got)
