@@ -194,7 +194,7 @@ func (c *conn) current() *session.Session {
 }
 
 // upstreamQuiet reports whether the idle upstream connection may carry a request: nothing has come on it, not even an
-// end. It only asks where the last read has filled its buffer, and so could not tell.
+// end. It only asks where that is not known: the last read has filled its buffer, or an end was told of with what it read.
 func (c *conn) upstreamQuiet() bool {
 	if c.upstream.readable {
 		_, err := c.upstream.read(c.l.buf[:1])
@@ -265,6 +265,9 @@ func (c *conn) sendRequest() {
 	}
 	if c.stage == stageExchange && !x.request.done() {
 		c.pumpRequest()
+	}
+	if c.stage != stageClosed && c.upstream.readable {
+		c.l.schedule(c) // it has spoken, or ended, already as it was connected to
 	}
 }
 
@@ -533,7 +536,8 @@ func (c *conn) endExchange() {
 		c.beginEarly()
 		return
 	}
-	if !x.keepServer {
+	// What came behind the response, its FIN mostly, was told of with it: no event will tell of it again.
+	if !x.keepServer || !c.upstreamQuiet() {
 		c.closeUpstream()
 	}
 	if !x.keepClient || c.l.draining || c.drainBy != 0 {

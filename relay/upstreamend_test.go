@@ -1,0 +1,108 @@
+package relay
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// whileHeld runs f while all loops are busy with something else, so that what f does comes to them as one event.
+func whileHeld(r *Relay, f func()) {
+	release, held := make(chan struct{}), make(chan struct{})
+	for _, l := range r.loops {
+		l.do(func() {
+			held <- struct{}{}
+			<-release
+		})
+		<-held
+	}
+	f()
+	close(release)
+}
+
+// expectEndSoon is expectEnd long before an idle connection's time is over.
+func (p *peer) expectEndSoon() {
+	p.t.Helper()
+	_ = p.conn.SetDeadline(time.Now().Add(patience))
+	p.expectEnd()
+}
+
+// An upstream that sends its response and its FIN together, without Connection: close, is closed at once: no event will
+// tell of that FIN again. Left open its socket is in CLOSE_WAIT until the next request, or the end of Limits.Idle.
+func TestUpstreamEndsWithItsResponse(t *testing.T) {
+	for name, response := range map[string]string{
+		"a small one":      ok,
+		"a buffer's worth": sized(readSize), // the read of which does not show that there is an end behind it
+		"without content":  "HTTP/1.1 304 Not Modified\r\n\r\n",
+		"no bytes":         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"chunked":          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		"after an interim": "HTTP/1.1 103 Early Hints\r\n\r\n" + ok,
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t)
+			c, u := g.asked(get)
+			whileHeld(g.relay, func() {
+				u.send(response)
+				u.fin()
+			})
+			u.expectEndSoon()
+			c.expect(response)
+			c.send(get)
+			g.upstream().head()
+		})
+	}
+}
+
+// The same of a response that is spliced, and of one that its client takes late.
+func TestUpstreamEndsWithBulk(t *testing.T) {
+	for name, size := range map[string]int{"spliced": 64 * readSize, "a few buffers": 3 * readSize} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t)
+			c, u := g.asked(get)
+			response := sized(size)
+			go func() {
+				u.send(response)
+				u.fin()
+			}()
+			c.expect(response)
+			u.expectEndSoon()
+		})
+	}
+}
+
+// sized is a response of so many bytes.
+func sized(n int) string {
+	content := n - len("HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n") - len(fmt.Sprint(n))
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %0*d\r\n\r\n%s", len(fmt.Sprint(n)), content, strings.Repeat("x", content))
+}
+
+// An upstream that ends as soon as it has been connected to says so in the one event that tells of the connection. The
+// request is answered then, and not when Limits.Reply is over.
+func TestUpstreamEndsAsItConnects(t *testing.T) {
+	for name, request := range map[string]string{"plain": get, "CONNECT": connect, "with content": "POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nContent-Length: 9\r\n\r\nabc"} {
+		t.Run(name, func(t *testing.T) {
+			dialled, ended := make(chan struct{}), make(chan struct{})
+			g := newRig(t, withAPI(""), func(cfg *Config) {
+				cfg.Store = confirmer(func(_ netip.AddrPort, done func(error)) {
+					close(dialled)
+					<-ended // the loop, which has begun to connect, sees nothing before
+					done(nil)
+				})
+			})
+			c, holds := g.client(0), g.client(0)
+			await(t, "both are accepted", func() bool { return g.relay.Connections() == 2 })
+			whileHeld(g.relay, func() {
+				c.send(request)
+				holds.send("GET /session/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+			})
+			<-dialled
+			u := g.upstream()
+			u.fin()
+			close(ended)
+			_ = c.conn.SetDeadline(time.Now().Add(patience))
+			c.expectAnswer(502, "upstream-closed", "without a response")
+		})
+	}
+}
