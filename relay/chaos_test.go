@@ -27,7 +27,7 @@ const (
 	chaosClients = 2000
 	chaosAtOnce  = 200
 	chaosLimit   = 100 * time.Millisecond // every deadline of the relay
-	chaosRace    = 20 * time.Second       // of seeds, under the race detector
+	chaosRace    = 5 * time.Second        // of seeds, under the race detector
 	chaosLong    = 3 * time.Minute        // of seeds, with PROXYMAP_LONG=1
 
 	// chaosPatience is what a wait may take at worst while hundreds of goroutines keep the loops from their processors.
@@ -48,7 +48,7 @@ func TestChaos(t *testing.T) {
 	}
 	until := time.Now() // one seed, that is
 	switch {
-	case os.Getenv("PROXYMAP_LONG") != "":
+	case longRun:
 		until = until.Add(chaosLong)
 	case underRace() && poll.Measures: // once is enough of it
 		until = until.Add(chaosRace)

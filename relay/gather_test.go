@@ -80,12 +80,17 @@ func TestLoopsGatherAgain(t *testing.T) {
 	t.Errorf("the loops have handled %d and %d events; want nearly all on one", first, second)
 }
 
+// Loops that are busy share the work, however many ports it comes through. PROXYMAP_LONG=1 tries each kind of work with
+// each number of ports; else each has one.
 func TestBusyLoopsShare(t *testing.T) {
 	if underRace() {
 		t.Skip("SKIPPED: under the race detector the load costs more than the loops")
 	}
-	for _, ports := range []int{1, 100, 10000} {
-		for _, kind := range []drive.Kind{drive.Plain, drive.Tunnel, drive.Connect} {
+	for i, ports := range []int{1, 100, 10000} {
+		for j, kind := range []drive.Kind{drive.Plain, drive.Tunnel, drive.Connect} {
+			if i != j && !longRun {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s through %d ports", kind, ports), func(t *testing.T) {
 				r, s := driven(t, ports)
 				s.Kind, s.Warm, s.Duration = kind, 500*time.Millisecond, time.Second
@@ -141,6 +146,7 @@ func spliced(r *Relay) (n []int64) {
 // 64 tunnels that were opened while nothing went on are all on one loop. Driven to saturation they are as fast as ones
 // that were spread evenly, a second later.
 func TestGatheredTunnelsSpread(t *testing.T) {
+	needsLong(t)
 	if underRace() {
 		t.Skip("SKIPPED: under the race detector the load costs more than the loops")
 	}

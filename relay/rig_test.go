@@ -27,6 +27,17 @@ import (
 // patience is how long a test waits for what must come. It is never waited out in a test that passes.
 const patience = 10 * time.Second
 
+// longRun asks for what takes minutes: more of the same, and what measures speed. make verify sets it.
+var longRun = os.Getenv("PROXYMAP_LONG") != ""
+
+// needsLong skips a test that has no short form.
+func needsLong(t *testing.T) {
+	t.Helper()
+	if !longRun {
+		t.Skipf("SKIPPED: takes long; PROXYMAP_LONG=1 go test -run '^%s$' ./relay runs it, as make verify-long does", t.Name())
+	}
+}
+
 // A rig is a relay between a test's clients and a test's provider, both of which speak byte by byte what the test says.
 type rig struct {
 	t        testing.TB

@@ -16,7 +16,7 @@ import (
 // Bytes come many times in lifeLimit, so that a busy machine does not matter, for a multiple of it.
 const (
 	lifeLimit = time.Second
-	lifeTest  = 3 * lifeLimit
+	lifeTest  = 2 * lifeLimit
 )
 
 const (
