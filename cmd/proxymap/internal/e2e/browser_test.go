@@ -79,10 +79,12 @@ const (
 	gotIn     = "GET 200 changed"
 )
 
-// What a page that is shown through the port can do to its session is what the README says.
+// What a page that is shown through the port can do to its session is what the README says. PROXYMAP_LONG=1 tries all
+// settings, else the usual ones are tried.
 func TestBrowserRule(t *testing.T) {
 	needsChromium(t)
-	for _, row := range []struct {
+	t.Parallel()
+	for i, row := range []struct {
 		name, domain string
 		require      bool
 		opened       string // what comes of an address that the user opens and that redirects to the API
@@ -93,6 +95,9 @@ func TestBrowserRule(t *testing.T) {
 		{"no domain", "", false, gotIn, ""},
 		{"no domain, RequireHeader", "", true, "GET 403", ""},
 	} {
+		if i > 0 && !longRun {
+			break
+		}
 		t.Run(row.name, func(t *testing.T) {
 			a := newAttack(t, row.domain, row.require)
 			if got := a.opened(); got != row.opened {
@@ -484,17 +489,21 @@ func startChromium(t *testing.T, args ...string) (end func()) {
 	}
 }
 
-// A browser shows a page of many parts through the port, and talks to a WebSocket through a tunnel. By SOCKS all of it
-// comes in tunnels.
+// A browser shows a page of many parts through the port, and talks to a WebSocket through a tunnel. By SOCKS, which is
+// asked with PROXYMAP_LONG=1, all of it comes in tunnels.
 func TestBrowserLoads(t *testing.T) {
 	needsChromium(t)
-	for _, row := range []struct {
+	t.Parallel()
+	for i, row := range []struct {
 		scheme         string
 		plain, tunnels int // requests that the provider sees
 	}{
 		{"http", 32, 1},  // the page, 30 parts, and what the page has; the WebSocket
 		{"socks5", 0, 2}, // of connections for all of these there is one at least
 	} {
+		if i > 0 && !longRun {
+			break
+		}
 		t.Run(row.scheme, func(t *testing.T) {
 			has := make(chan string, 1)
 			up := startUpstream(t, partsHandler(has))

@@ -133,6 +133,7 @@ var ways = []struct {
 
 // Whichever protocol curl speaks, it is the same port: the same session, the same exit, the same Session API.
 func TestCurlSpeaksAllProtocols(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	exit := prints(t, "-x", w.port, "http://ip.demo/")
 	asked := prints(t, "-x", w.port, "http://portmapper/session/")
@@ -163,6 +164,7 @@ func TestCurlSpeaksAllProtocols(t *testing.T) {
 
 // The session is rotated by clients of each protocol.
 func TestCurlRotatesByAllProtocols(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	for _, way := range ways {
 		if !way.names {
@@ -185,6 +187,7 @@ func TestCurlRotatesByAllProtocols(t *testing.T) {
 
 // Where clients need credentials, curl is told by each protocol that it has none, or wrong ones.
 func TestCurlIsLetIn(t *testing.T) {
+	t.Parallel()
 	w := newTownWith(t, `"Authentication": {"Required": true, "Verify": true, "SetAuthentication": true, "Username": "user", "Password": "pa:ss"}`)
 	const proxyFault, receiveFault = 97, 56 // of curl's statuses
 	for _, row := range []struct {
@@ -218,6 +221,7 @@ func TestCurlIsLetIn(t *testing.T) {
 
 // Without credentials of the port's, those that curl brings reach the provider, whichever protocol they come by.
 func TestCurlPassesCredentials(t *testing.T) {
+	t.Parallel()
 	w := newTownWith(t)
 	for i, args := range [][]string{{"-x"}, {"-p", "-x"}, {"--socks5-hostname"}, {"--socks4a"}} {
 		user := fmt.Sprintf("me-session-mine%d", i)
@@ -230,6 +234,7 @@ func TestCurlPassesCredentials(t *testing.T) {
 
 // A host that a rule denies is denied in each protocol's own words.
 func TestCurlIsDenied(t *testing.T) {
+	t.Parallel()
 	w := newTownWith(t, `"HostRules": {"Items": [{"HostName": "denied.example", "Action": "Deny"}]}`)
 	for _, row := range []struct {
 		proxy  string
@@ -252,6 +257,7 @@ func TestCurlIsDenied(t *testing.T) {
 
 // A client that begins TLS at once learns that this is none, and does not wait for it.
 func TestTLSToThePort(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	_, err := tls.DialWithDialer(newDialer(), "tcp", w.port, &tls.Config{InsecureSkipVerify: true})
 	var no tls.RecordHeaderError
@@ -265,6 +271,7 @@ func TestTLSToThePort(t *testing.T) {
 
 // As many SOCKS clients as a busy host has connect at once, and all of them have their tunnels at a time.
 func TestManySocksClients(t *testing.T) {
+	t.Parallel()
 	const clients = 500
 	w := newTown(t)
 	conns, failed := make([]net.Conn, clients), make(chan error, clients)
@@ -340,6 +347,7 @@ func dialSocks5(server, host string, port uint16) (net.Conn, error) {
 // What scripts in other languages use meets the same port: plain requests, tunnels, kept-alive connections, the Session
 // API and refusals.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	exit := prints(t, "-x", w.port, "http://ip.demo/")
 	want := "GET /a 0\nPOST /b 100000\nGET /c 0\nPOST /d 100000\n" + exit + "404 not-found\n"

@@ -22,8 +22,9 @@ const (
 	fewDescriptors = 256
 	fewClients     = 400
 	fullCPU        = 0.05 // of a core, with hundreds who want to be let in
-	fullTime       = 2 * time.Second
 )
+
+var fullTime = shortOr(time.Second, 2*time.Second)
 
 // startLimited starts proxymap with one port, and so many descriptors; 0 for as many as there are. The soft limit is lower,
 // and it has to raise it.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +16,25 @@ import (
 
 // patience is how long a test waits for what must come.
 const patience = 10 * time.Second
+
+// longRun asks for what takes minutes: full matrices, more rounds, more ports and tunnels. make verify-e2e sets it.
+var longRun = os.Getenv("PROXYMAP_LONG") != ""
+
+// needsLong skips a test that has no short form.
+func needsLong(t *testing.T) {
+	t.Helper()
+	if !longRun {
+		t.Skipf("SKIPPED: takes long; PROXYMAP_LONG=1 go test -run '^%s$' ./cmd/proxymap/internal/e2e runs it, as make verify-e2e does", t.Name())
+	}
+}
+
+// shortOr is a number for the short run, or the one for the long run.
+func shortOr[T any](short, long T) T {
+	if longRun {
+		return long
+	}
+	return short
+}
 
 // onePortSettings are a port that goes by a provider on this machine.
 const onePortSettings = `{
@@ -27,15 +47,22 @@ const onePortSettings = `{
   "SessionAPI": {"Enabled": true, "Domain": "portmapper"},
 }`
 
-// freePort is a port that nobody listens on now.
+var portsGiven atomic.Uint32
+
+// freePort is a port that nobody listens on now. It is none of those that connections are given, one of which could take
+// it before it is listened on, and none that this process has had before.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, last = 10_000, 32_000
+	for range last - first {
+		port := first + (os.Getpid()*101+int(portsGiven.Add(1)))%(last-first)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatalf("none of the ports %d-%d is free", first, last)
+	return 0
 }
 
 // settingsFile writes a settings file for one port and a provider.

@@ -18,8 +18,8 @@ const rotateGuard = 10 * time.Second
 
 // On the admin listener one call closes the tunnels of many ports.
 func TestRotationOfManyPorts(t *testing.T) {
-	needsScale(t, 2*mostTunnels)
-	const ports = 1000
+	needsScale(t, uint64(2*mostTunnels))
+	ports := mostTunnels / 10
 	admin := freePort(t)
 	f, p := startFarmOf(t, ports, 10, fmt.Sprintf(`"Admin": {"Address": "127.0.0.1:%d"}`, admin))
 	fds := p.descriptors()
@@ -47,7 +47,7 @@ func TestRotationOfManyPorts(t *testing.T) {
 
 // One call closes thousands of tunnels, and says how many.
 func TestRotationClosesThousands(t *testing.T) {
-	needsScale(t, 2*mostTunnels)
+	needsScale(t, uint64(2*mostTunnels))
 	f, p := startFarm(t, 10)
 	fds := p.descriptors()
 	f.openUntil(mostTunnels)

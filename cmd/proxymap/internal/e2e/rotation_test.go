@@ -85,6 +85,7 @@ func (s *served) await(old string) {
 
 // Close in the settings reaches tunnels: when a call says nothing of them, and when the session expires.
 func TestOnRotateSetting(t *testing.T) {
+	t.Parallel()
 	s := serveSession(t, `"StickyProxyLifetime": 10, "OnRotate": "Close"`, sessionParameter)
 	tunnel := openTunnel(t, s.port)
 	out, _ := ask(t, exitOK, append([]string{"new"}, s.to...)...)
@@ -99,6 +100,7 @@ func TestOnRotateSetting(t *testing.T) {
 
 // A drain has ten seconds if the settings do not say how long, and what they say else.
 func TestDrainTimeSetting(t *testing.T) {
+	t.Parallel()
 	s := serveSession(t, `"StickyProxyLifetime": 10`, sessionParameter)
 	tunnel := openTunnel(t, s.port)
 	if out, _ := ask(t, exitOK, append([]string{"new", "--on-rotate=drain"}, s.to...)...); !strings.HasSuffix(out, "connections: 0 closed, 1 draining\n") {
@@ -118,6 +120,7 @@ func TestDrainTimeSetting(t *testing.T) {
 
 // A port without traffic gets another session.
 func TestIdleLifetimeSetting(t *testing.T) {
+	t.Parallel()
 	s := serveSession(t, `"StickyProxyLifetime": "1h", "IdleLifetime": "1s"`, sessionParameter)
 	s.get("http://ip.demo/")
 	s.await(s.sessions()[0])
@@ -125,6 +128,7 @@ func TestIdleLifetimeSetting(t *testing.T) {
 
 // A session is worth that many requests.
 func TestMaxRequestsSetting(t *testing.T) {
+	t.Parallel()
 	s := serveSession(t, `"StickyProxyLifetime": 10, "MaxRequests": 2`, sessionParameter)
 	for range 4 {
 		s.get("http://ip.demo/")
@@ -136,6 +140,7 @@ func TestMaxRequestsSetting(t *testing.T) {
 
 // Statuses, and a provider that takes no connections, cost a port its session.
 func TestRotateOnSetting(t *testing.T) {
+	t.Parallel()
 	banned := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }))
 	t.Cleanup(banned.Close)
 	const rotateOn = `"StickyProxyLifetime": 10, "RotateMinInterval": "1ms", "RotateOn": [
@@ -167,6 +172,7 @@ func TestRotateOnSetting(t *testing.T) {
 
 // A preset's credentials arrive at the provider, with the session's id in the password.
 func TestProviderSetting(t *testing.T) {
+	t.Parallel()
 	s := serveSession(t, `"StickyProxyLifetime": "90s"`, `"Provider": "iproyal"`)
 	credentials := regexp.MustCompile(`\r\nProxy-Authorization: Basic (.*)\r\n`)
 	id := idOf(t, s.to...)

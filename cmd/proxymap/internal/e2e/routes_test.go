@@ -38,6 +38,7 @@ const routesRules = `{"Items": [
 
 // A target tells what it is asked, and by which of the ways of the settings: rules, a SOCKS5 server, with credentials.
 func TestRoutes(t *testing.T) {
+	t.Parallel()
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s %s", r.Host, r.RequestURI, r.Header.Get("Proxy-Authorization"))
 	}))

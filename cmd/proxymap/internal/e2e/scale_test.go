@@ -22,20 +22,24 @@ import (
 // What proxymap may cost. Memory is the process's own, anonymous and resident; what the kernel holds for sockets is not
 // in it.
 const (
-	scalePorts    = 10_000
 	portMemory    = 2 << 10 // bytes for each port
 	portsCPU      = 0.01    // of a core, with all ports idle
 	startGuard    = 10 * time.Second
 	tunnelMemory  = 1 << 10 // bytes for each idle tunnel
 	tunnelsCPU    = 0.005   // of a core, with all tunnels idle
-	mostTunnels   = 9_000
 	burstTunnels  = 8_000
 	tunnelBatch   = 100         // that are opened, or carry something, at once
 	eagerTunnels  = 500         // whose clients send before they are let
 	burstBytes    = 32 << 10    // each way through each tunnel
 	memoryReturns = 1.10        // of the memory before the burst
 	returnTime    = time.Minute // from the last one's end
-	idleTime      = 2 * time.Second
+)
+
+// How many there are of each. The limits above hold for one, so few tell as much as many, if less exactly.
+var (
+	scalePorts  = shortOr(2_000, 10_000)
+	mostTunnels = shortOr(2_000, 9_000)
+	idleTime    = shortOr(500*time.Millisecond, 2*time.Second)
 )
 
 const scaleSettings = `{
@@ -48,9 +52,9 @@ const scaleSettings = `{
   "SessionAPI": {"Enabled": true, "Domain": "portmapper"},
 }`
 
-// Ten thousand ports cost little, start quickly, answer, and do nothing while nobody asks.
+// Thousands of ports cost little, start quickly, answer, and do nothing while nobody asks.
 func TestManyPorts(t *testing.T) {
-	needsScale(t, scalePorts)
+	needsScale(t, uint64(scalePorts))
 	upstream := startProvider(t).Addr()
 
 	one := startScale(t, 1, 10, upstream)
@@ -101,11 +105,11 @@ func TestManyPorts(t *testing.T) {
 
 // Thousands of idle tunnels cost little each, and do nothing.
 func TestIdleTunnels(t *testing.T) {
-	needsScale(t, 2*mostTunnels)
+	needsScale(t, uint64(2*mostTunnels))
 	f, p := startFarm(t, 10)
 	base, baseFDs := p.settled(), p.descriptors()
 	t.Logf("tunnels: memory before any: %d KiB, %d descriptors", base>>10, baseFDs)
-	for _, n := range []int{2_000, 8_000, mostTunnels} {
+	for _, n := range shortOr([]int{mostTunnels}, []int{2_000, 8_000, mostTunnels}) {
 		f.openUntil(n)
 		p.costs(n, base, baseFDs)
 	}
@@ -119,6 +123,7 @@ func TestIdleTunnels(t *testing.T) {
 // The same where each tunnel has a session, and credentials, of its own. What drawing them leaves behind for the
 // collector counts as well, so few tunnels would tell little of one.
 func TestIdleTunnelsOwnSessions(t *testing.T) {
+	needsLong(t)
 	needsScale(t, 2*8_000)
 	f, p := startFarm(t, 0)
 	base, baseFDs := p.settled(), p.descriptors()
@@ -128,6 +133,7 @@ func TestIdleTunnelsOwnSessions(t *testing.T) {
 
 // When thousands of tunnels have gone, so has what they cost.
 func TestMemoryReturns(t *testing.T) {
+	needsLong(t)
 	needsScale(t, 2*(burstTunnels+eagerTunnels))
 	f, p := startFarm(t, 10)
 	fresh, fds := p.settled(), p.descriptors()

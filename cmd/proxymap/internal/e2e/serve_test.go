@@ -14,6 +14,7 @@ import (
 )
 
 func TestServeAndStop(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		port := freePort(t)
 		p := start(t, "serve", "--config", settingsFile(t, port, startProvider(t)))
@@ -28,6 +29,7 @@ func TestServeAndStop(t *testing.T) {
 
 // A tunnel gets its grace, and no more.
 func TestGrace(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	p := start(t, "serve", "--grace", "100ms", "--config", settingsFile(t, port, startProvider(t)))
 	p.logged("msg=listening")
@@ -41,6 +43,7 @@ func TestGrace(t *testing.T) {
 
 // A second signal does not wait for the grace.
 func TestSecondSignal(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	p := start(t, "serve", "--grace", "1h", "--config", settingsFile(t, port, startProvider(t)))
 	p.logged("msg=listening")
@@ -52,6 +55,7 @@ func TestSecondSignal(t *testing.T) {
 }
 
 func TestBusyPort(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +69,7 @@ func TestBusyPort(t *testing.T) {
 
 // The reader of our log may leave: we stay.
 func TestClosedStderr(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	r, w, err := os.Pipe()
 	if err != nil {

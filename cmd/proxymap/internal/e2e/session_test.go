@@ -34,6 +34,7 @@ func idOf(t *testing.T, args ...string) string {
 
 // A port's session is shown, replaced and removed from the command line: by the domain, and by the settings.
 func TestSessionOfPort(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	file := settingsFile(t, port, startProvider(t))
 	start(t, "serve", "--config", file).logged("msg=listening")
@@ -119,6 +120,7 @@ func TestSessionCallsRefused(t *testing.T) {
 
 // A domain that is not named is asked for, and an answer of someone else is not taken for the relay's.
 func TestSessionCallsAstray(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	start(t, "serve", "--config", settingsFile(t, port, startProvider(t))).logged("msg=listening")
 	if _, errOut := ask(t, exitFailure, "get", fmt.Sprint("--port=", port)); !strings.Contains(errOut, "answers 400 bad-request") ||

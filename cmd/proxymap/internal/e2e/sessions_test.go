@@ -22,6 +22,7 @@ type connectionCounts struct{ Closed, Draining int }
 
 // The started program, its admin listener and its own command line go together.
 func TestAdminSessionsEndToEnd(t *testing.T) {
+	t.Parallel()
 	upstream, first, admin := startProvider(t), freePort(t), freePort(t)
 	const token = "0123456789abcdef"
 	file := write(t, t.TempDir(), "appsettings.json", strings.TrimSuffix(fmt.Sprintf(onePortSettings, first, upstream.Addr().Port()), "}")+

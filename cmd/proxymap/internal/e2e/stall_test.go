@@ -13,17 +13,20 @@ import (
 )
 
 const (
-	stalledEach   = 500       // of each of the four ways to stall
 	stalledMemory = 128 << 10 // bytes for each stalled direction, pipes included, on average
 	stalledSize   = 1 << 30   // what there would be to send in each
 	quietTime     = time.Second
-	comingTunnels = 5_000
+)
+
+var (
+	stalledEach   = shortOr(300, 500) // of each of the four ways to stall
+	comingTunnels = shortOr(1_000, 5_000)
 )
 
 // A client that does not read what it has asked for, and a provider that does not read what it is sent, cost the process
 // a buffer each, or a pipe, however much there is to come.
 func TestStalledPeers(t *testing.T) {
-	needsScale(t, 2*4*stalledEach)
+	needsScale(t, uint64(2*4*stalledEach))
 	f, p := startFarm(t, 10)
 	f.lean(f.listener)
 	f.open(tunnelBatch, nil)
@@ -63,11 +66,8 @@ func TestStalledPeers(t *testing.T) {
 // Idle tunnels that come and go, again and again, leave no more behind than the first ones did. Every other time their
 // clients reset, for thousands of FINs would use up the ports that the relay dials from.
 func TestTunnelsComeAndGo(t *testing.T) {
-	rounds := 4
-	if os.Getenv("PROXYMAP_LONG") != "" {
-		rounds = 10
-	}
-	needsScale(t, 2*comingTunnels)
+	rounds := shortOr(3, 10)
+	needsScale(t, uint64(2*comingTunnels))
 	f, p := startFarm(t, 10)
 	fds, most := p.descriptors(), p.settled()+2<<20 // which the first collections cost
 	for i := range rounds {

@@ -150,6 +150,7 @@ func (r *keptRelay) records() map[netip.AddrPort]record {
 // A stop and a start keep sessions, whoever has made them, with parameters, expiry and upstream server. A session that
 // was reset is gone.
 func TestStateOverARestart(t *testing.T) {
+	t.Parallel()
 	r := newKeptRelay(t, t.TempDir(), 3)
 	r.start()
 	given := r.call(0, "new?country=de")
@@ -193,6 +194,7 @@ func TestStateOverARestart(t *testing.T) {
 
 // A file belongs to one relay at a time. Looking at the settings does not need it, and does not make it.
 func TestStateOfTwoRelays(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	a := newKeptRelay(t, dir, 1)
 	check := func() {
@@ -219,6 +221,7 @@ func TestStateOfTwoRelays(t *testing.T) {
 
 // A file that is damaged is set aside, and what can be read of it is in force.
 func TestStateDamaged(t *testing.T) {
+	t.Parallel()
 	r := newKeptRelay(t, t.TempDir(), 1)
 	r.start()
 	kept := r.call(0, "new").Header.Get("X-Session-Id")
@@ -243,6 +246,7 @@ func TestStateDamaged(t *testing.T) {
 
 // Where the file cannot grow, new sessions are in force but not confirmed; when it can again, they are.
 func TestStateOnAFullDisk(t *testing.T) {
+	t.Parallel()
 	r := newKeptRelay(t, t.TempDir(), 1)
 	r.start()
 	old := r.call(0, "new").Header.Get("X-Session-Id")

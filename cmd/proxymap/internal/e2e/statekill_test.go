@@ -5,7 +5,6 @@ package e2e
 import (
 	"maps"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -13,8 +12,6 @@ import (
 
 const (
 	killPorts     = 8
-	killRounds    = 5
-	killLong      = 50 // with PROXYMAP_LONG=1
 	killLeast     = 10 * time.Millisecond
 	killMost      = 150 * time.Millisecond
 	killCallers   = 8   // of 10 calls of a port's caller, that many only look
@@ -79,10 +76,8 @@ func (m *portWitness) finds(t *testing.T, port int, id string) (sure bool) {
 // Whenever it is killed, a start has each port go on with the session that it last answered with, or a newer one that
 // only traffic had seen, and never with one that was replaced.
 func TestStateOverKills(t *testing.T) {
-	rounds := killRounds
-	if os.Getenv("PROXYMAP_LONG") != "" {
-		rounds = killLong
-	}
+	t.Parallel()
+	rounds := shortOr(5, 50)
 	r := newKeptRelay(t, t.TempDir(), killPorts)
 	ports := make([]portWitness, killPorts)
 	for i := range ports {

@@ -42,12 +42,10 @@ const (
 	upstreams    = 2
 )
 
-var longTimeWait = os.Getenv("PROXYMAP_LONG") != ""
-
 // A client's reset resets the provider's connection, so nothing stays and no port is ever missing.
 func TestTimeWaitReset(t *testing.T) {
-	asks, ports := 5*asksPerSecond, "40000 41999"
-	if longTimeWait {
+	asks, ports := 2*asksPerSecond, "40000 40999"
+	if longRun {
 		asks, ports = 60*asksPerSecond, ""
 	}
 	r := startTimeWait(t, ports)
@@ -67,7 +65,7 @@ func TestTimeWaitReset(t *testing.T) {
 // served, and it ends by itself.
 func TestTimeWaitFIN(t *testing.T) {
 	ports := "40000 40499"
-	if longTimeWait {
+	if longRun {
 		ports = "40000 49999"
 	}
 	r := startTimeWait(t, ports)
@@ -90,7 +88,7 @@ func TestTimeWaitFIN(t *testing.T) {
 	if granted, err := r.ask(asks, firstPort+1, fin); err != nil || !granted {
 		t.Errorf("while the ports for one provider are used up, a CONNECT to another: granted: %v (%v)", granted, err)
 	}
-	if !longTimeWait {
+	if !longRun {
 		return
 	}
 	var again time.Duration // after which one was granted
