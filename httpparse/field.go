@@ -1,6 +1,10 @@
 package httpparse
 
-import "bytes"
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
 
 // A Span is a part of the caller's buffer, from Start up to, not including, End.
 type Span struct{ Start, End int32 }
@@ -18,58 +22,51 @@ type Field struct {
 	Kind        Kind
 }
 
-// A Kind is a field name that the relay acts upon.
+// A Kind is a field name that something depends on: HTTP/1 itself, or the caller.
 type Kind uint8
 
-// The field names that are told apart; all others are KindOther.
+// The field names that framing, routing and persistence depend on. KindNamed is the first of a caller's Names; all others
+// are KindOther.
 const (
 	KindOther Kind = iota
 	KindHost
-	KindOrigin
 	KindExpect
-	KindReferer
 	KindUpgrade
 	KindConnection
-	KindProxymap
 	KindContentLength
-	KindFetchSite
 	KindProxyConnection
 	KindTransferEncoding
 	KindTrailer
 	KindProxyAuthorization
-	numKinds
+	KindNamed
 )
 
 // kindNames are in lower case.
-var kindNames = [numKinds]string{
+var kindNames = [KindNamed]string{
 	KindHost:               "host",
-	KindOrigin:             "origin",
 	KindExpect:             "expect",
-	KindReferer:            "referer",
 	KindUpgrade:            "upgrade",
 	KindConnection:         "connection",
-	KindProxymap:           "x-proxymap",
 	KindContentLength:      "content-length",
-	KindFetchSite:          "sec-fetch-site",
 	KindProxyConnection:    "proxy-connection",
 	KindTransferEncoding:   "transfer-encoding",
 	KindTrailer:            "trailer",
 	KindProxyAuthorization: "proxy-authorization",
 }
 
-// kindOf names the field. The length decides first, so most names cost no comparison.
+// kindOf names a field of HTTP/1's own. The length decides first, so most names cost no comparison.
 func kindOf(name []byte) Kind {
 	switch len(name) {
 	case 4:
 		return sameName(name, KindHost)
 	case 6:
-		return sameName(name, KindOrigin) | sameName(name, KindExpect)
+		return sameName(name, KindExpect)
 	case 7:
-		return sameName(name, KindReferer) | sameName(name, KindUpgrade) | sameName(name, KindTrailer)
+		return sameName(name, KindUpgrade) | sameName(name, KindTrailer)
 	case 10:
-		return sameName(name, KindConnection) | sameName(name, KindProxymap)
+		return sameName(name, KindConnection)
 	case 14:
-		return sameName(name, KindContentLength) | sameName(name, KindFetchSite)
+		return sameName(name, KindContentLength)
 	case 16:
 		return sameName(name, KindProxyConnection)
 	case 17:
@@ -84,6 +81,43 @@ func kindOf(name []byte) Kind {
 func sameName(name []byte, k Kind) Kind {
 	if EqualFold(name, kindNames[k]) {
 		return k
+	}
+	return KindOther
+}
+
+// Names are field names that a caller wants told apart beside those of HTTP/1's own. They never change, and may be used
+// from any goroutine; nil has none.
+type Names struct {
+	list    []string // in lower case
+	lengths uint64   // bit n: there is one of n bytes
+}
+
+// maxName is the longest name, in bytes, that a caller may want.
+const maxName = 63
+
+// NewNames makes Names, written in any case: a field with the i-th of them is of the kind KindNamed + i. One that HTTP/1
+// acts upon itself, or is no field name, or longer than 63 bytes, is a mistake of the program: it panics.
+func NewNames(names ...string) *Names {
+	n := &Names{}
+	for _, name := range names {
+		if !IsToken([]byte(name)) || len(name) > maxName || kindOf([]byte(name)) != KindOther {
+			panic("httpparse: " + strconv.Quote(name) + " cannot be told apart: it is HTTP/1's own, or no short field name")
+		}
+		n.list = append(n.list, strings.ToLower(name))
+		n.lengths |= 1 << len(name)
+	}
+	return n
+}
+
+// kindOf names the field. Most names cost no comparison.
+func (n *Names) kindOf(name []byte) Kind {
+	if n == nil || len(name) > maxName || n.lengths>>len(name)&1 == 0 {
+		return KindOther
+	}
+	for i, want := range n.list {
+		if EqualFold(name, want) {
+			return KindNamed + Kind(i)
+		}
 	}
 	return KindOther
 }

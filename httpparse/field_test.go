@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,7 +12,7 @@ import (
 
 // Each kind has its name in any mix of cases, and no name but its own.
 func TestKinds(t *testing.T) {
-	for k := KindOther + 1; k < numKinds; k++ {
+	for k := KindOther + 1; k < KindNamed; k++ {
 		name := kindNames[k]
 		for _, spelling := range []string{name, strings.ToUpper(name), strings.ToUpper(name[:1]) + name[1:]} {
 			if got := kindOf([]byte(spelling)); got != k {
@@ -140,5 +141,45 @@ func TestRefusalsDoNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(10, func() { _ = progress(b, 1) }); n != 0 {
 			t.Errorf("%s, byte by byte: %v allocations", row.name, n)
 		}
+	}
+}
+
+// A caller's names are told apart in any case, beside those of HTTP/1's own, by requests and responses that have them.
+func TestNames(t *testing.T) {
+	names := NewNames("X-Proxymap", "ORIGIN", "referer", strings.Repeat("a", 63))
+	head := "GET / HTTP/1.1\r\nHost: a\r\norigin: 1\r\nX-Proxymaq: 1\r\nx-proxyMAP: 1\r\nReferer: 1\r\nTrailer: 1\r\n" +
+		"Upgrade: 1\r\n" + strings.Repeat("A", 63) + ": 1\r\n" + strings.Repeat("a", 64) + ": 1\r\n\r\n"
+	for _, row := range []struct {
+		names *Names
+		want  []Kind
+	}{
+		{nil, []Kind{KindHost, 0, 0, 0, 0, KindTrailer, KindUpgrade, 0, 0}},
+		{names, []Kind{KindHost, KindNamed + 1, 0, KindNamed, KindNamed + 2, KindTrailer, KindUpgrade, KindNamed + 3, 0}},
+	} {
+		r := newRequest()
+		r.Names = row.names
+		if err := r.Parse([]byte(head), testLimits); err != nil {
+			t.Fatal(err)
+		}
+		var got []Kind
+		for _, f := range r.Fields {
+			got = append(got, f.Kind)
+		}
+		if !slices.Equal(got, row.want) {
+			t.Errorf("kinds %v; want %v", got, row.want)
+		}
+	}
+}
+
+func TestNamesThatCannotBe(t *testing.T) {
+	for _, name := range []string{"", "a b", "Host", "proxy-authorization", strings.Repeat("a", 64)} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%q is taken", name)
+				}
+			}()
+			NewNames(name)
+		}()
 	}
 }

@@ -19,7 +19,8 @@ type head struct {
 	// Fields are the field lines in their order. Parse appends to Fields[:0], so a caller that once gives an array of
 	// as many as the limit is never allocated for.
 	Fields  []Field
-	End     int // offset just behind the head's empty line
+	Names   *Names // that fields are told apart by beside HTTP/1's own; the caller's, nil: none
+	End     int    // offset just behind the head's empty line
 	Minor   uint8
 	Options Options
 
@@ -49,7 +50,9 @@ func (h *head) fields(buf []byte, pos, most int) error {
 		if err != nil {
 			return err
 		}
-		if err := h.take(f.Kind, f.Value.In(buf)); err != nil {
+		if f.Kind == KindOther {
+			f.Kind = h.Names.kindOf(f.Name.In(buf))
+		} else if err := h.take(f.Kind, f.Value.In(buf)); err != nil {
 			return err
 		}
 		h.Fields = append(h.Fields, f)

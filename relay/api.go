@@ -99,6 +99,16 @@ func (c *conn) endOfOwnAnswer(keep bool) {
 	c.pumpResponse()
 }
 
+// The fields of a request that the Session API looks at: who called, as browsers tell it, and that it was no browser.
+const (
+	fieldOrigin = httpparse.KindNamed + iota
+	fieldReferer
+	fieldFetchSite
+	fieldHeader
+)
+
+var apiFields = httpparse.NewNames("Origin", "Referer", "Sec-Fetch-Site", "X-Proxymap")
+
 // beginAPI takes a call of the Session API: its head now, its content as it comes.
 func (c *conn) beginAPI() {
 	r, x := &c.l.req, c.x
@@ -121,13 +131,13 @@ func (c *conn) beginAPI() {
 	for i := range r.Fields {
 		value := r.Fields[i].Value.In(head)
 		switch r.Fields[i].Kind {
-		case httpparse.KindOrigin:
+		case fieldOrigin:
 			x.api.request.Origin = value
-		case httpparse.KindReferer:
+		case fieldReferer:
 			x.api.request.Referer = value
-		case httpparse.KindFetchSite:
+		case fieldFetchSite:
 			x.api.request.FetchSite = value
-		case httpparse.KindProxymap:
+		case fieldHeader:
 			x.api.request.Header = value
 		}
 	}

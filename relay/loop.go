@@ -105,6 +105,7 @@ func newLoop(r *Relay) (*loop, error) {
 		return nil, err
 	}
 	l := &loop{relay: r, poll: poller, start: r.start, reserveLeft: reserveRate}
+	l.req.Names = apiFields
 	l.req.Fields = make([]httpparse.Field, 0, r.headLimits.Fields)
 	l.res.Fields = make([]httpparse.Field, 0, r.headLimits.Fields)
 	l.tick()
