@@ -24,7 +24,7 @@ func ParsePorts(list string) ([]PortRange, error) {
 		a, errA := parsePort(first)
 		b, errB := parsePort(last)
 		if errA != nil || errB != nil || a == 0 || a > b {
-			return nil, fmt.Errorf("%.80q: must be a port from 1 to 65535, or several such as 10201-10250,10299, or all", item)
+			return nil, fmt.Errorf("%.80q: must be ports and ranges from 1 to 65535, such as 10201-10250,10299, or all", item)
 		}
 		ranges = append(ranges, PortRange{a, b})
 	}

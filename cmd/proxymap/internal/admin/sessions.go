@@ -9,12 +9,12 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"proxymap/relay"
 	"proxymap/session"
+	"proxymap/session/wire"
 )
 
 // What the admin listener does with the sessions of many ports: see openapi.json for the whole of it.
@@ -77,32 +77,28 @@ func newPortList(r *relay.Relay) *portList {
 
 // parse reads a list such as 10201-10250,10299, or all. The indexes come in the list's order, each once.
 func (l *portList) parse(text string, r *relay.Relay) ([]int, error) {
-	if text == "all" {
+	if text == wire.AllPorts {
 		all := make([]int, len(r.Ports()))
 		for i := range all {
 			all[i] = i
 		}
 		return all, nil
 	}
+	ranges, err := wire.ParsePorts(text)
+	if err != nil {
+		return nil, fmt.Errorf("ports: %w", err)
+	}
 	var list []int
 	seen := map[uint16]bool{}
-	for _, item := range strings.Split(text, ",") {
-		from, to, isRange := strings.Cut(item, "-")
-		first, err := strconv.ParseUint(from, 10, 16)
-		last := first
-		if err == nil && isRange {
-			last, err = strconv.ParseUint(to, 10, 16)
-		}
-		if err != nil || first == 0 || first > last {
-			return nil, fmt.Errorf("ports: %.80q: must be ports and ranges such as 10201-10250,10299, or all", item)
-		}
-		for p := first; p <= last; p++ {
-			indexes, known := l.byPort[uint16(p)]
+	for _, of := range ranges {
+		for p := int(of.First); p <= int(of.Last); p++ {
+			port := uint16(p)
+			indexes, known := l.byPort[port]
 			if !known {
-				return nil, fmt.Errorf("ports: %.80q: the relay does not listen on port %d", item, p)
+				return nil, fmt.Errorf("ports: the relay does not listen on port %d", port)
 			}
-			if !seen[uint16(p)] {
-				seen[uint16(p)] = true
+			if !seen[port] {
+				seen[port] = true
 				list = append(list, indexes...)
 			}
 		}
