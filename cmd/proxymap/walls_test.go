@@ -45,6 +45,7 @@ var house = map[string]wall{
 	},
 	"relay/hostrule":        {pure: true},
 	"relay/internal/kernel": {others: []string{"github.com/panjf2000/gnet/v2/pkg/", "golang.org/x/sys/unix"}},
+	"relay/internal/poll":   {others: []string{"github.com/panjf2000/gnet/v2/pkg/", "golang.org/x/sys/unix"}},
 	"relay/socks":           {pure: true},
 
 	"session":            {own: []string{"session/credential"}, others: []string{"github.com/goccy/go-json"}, pure: true},

@@ -12,8 +12,8 @@ const AllPorts = "all"
 // A PortRange is some ports in a row, both ends included. One port has itself at both ends.
 type PortRange struct{ First, Last uint16 }
 
-// ParsePorts reads a list of ports and ranges, such as 10201-10250,10299. The ranges come in
-// the list's order, and may overlap. AllPorts is no list: ask for it before.
+// ParsePorts reads a list of ports and ranges, such as 10201-10250,10299. The ranges come in the list's order, and may
+// overlap. AllPorts is no list: compare with it first.
 func ParsePorts(list string) ([]PortRange, error) {
 	ranges := make([]PortRange, 0, 1+strings.Count(list, ","))
 	for item := range strings.SplitSeq(list, ",") {
@@ -24,7 +24,7 @@ func ParsePorts(list string) ([]PortRange, error) {
 		a, errA := parsePort(first)
 		b, errB := parsePort(last)
 		if errA != nil || errB != nil || a == 0 || a > b {
-			return nil, fmt.Errorf("%.80q: must be ports and ranges from 1 to 65535, such as 10201-10250,10299, or all", item)
+			return nil, fmt.Errorf("%.80q: must be a port from 1 to 65535, ports and ranges such as 10201-10250,10299, or all", item)
 		}
 		ranges = append(ranges, PortRange{a, b})
 	}

@@ -27,7 +27,7 @@ func TestParsePorts(t *testing.T) {
 		"1,,2": `""`, "1, 2": `" 2"`, "1\n": "\"1\\n\"", "+1": `"+1"`, "0x10": `"0x10"`, "1,2;3": `"2;3"`, strings.Repeat("7", 100): `"` + strings.Repeat("7", 80) + `"`,
 	} {
 		got, err := ParsePorts(text)
-		want := item + ": must be ports and ranges from 1 to 65535, such as 10201-10250,10299, or all"
+		want := item + ": must be a port from 1 to 65535, ports and ranges such as 10201-10250,10299, or all"
 		if err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, %v; want %s", text, got, err, want)
 		}

@@ -130,7 +130,7 @@ func TestRotateWithParameters(t *testing.T) {
 	}{
 		{"/sessions/new?port=1", "", 400, "the query takes ports and on_rotate alone"},
 		{"/sessions/new", "", 400, "ports is missing"},
-		{"/sessions/new?ports=", "", 400, `"": must be ports and ranges`},
+		{"/sessions/new?ports=", "", 400, `"": must be a port`},
 		{"/sessions/new?ports=1", "", 400, `ports: the relay does not listen on port 1`},
 		{"/sessions/new?ports=9-5", "", 400, `"9-5": must be`},
 		{"/sessions/new?ports=70000", "", 400, `"70000": must be`},

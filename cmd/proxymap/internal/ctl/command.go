@@ -2,7 +2,6 @@ package ctl
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"proxymap/session/wire"
 )
 
 // Command is the command line of "proxymap session", as kong reads it. It asks a running relay: the Session API of one port,
@@ -189,7 +190,7 @@ func (c *sessionFlags) toAdmin(call *sessionCall, set *Relay) error {
 	case c.Port == "" && call.what != "list":
 		return usagef("--port is missing: the ports whose sessions it is about, or all")
 	}
-	if c.Port != "" && (c.Port != "all" || call.what == "new" || call.what == "reset") {
+	if c.Port != "" && (c.Port != wire.AllPorts || call.what == "new" || call.what == "reset") {
 		call.add("ports", c.Port)
 	}
 	call.list, call.method, call.path = true, "POST", "/sessions/"+call.what
@@ -212,19 +213,11 @@ func reachable(listen netip.Addr) string {
 
 // checkPorts looks at a list of ports: empty, all, or ports and ranges.
 func checkPorts(list string) error {
-	if list == "" || list == "all" {
+	if list == "" || list == wire.AllPorts {
 		return nil
 	}
-	for _, item := range strings.Split(list, ",") {
-		first, last, isRange := strings.Cut(item, "-")
-		if !isRange {
-			last = first
-		}
-		a, err := strconv.ParseUint(first, 10, 16)
-		b, err2 := strconv.ParseUint(last, 10, 16)
-		if errors.Join(err, err2) != nil || a == 0 || a > b {
-			return usagef("--port %q: must be a port from 1 to 65535, several such as 10201-10250,10299, or all", list)
-		}
+	if _, err := wire.ParsePorts(list); err != nil {
+		return usagef("--port %v", err)
 	}
 	return nil
 }
