@@ -29,6 +29,48 @@ func openDescriptors(t *testing.T) int {
 	return len(entries)
 }
 
+// A relay that is listened for and never served can be closed: its ports are free again, and no descriptor is left.
+func TestCloseWithoutServe(t *testing.T) {
+	cfg := Config{Loops: 2, Mappings: []Mapping{{
+		Address: netip.MustParseAddr("127.0.0.1"), Plan: newPlan(t, session.PlanConfig{}),
+		Servers: []Server{{Host: "127.0.0.1", Port: 1}},
+	}}}
+	before := openDescriptors(t)
+	r, err := Listen(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing to do, and no descriptor of somebody else's to be closed
+		if err := r.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if n := openDescriptors(t); n != before {
+			t.Errorf("%d descriptors are open after Close; want %d as before Listen", n, before)
+		}
+	}
+	l, err := net.Listen("tcp", r.Ports()[0].String())
+	if err != nil {
+		t.Fatalf("the port is not free after Close: %v", err)
+	}
+	l.Close()
+	if err := r.Serve(); err == nil {
+		t.Error("a relay that has been closed is served")
+	}
+}
+
+// Close does nothing to a relay that is served, or has been.
+func TestCloseAfterServe(t *testing.T) {
+	g := newRig(t)
+	await(t, "the relay is served", g.relay.begun.Load)
+	if err := g.relay.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	g.served()
+	if err := g.relay.Serve(); err == nil {
+		t.Error("a relay is served twice")
+	}
+}
+
 // A client that resets in whatever stage leaves nothing behind, and the provider is told by a reset.
 func TestResetInEveryStage(t *testing.T) {
 	silent := silentServer(t)

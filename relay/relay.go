@@ -46,6 +46,7 @@ type Relay struct {
 	memory    memoryReturn
 	baseline  baseline
 	draining  atomic.Bool
+	begun     atomic.Bool // Serve or Close has been called
 
 	subscribers []func(session.Event)
 }
@@ -65,8 +66,8 @@ type mapping struct {
 	chosen   atomic.Uint32 // servers given out in turn
 }
 
-// Listen binds every port of cfg and makes the loops. Nothing is served before Serve. An error names the port and the
-// address that it is about; nothing stays bound then.
+// Listen binds every port of cfg and makes the loops. Nothing is served before Serve; a relay that is not to be served is
+// to be closed. An error names the port and the address that it is about; nothing stays bound then.
 func Listen(cfg Config) (*Relay, error) {
 	raiseLimit()
 	budget, err := cfg.Budget()
@@ -176,7 +177,16 @@ func (r *Relay) openLoops(n int, hostStats bool) error {
 // Budget is what the limit of open files allows, as it was at the start.
 func (r *Relay) Budget() Budget { return r.admission.budget }
 
-// abandon gives back what a Listen that fails has taken.
+// Close gives back what Listen has taken, of a relay that has not been served: Serve returns an error from then on. Once
+// Serve has been called Close does nothing; Shutdown has Serve return, which gives all back. It may be called again.
+func (r *Relay) Close() error {
+	if r.begun.CompareAndSwap(false, true) {
+		r.abandon()
+	}
+	return nil
+}
+
+// abandon gives back what Listen has taken.
 func (r *Relay) abandon() {
 	for _, p := range r.ports {
 		_ = unix.Close(p.fd)
@@ -186,8 +196,12 @@ func (r *Relay) abandon() {
 	}
 }
 
-// Serve runs the loops. It returns nil when Shutdown has done its work, or what made a loop end before.
+// Serve runs the loops. It returns nil when Shutdown has done its work, or what made a loop end before. It can be called
+// once, and not after Close.
 func (r *Relay) Serve() error {
+	if !r.begun.CompareAndSwap(false, true) {
+		return errors.New("relay: Serve after Serve or Close; Listen again")
+	}
 	defer poll.ReserveProcs(len(r.loops))()
 	errs := make([]error, len(r.loops))
 	var wg sync.WaitGroup

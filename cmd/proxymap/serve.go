@@ -66,8 +66,7 @@ func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace ti
 	if listener.Address.IsValid() {
 		stop, err := admin.Start(admin.Config(listener), r, log)
 		if err != nil {
-			r.Shutdown(0)
-			return errors.Join(err, r.Serve(), end()) // which gives the ports back
+			return errors.Join(err, r.Close(), end())
 		}
 		defer stop()
 	}
