@@ -24,8 +24,10 @@ import (
 )
 
 type options struct {
-	Rounds   int           `help:"Rounds of the comparison." default:"5"`
-	Time     time.Duration `help:"How long the clock runs for one figure." default:"2s"`
+	Rounds   int           `help:"Rounds of the comparison. 0: 5, or 9 with --against." default:"0"`
+	Time     time.Duration `help:"How long the clock runs for one figure. 0: 2s, or 1s with --against." default:"0"`
+	Against  string        `help:"Compare with this commit, and with no other relay; fail if this one costs more." placeholder:"COMMIT"`
+	Of       string        `help:"The commit that is compared with --against; empty: the files as they are." placeholder:"COMMIT"`
 	Tunnels  int           `help:"Tunnels that stand idle, for their memory." default:"4000"`
 	Peers    []string      `help:"Only these." sep:"none" placeholder:"NAME"`
 	Rows     []string      `help:"Only these rows." placeholder:"NAME"`
@@ -40,8 +42,43 @@ func main() {
 	}
 	var o options
 	kong.Parse(&o, kong.Name("compare"), kong.Description("Measure proxymap beside other relays."), kong.UsageOnError())
+	fail(o.check())
 	fail(pin())
 	fail(o.run())
+}
+
+// check sets what is not given, and reports what cannot be.
+func (o *options) check() error {
+	rounds, clock := 5, 2*time.Second
+	if o.Against != "" {
+		rounds, clock = 9, time.Second
+	}
+	if o.Rounds == 0 {
+		o.Rounds = rounds
+	}
+	if o.Time == 0 {
+		o.Time = clock
+	}
+	for _, name := range o.Rows {
+		known := name == "idle" && o.Against == ""
+		for _, r := range rows {
+			known = known || r.name == name
+		}
+		if !known {
+			return fmt.Errorf("--rows %s: no such row", name)
+		}
+	}
+	switch {
+	case o.Rounds < 1 || o.Time < 0 || o.Tunnels < 4:
+		return errors.New("--rounds, --time and --tunnels must be positive, and there are 4 tunnels at least")
+	case o.Against != "" && o.Rounds < leastRounds:
+		return fmt.Errorf("--rounds %d: two commits need %d rounds at least; with fewer, chance cannot be told from change", o.Rounds, leastRounds)
+	case o.Against != "" && len(o.Peers) > 0:
+		return errors.New("--against compares two commits; --peers has no meaning then")
+	case o.Of != "" && o.Against == "":
+		return errors.New("--of COMMIT needs --against COMMIT")
+	}
+	return nil
 }
 
 func fail(err error) {
@@ -114,6 +151,9 @@ func (o *options) run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if o.Against != "" {
+		return o.compareCommits(dir)
+	}
 	if err := build(dir); err != nil {
 		return err
 	}
@@ -281,24 +321,35 @@ func (c *comparison) measure(r row, t *target) {
 	if t.broken[r.name] != nil || r.skip != nil && r.skip(t.name) {
 		return
 	}
+	f, err := t.measure(r.scenario, c.o.Time)
+	if err != nil {
+		t.broken[r.name] = err
+		fmt.Fprintf(os.Stderr, "%s, %s: %v\n", r.name, t.name, err)
+		return
+	}
+	if c.figures[r.name] == nil {
+		c.figures[r.name] = map[string][]figure{}
+	}
+	c.figures[r.name][t.name] = append(c.figures[r.name][t.name], f)
+}
+
+// measure has the target under the load of s, with the clock running for so long.
+func (t *target) measure(s drive.Scenario, clock time.Duration) (figure, error) {
 	time.Sleep(restTime)
-	s := t.scenario(r.scenario, c.o.Time)
+	s = t.scenario(s, clock)
 	var from, to time.Duration
 	if t.proc != nil {
 		s.Began = func() { from = t.proc.CPU() }
 		s.Ended = func() { to = t.proc.CPU() }
 	}
 	res, err := drive.Run(s)
-	if err == nil && res.Errors > 0 {
-		err = fmt.Errorf("%d errors, the first: %w", res.Errors, res.FirstError)
-	}
-	if err == nil && res.Operations == 0 {
-		err = errors.New("not one operation")
-	}
-	if err != nil {
-		t.broken[r.name] = err
-		fmt.Fprintf(os.Stderr, "%s, %s: %v\n", r.name, t.name, err)
-		return
+	switch {
+	case err != nil:
+		return figure{}, err
+	case res.Errors > 0:
+		return figure{}, fmt.Errorf("%d errors, the first: %w", res.Errors, res.FirstError)
+	case res.Operations == 0:
+		return figure{}, errors.New("not one operation")
 	}
 	us := func(q float64) float64 { return float64(res.Latency(q).Nanoseconds()) / 1e3 }
 	f := figure{rate: res.Rate(), p50: us(.5), p99: us(.99), p999: us(.999)}
@@ -306,10 +357,7 @@ func (c *comparison) measure(r row, t *target) {
 		f.cpu = float64((to - from).Nanoseconds()) / 1e3 / float64(res.Operations)
 		f.resident = float64(t.proc.Resident()) / 1024
 	}
-	if c.figures[r.name] == nil {
-		c.figures[r.name] = map[string][]figure{}
-	}
-	c.figures[r.name][t.name] = append(c.figures[r.name][t.name], f)
+	return f, nil
 }
 
 // measureIdle measures what an idle tunnel costs: a few first, so that what grows once has grown, then many.

@@ -20,11 +20,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Build makes proxymap's binary, as name in dir.
-func Build(dir, name string, flags ...string) error {
+// Build makes proxymap's binary of the files in this folder, as name in dir.
+func Build(dir, name string, flags ...string) error { return BuildIn("", dir, name, flags...) }
+
+// BuildIn is Build with the files of the folder tree.
+func BuildIn(tree, dir, name string, flags ...string) error {
 	args := append([]string{"build", "-o", filepath.Join(dir, name)}, flags...)
 	cmd := exec.Command("go", append(args, "./cmd/proxymap")...)
-	cmd.Stderr = os.Stderr
+	cmd.Dir, cmd.Stderr = tree, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go %s: %w (run this in the project's folder)", strings.Join(cmd.Args[1:], " "), err)
 	}
