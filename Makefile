@@ -6,10 +6,10 @@ FUZZTIME    ?= 60s
 FUZZERS      = ./httpparse ./session ./session/credential ./relay/hostrule ./relay/socks ./cmd/proxymap/internal/settings
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race portable lint fuzz bench compare syscalls soak smoke verify
+.PHONY: help build run test race portable lint fuzz bench benchstat bench-tools compare syscalls soak smoke verify
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/proxymap
 	$(GO) build -o bin/proxymap ./cmd/proxymap
@@ -41,8 +41,15 @@ fuzz: ## run each fuzzer for FUZZTIME (60s)
 bench: ## run the micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-compare: ## measure proxymap beside HAProxy, squid, tinyproxy and others, a quarter of an hour; see bench/README.md
+compare: ## measure proxymap beside HAProxy and others; COMPARE='--against COMMIT' beside itself; see bench/README.md
 	$(GO) run ./bench/compare $(COMPARE)
+
+benchstat: ## micro-benchmarks of AGAINST=COMMIT and of the files as they are, in turn; BENCH=REGEXP PKG=./httpparse
+	$(GO) run ./bench/micro --against '$(AGAINST)' --bench '$(or $(BENCH),.)' --package '$(or $(PKG),./httpparse)' --old-package '$(OLDPKG)' \
+		--count '$(or $(COUNT),10)' --benchtime '$(or $(BENCHTIME),200ms)'
+
+bench-tools: ## point wrk, ab and hey at a port with a stub behind it, as far as they are installed
+	$(GO) run ./bench/compare --tools
 
 syscalls: ## count system calls for each request with strace
 	$(GO) run ./bench/compare --syscalls

@@ -31,6 +31,7 @@ type options struct {
 	Tunnels  int           `help:"Tunnels that stand idle, for their memory." default:"4000"`
 	Peers    []string      `help:"Only these." sep:"none" placeholder:"NAME"`
 	Rows     []string      `help:"Only these rows." placeholder:"NAME"`
+	Tools    bool          `help:"Have wrk, ab and hey use proxymap, as far as they are installed, and nothing else."`
 	Syscalls bool          `help:"Count system calls of proxymap, with strace, and nothing else."`
 }
 
@@ -157,6 +158,9 @@ func (o *options) run() error {
 	if err := build(dir); err != nil {
 		return err
 	}
+	if o.Tools {
+		return o.runTools(dir)
+	}
 	if o.Syscalls {
 		return o.countSyscalls(dir)
 	}
@@ -180,7 +184,7 @@ func (o *options) run() error {
 			}
 		}
 	}
-	c.print()
+	c.print(os.Stdout)
 	return nil
 }
 

@@ -4,7 +4,7 @@ package main
 
 import (
 	"fmt"
-	"os"
+	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -40,8 +40,9 @@ func bestHAProxy(by map[string][]figure, of func(figure) float64, more bool) (be
 	return best
 }
 
-func (c *comparison) print() {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+// print writes what has been measured to out.
+func (c *comparison) print(out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "scenario\trelay\tCPU/op µs\t(least-most)\tto HAProxy\tops/s\tto HAProxy\tp50 µs\tp99 µs\tp999 µs\tresident KiB")
 	for _, r := range c.rows() {
 		by := c.figures[r.name]
@@ -68,13 +69,13 @@ func (c *comparison) print() {
 		}
 	}
 	w.Flush()
-	c.printTargets()
+	c.printTargets(out)
 	for _, s := range c.skipped {
-		fmt.Println("left out:", s)
+		fmt.Fprintln(out, "left out:", s)
 	}
 	for _, t := range c.running {
 		for row, err := range t.broken {
-			fmt.Printf("left out: %s, %s: %v\n", t.name, row, err)
+			fmt.Fprintf(out, "left out: %s, %s: %v\n", t.name, row, err)
 		}
 	}
 }
@@ -87,8 +88,8 @@ func ratio(v, of float64) string {
 }
 
 // printTargets prints where proxymap stands beside HAProxy, figure by figure, and where it means to be.
-func (c *comparison) printTargets() {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+func (c *comparison) printTargets(out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nproxymap to HAProxy's best\tratio\tof rounds\tmust\taim\t")
 	line := func(name string, ratio, low, high, must, aim float64, more bool) {
 		verdict := "falls short"

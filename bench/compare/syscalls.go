@@ -71,28 +71,33 @@ func (o *options) countSyscalls(dir string) error {
 		if err := errors.Join(err, failed); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
-		ops := float64(res.Operations)
-		work, clock := 0, 0
-		var which []string
-		for _, name := range slices.SortedFunc(maps.Keys(calls), func(a, b string) int { return calls[b] - calls[a] }) {
-			if slices.Contains(byTheClock, name) {
-				clock += calls[name]
-				continue
-			}
-			work += calls[name]
-			if each := float64(calls[name]) / ops; each >= 0.01 {
-				which = append(which, fmt.Sprintf("%s %.2f", name, each))
-			}
-		}
-		each := float64(work) / ops
+		each, clock, which := perOperation(calls, float64(res.Operations))
 		over = over || each > r.most
-		fmt.Fprintf(w, "%s\t%.2f\t%.1f\t%d\t%.2f\t%s\n", r.name, each, r.most, res.Operations, float64(clock)/ops, strings.Join(which, ", "))
+		fmt.Fprintf(w, "%s\t%.2f\t%.1f\t%d\t%.2f\t%s\n", r.name, each, r.most, res.Operations, clock, which)
 	}
 	w.Flush()
 	if over {
 		return errors.New("more system calls than there should be")
 	}
 	return nil
+}
+
+// perOperation divides calls by operations: those that the work makes, those by the clock, and the names of the former
+// with their share, the most frequent first.
+func perOperation(calls map[string]int, operations float64) (work, clock float64, which string) {
+	var list []string
+	for _, name := range slices.SortedFunc(maps.Keys(calls), func(a, b string) int { return calls[b] - calls[a] }) {
+		each := float64(calls[name]) / operations
+		if slices.Contains(byTheClock, name) {
+			clock += each
+			continue
+		}
+		work += each
+		if each >= 0.01 {
+			list = append(list, fmt.Sprintf("%s %.2f", name, each))
+		}
+	}
+	return work, clock, strings.Join(list, ", ")
 }
 
 // A tracer is strace, attached to a process.
@@ -129,8 +134,17 @@ func (t *tracer) stop() (map[string]int, error) {
 	}
 	_, _ = io.Copy(&t.rest, t.out)
 	_ = t.cmd.Wait() // it ends by the signal that it was sent
+	calls := parseStrace(t.rest.String())
+	if len(calls) == 0 {
+		return nil, fmt.Errorf("strace counted nothing:\n%s", t.rest.String())
+	}
+	return calls, nil
+}
+
+// parseStrace reads the table that strace -c prints: the number of calls by name.
+func parseStrace(table string) map[string]int {
 	calls := map[string]int{}
-	for line := range strings.Lines(t.rest.String()) {
+	for line := range strings.Lines(table) {
 		// % time, seconds, usecs/call, calls, perhaps errors, name
 		f := strings.Fields(line)
 		if len(f) < 5 || f[len(f)-1] == "total" {
@@ -140,8 +154,5 @@ func (t *tracer) stop() (map[string]int, error) {
 			calls[f[len(f)-1]] = n
 		}
 	}
-	if len(calls) == 0 {
-		return nil, fmt.Errorf("strace counted nothing:\n%s", t.rest.String())
-	}
-	return calls, nil
+	return calls
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"strconv"
@@ -55,20 +56,25 @@ func (o *options) run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d operations in %v: %.0f a second\n", r.Operations, r.Elapsed.Round(time.Millisecond), r.Rate())
-	if r.Latency(0) > 0 {
-		fmt.Printf("latency p50 %v  p99 %v  p999 %v\n", r.Latency(.5), r.Latency(.99), r.Latency(.999))
-	}
-	if r.Bytes > 0 {
-		fmt.Printf("%.0f MiB a second\n", float64(r.Bytes)/r.Elapsed.Seconds()/(1<<20))
-	}
-	if r.Background > 0 {
-		fmt.Printf("%.0f MiB a second beside them\n", float64(r.Background)/r.Elapsed.Seconds()/(1<<20))
-	}
+	report(os.Stdout, r)
 	if r.Errors > 0 {
 		return fmt.Errorf("%d errors, the first: %w", r.Errors, r.FirstError)
 	}
 	return nil
+}
+
+// report writes what a scenario has come to.
+func report(w io.Writer, r *drive.Result) {
+	fmt.Fprintf(w, "%d operations in %v: %.0f a second\n", r.Operations, r.Elapsed.Round(time.Millisecond), r.Rate())
+	if r.Latency(0) > 0 {
+		fmt.Fprintf(w, "latency p50 %v  p99 %v  p999 %v\n", r.Latency(.5), r.Latency(.99), r.Latency(.999))
+	}
+	if r.Bytes > 0 {
+		fmt.Fprintf(w, "%.0f MiB a second\n", float64(r.Bytes)/r.Elapsed.Seconds()/(1<<20))
+	}
+	if r.Background > 0 {
+		fmt.Fprintf(w, "%.0f MiB a second beside them\n", float64(r.Background)/r.Elapsed.Seconds()/(1<<20))
+	}
 }
 
 // parsePorts reads addresses divided by commas, each with a port or a range of them.

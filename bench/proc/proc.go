@@ -125,7 +125,12 @@ func (p *Process) Resident() int64 {
 	if err != nil {
 		return 0
 	}
-	for line := range strings.Lines(string(text)) {
+	return anonymous(string(text))
+}
+
+// anonymous is the memory that smaps_rollup calls so, in bytes.
+func anonymous(rollup string) int64 {
+	for line := range strings.Lines(rollup) {
 		if rest, ok := strings.CutPrefix(line, "Anonymous:"); ok {
 			kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
 			return kib << 10
@@ -162,5 +167,10 @@ func (p *Process) Goroutines() (n int, log string, err error) {
 	if !ok {
 		return 0, log, errors.New("it had ended before")
 	}
-	return strings.Count(dump, "\ncreated by ") - strings.Count(dump, "\ncreated by runtime."), log, nil
+	return started(dump), log, nil
+}
+
+// started counts the goroutines of a dump that the program has started.
+func started(dump string) int {
+	return strings.Count(dump, "\ncreated by ") - strings.Count(dump, "\ncreated by runtime.")
 }

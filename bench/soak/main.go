@@ -112,17 +112,25 @@ func (s *soak) cycles(all time.Duration) {
 		s.mu.Lock()
 		fmt.Printf("%8v %7d %9d %6d %5d %5d %11d %7d\n", time.Since(began).Round(time.Second), memory>>10, s.rests[n-1]>>10,
 			loaded, others, pipes-basePipes, s.connections, s.errors)
-		if s.errors > 0 {
-			s.fail("%d errors, the first: %v", s.errors, s.first)
-		}
 		s.mu.Unlock()
-		if others != base {
-			s.fail("%d descriptors are open when all connections have ended; want %d, as at the start", others, base)
-		}
-		if most := idlePipes * runtime.NumCPU(); pipes-basePipes > most {
-			s.fail("%d descriptors of pipes are open when all connections have ended; want at most %d", pipes-basePipes, most)
-		}
+		s.judgePause(others-base, pipes-basePipes, runtime.NumCPU())
 		time.Sleep(time.Until(began.Add(time.Duration(n) * cycle)))
+	}
+}
+
+// judgePause fails if an operation has failed, or more descriptors are left than there were before any load: of pipes each
+// loop keeps some.
+func (s *soak) judgePause(left, pipes, loops int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.errors > 0 {
+		s.fail("%d errors, the first: %v", s.errors, s.first)
+	}
+	if left != 0 {
+		s.fail("%+d descriptors are open when all connections have ended, compared with the start; want as many", left)
+	}
+	if most := idlePipes * loops; pipes > most {
+		s.fail("%d descriptors of pipes are open when all connections have ended; want at most %d", pipes, most)
 	}
 }
 

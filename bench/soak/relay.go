@@ -34,6 +34,25 @@ func ownAddr(kind, last byte) netip.Addr {
 // startRelay starts proxymap on an address that ends in last.
 func startRelay(dir string, last byte, scripts netip.AddrPort) (*relay, error) {
 	r := &relay{addr: ownAddr(73, last)}
+	path := filepath.Join(dir, "proxymap.json")
+	text := r.settings(scripts)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	var err error
+	r.Process, err = proc.Start([]string{filepath.Join(dir, "proxymap"), "serve", "--config", path, "--log-level", "warn"}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Await(r.ports(len(lanes))[lanePorts-1]); err != nil {
+		r.Stop()
+		return nil, fmt.Errorf("proxymap: %w\n%s", err, r.Log())
+	}
+	return r, nil
+}
+
+// settings are proxymap's, with a mapping for each lane and one for the scripts, whose provider is at scripts.
+func (r *relay) settings(scripts netip.AddrPort) string {
 	var mappings []string
 	for i := range len(lanes) + 1 {
 		upstream := scripts
@@ -48,21 +67,7 @@ func startRelay(dir string, last byte, scripts netip.AddrPort) (*relay, error) {
 			"ProxyServers": {"Items": [{"Host": %q, "Port": %d}]}
 		}`, r.addr, ports[0].Port(), ports[lanePorts-1].Port(), user, password, upstream.Addr(), upstream.Port()))
 	}
-	path := filepath.Join(dir, "proxymap.json")
-	text := fmt.Sprintf(`{"ProxyMappings": [%s], "SessionAPI": {"Enabled": true, "Domain": "portmapper"}}`, strings.Join(mappings, ","))
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		return nil, err
-	}
-	var err error
-	r.Process, err = proc.Start([]string{filepath.Join(dir, "proxymap"), "serve", "--config", path, "--log-level", "warn"}, nil)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.Await(r.ports(len(lanes))[lanePorts-1]); err != nil {
-		r.Stop()
-		return nil, fmt.Errorf("proxymap: %w\n%s", err, r.Log())
-	}
-	return r, nil
+	return fmt.Sprintf(`{"ProxyMappings": [%s], "SessionAPI": {"Enabled": true, "Domain": "portmapper"}}`, strings.Join(mappings, ","))
 }
 
 // ports are those of the i-th lane.
