@@ -338,16 +338,16 @@ func TestJournalTriesAgain(t *testing.T) {
 		d.setStep(broken)
 		for n := 2; n <= 4; n++ {
 			err := save(j, numbered(n, n))
-			if !errors.Is(err, errCrashDisk) || !strings.Contains(err.Error(), "State.File could not be written") {
+			if !errors.Is(err, errCrashDisk) || !strings.Contains(err.Error(), "the state file could not be written") {
 				t.Errorf("%s fails: got %v; want to be told", op, err)
 			}
 		}
-		if told := strings.Count(logged.String(), "State.File cannot be written"); told != 1 {
+		if told := strings.Count(logged.String(), "the state file cannot be written"); told != 1 {
 			t.Errorf("%s fails: the operator was told %d times: %s", op, told, logged)
 		}
 		d.setStep(func(string) fate { return succeeds })
 		mustSave(t, j, numbered(5, 5))
-		if !strings.Contains(logged.String(), "State.File is written again") {
+		if !strings.Contains(logged.String(), "the state file is written again") {
 			t.Errorf("%s: the operator was not told that all is well: %s", op, logged)
 		}
 		mustClose(t, j)
@@ -369,7 +369,7 @@ func TestJournalOpensInSpiteOfTheDisk(t *testing.T) {
 	d.setStep(broken)
 	j := newJournal(name, nil)
 	j.disk = d
-	if _, err := j.open(); !errors.Is(err, errCrashDisk) || !strings.Contains(err.Error(), "State.File "+name+" cannot be made") {
+	if _, err := j.open(); !errors.Is(err, errCrashDisk) || !strings.Contains(err.Error(), "the state file "+name+" cannot be made") {
 		t.Errorf("got %v; want to be told that the file cannot be made", err)
 	}
 	j, _, _ = openTestJournal(t, osDisk{}, name) // the failed attempt has given the lock back
@@ -378,7 +378,7 @@ func TestJournalOpensInSpiteOfTheDisk(t *testing.T) {
 
 	j, records, logged := openTestJournal(t, d, name)
 	comparePorts(t, "with a broken disk", records, []record{numbered(1, 1)})
-	if !strings.Contains(logged.String(), "State.File cannot be written") {
+	if !strings.Contains(logged.String(), "the state file cannot be written") {
 		t.Errorf("the operator was not told: %s", logged)
 	}
 	if _, err := os.Stat(name + ".tmp"); err == nil {
@@ -436,7 +436,7 @@ func TestJournalCompacts(t *testing.T) {
 		mustSave(t, j, numbered(n%2, n))
 	}
 	mustClose(t, j)
-	if told := strings.Count(logged.String(), "State.File cannot be compacted"); told < 1 || told > 10 {
+	if told := strings.Count(logged.String(), "the state file cannot be compacted"); told < 1 || told > 10 {
 		t.Errorf("the operator was told %d times that the file grows", told)
 	}
 	_, records, _ = openTestJournal(t, osDisk{}, name)

@@ -77,10 +77,10 @@ func newJournal(name string, log *slog.Logger) *journal {
 func (j *journal) open() ([]record, error) {
 	lock, err := lockFile(j.name + ".lock")
 	if err == errLocked {
-		return nil, fmt.Errorf("State.File %s is locked by another running proxymap; stop it, or name another file", j.name)
+		return nil, fmt.Errorf("the state file %s is locked by another running proxymap; stop it, or name another file", j.name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("State.File %s cannot be locked: %w; name a file in a folder that exists and can be written to", j.name, err)
+		return nil, fmt.Errorf("the state file %s cannot be locked: %w; name a file in a folder that exists and can be written to", j.name, err)
 	}
 	j.lock = lock
 	if err := j.load(); err != nil {
@@ -99,17 +99,17 @@ func (j *journal) load() error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := j.rewrite(); err != nil {
-			return fmt.Errorf("State.File %s cannot be made: %w; see whether the disk is full or the folder cannot be written to", j.name, err)
+			return fmt.Errorf("the state file %s cannot be made: %w; see whether the disk is full or the folder cannot be written to", j.name, err)
 		}
 		return nil
 	case err != nil:
-		return fmt.Errorf("State.File cannot be read: %w", err)
+		return fmt.Errorf("the state file cannot be read: %w", err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("State.File %s is not a regular file (mode %v); name another one", j.name, info.Mode())
+		return fmt.Errorf("the state file %s is not a regular file (mode %v); name another one", j.name, info.Mode())
 	}
 	f, err := os.Open(j.name)
 	if err != nil {
-		return fmt.Errorf("State.File cannot be read: %w", err)
+		return fmt.Errorf("the state file cannot be read: %w", err)
 	}
 	var reader journalReader
 	reader.read(f)
@@ -119,7 +119,7 @@ func (j *journal) load() error {
 		j.setAside(&reader)
 	}
 	if err := j.rewrite(); err != nil {
-		j.log.Error("State.File cannot be written; the sessions in it are in force, and the next change of a session tries again", "file", j.name, "error", err)
+		j.log.Error("the state file cannot be written; the sessions in it are in force, and the next change of a session tries again", "file", j.name, "error", err)
 		j.failing = true
 	}
 	return nil
@@ -140,7 +140,7 @@ func (j *journal) setAside(reader *journalReader) {
 	if reader.err != nil {
 		args = append(args, "error", reader.err)
 	}
-	j.log.Error("State.File is damaged and is set aside; what could be read is kept, but ports may have lost their session, or have an older one back", args...)
+	j.log.Error("the state file is damaged and is set aside; what could be read is kept, but ports may have lost their session, or have an older one back", args...)
 }
 
 // put has the record of a port written. It does not block, and may be called from any goroutine. done, if not nil, is
@@ -161,8 +161,8 @@ func (j *journal) put(read func() record, done func(error)) {
 }
 
 var (
-	errJournalClosed = errors.New("the relay stops, and its State.File takes no more sessions; ask again when it has been started")
-	errJournalFull   = fmt.Errorf("%d calls wait for State.File to be written already; see whether its disk hangs", maxWaiting)
+	errJournalClosed = errors.New("the relay stops, and its state file takes no more sessions; ask again when it has been started")
+	errJournalFull   = fmt.Errorf("%d calls wait for the state file to be written already; see whether its disk hangs", maxWaiting)
 )
 
 func (j *journal) note(read func() record, done func(error)) error {
@@ -203,7 +203,7 @@ func (j *journal) close() error {
 	case <-j.ended:
 		return j.err
 	case <-time.After(closeTime):
-		return fmt.Errorf("State.File %s could not be written within %v; see whether its disk hangs", j.name, closeTime)
+		return fmt.Errorf("the state file %s could not be written within %v; see whether its disk hangs", j.name, closeTime)
 	}
 }
 
@@ -257,7 +257,7 @@ func (j *journal) flush() {
 	}
 	j.report(err)
 	if err != nil {
-		err = fmt.Errorf("State.File could not be written, so a restart would lose the session: %w; mend that, then change the session again", err)
+		err = fmt.Errorf("the state file could not be written, so a restart would lose the session: %w; mend that, then change the session again", err)
 	}
 	for _, done := range waiting {
 		done(err)
@@ -268,9 +268,9 @@ func (j *journal) flush() {
 func (j *journal) report(err error) {
 	switch {
 	case err != nil && !j.failing:
-		j.log.Error("State.File cannot be written: a restart would lose sessions; each change of a session tries again", "file", j.name, "error", err)
+		j.log.Error("the state file cannot be written: a restart would lose sessions; each change of a session tries again", "file", j.name, "error", err)
 	case err == nil && j.failing:
-		j.log.Info("State.File is written again, with all sessions", "file", j.name)
+		j.log.Info("the state file is written again, with all sessions", "file", j.name)
 	}
 	j.failing = err != nil
 }
@@ -309,7 +309,7 @@ func (j *journal) compact() {
 	}
 	if err := j.rewrite(); err != nil {
 		j.limit = 2 * j.size
-		j.log.Warn("State.File cannot be compacted, and grows", "file", j.name, "bytes", j.size, "error", err)
+		j.log.Warn("the state file cannot be compacted, and grows", "file", j.name, "bytes", j.size, "error", err)
 	}
 }
 

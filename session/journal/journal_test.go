@@ -341,7 +341,7 @@ func TestJournalIsLocked(t *testing.T) {
 	mustSave(t, j, numbered(1, 1))
 	for range 2 { // the first attempt must not give up the lock of the other
 		_, _, err := openJournal(name, slog.New(slog.DiscardHandler))
-		if err == nil || !strings.Contains(err.Error(), "State.File "+name+" is locked by another running proxymap; stop it") {
+		if err == nil || !strings.Contains(err.Error(), "the state file "+name+" is locked by another running proxymap; stop it") {
 			t.Fatalf("got %v; want to be told that the file is in use", err)
 		}
 	}
@@ -360,7 +360,7 @@ func TestJournalNeedsAFile(t *testing.T) {
 	}
 	for _, name := range []string{folder, fifo, filepath.Join(folder, "none", "state")} {
 		_, _, err := openJournal(name, slog.New(slog.DiscardHandler))
-		if err == nil || !strings.Contains(err.Error(), "State.File "+name) || !strings.Contains(err.Error(), "name a") {
+		if err == nil || !strings.Contains(err.Error(), "the state file "+name) || !strings.Contains(err.Error(), "name a") {
 			t.Errorf("%s: got %v; want it named, and a remedy", name, err)
 		}
 	}

@@ -90,7 +90,7 @@ func (s *Store) Loaded() {
 	if s.refused != nil {
 		args = append(args, "one because", s.refused)
 	}
-	s.log.Warn("State.File has sessions of ports that are no longer in the settings, or that may not have them; they are dropped", args...)
+	s.log.Warn("the state file has sessions of ports that are no longer in the settings, or that may not have them; they are dropped", args...)
 	for addr := range s.records {
 		s.journal.put(func() record { return record{Port: addr} }, nil)
 	}

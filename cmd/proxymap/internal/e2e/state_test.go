@@ -213,7 +213,7 @@ func TestStateOfTwoRelays(t *testing.T) {
 	b := newKeptRelay(t, dir, 1)
 	b.process = start(t, "serve", "--config", b.settings)
 	b.exits(1)
-	b.logged("State.File " + b.file + " is locked by another running proxymap; stop it, or name another file")
+	b.logged("the state file " + b.file + " is locked by another running proxymap; stop it, or name another file")
 	a.stop()
 	b.start()
 	b.stop()
@@ -234,7 +234,7 @@ func TestStateDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.start()
-	r.logged("State.File is damaged and is set aside")
+	r.logged("the state file is damaged and is set aside")
 	if list, err := filepath.Glob(r.file + ".damaged-*"); err != nil || len(list) != 1 {
 		t.Errorf("set aside: %q, %v", list, err)
 	}
@@ -262,7 +262,7 @@ func TestStateOnAFullDisk(t *testing.T) {
 	for _, path := range []string{"new", ""} {
 		res, body, err := r.get(0, "http://portmapper/session/"+path)
 		if err != nil || res.StatusCode != 503 || res.Header.Get("X-Proxymap-Error") != "session-not-confirmed" ||
-			!bytes.Contains(body, []byte("State.File could not be written")) {
+			!bytes.Contains(body, []byte("the state file could not be written")) {
 			t.Fatalf("/session/%s: got %v, %v, %s", path, err, res, body)
 		}
 	}
@@ -274,7 +274,7 @@ func TestStateOnAFullDisk(t *testing.T) {
 	if s := r.call(0, "").Header.Get("X-Session-Id"); s != fresh {
 		t.Errorf("when the disk has room the session is %s; want %s", s, fresh)
 	}
-	r.logged("State.File is written again")
+	r.logged("the state file is written again")
 	_ = r.cmd.Process.Kill()
 	<-r.ended
 	r.start()
