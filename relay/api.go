@@ -23,10 +23,11 @@ type apiState struct {
 	request session.Request // its slices are of the exchange's head and of content
 	content buffer
 	answer  session.Answer
-	waiting int   // conditions that have not been met yet
-	rotates bool  // the call reaches connections
-	swept   swept // by it
-	err     error // of a condition that cannot be
+	waiting int  // conditions that have not been met yet
+	rotates bool // the call reaches connections
+
+	closed, draining int   // of them
+	err              error // of a condition that cannot be
 }
 
 // apiRoute judges the request in l.req. An absolute-form target alone decides; in origin-form, and behind a CONNECT,
@@ -81,7 +82,7 @@ func (c *conn) outsideAPI() apiRoute {
 // openAPITunnel answers a CONNECT to the API's domain. What comes inside are requests to the API, and nothing else.
 func (c *conn) openAPITunnel() {
 	c.insideAPI = true
-	c.closeUpstream()
+	c.leaveSession()
 	if c.socks != 0 {
 		c.toClient.unsent.append(socksGrant(c.socks))
 		c.socks = 0
@@ -224,7 +225,8 @@ func (c *conn) callAPI() {
 	x.api.request.Body = x.api.content.bytes()
 	x.api.answer = c.port.mapping.API.Answer(c.port.slot, &x.api.request, c.l.wall)
 	store := c.l.relay.store
-	x.api.rotates = x.api.answer.Rotates && c.port.mapping.onRotate(x.api.answer.OnRotate) != session.Keep
+	how := c.port.mapping.onRotate(x.api.answer.OnRotate)
+	x.api.rotates = x.api.answer.Rotates && how != session.Keep
 	kept := store != nil && x.api.answer.Status == 200
 	if kept {
 		x.api.waiting++
@@ -239,10 +241,11 @@ func (c *conn) callAPI() {
 	c.enter(stageAPI)
 	l, r := c.l, c.ref()
 	if x.api.rotates {
-		l.relay.rotate(map[*port]bool{c.port: true}, c.port.mapping.onRotate(x.api.answer.OnRotate), c, func(n swept) {
+		c.leaveSession() // so it is none of those that the call reaches
+		l.relay.rotate(map[*port]reaching{c.port: {how, x.api.answer.Change.Ended}}, false, func(closed, draining int) {
 			l.do(func() {
 				if c := l.connection(r); c != nil && c.stage == stageAPI {
-					c.x.api.swept = n
+					c.x.api.closed, c.x.api.draining = closed, draining
 					c.onCondition(nil)
 				}
 			})
@@ -277,7 +280,7 @@ func (c *conn) answerAPI() {
 		return
 	}
 	if c.x.api.rotates || a.Rotates && a.OnRotate != session.OnRotateDefault {
-		*a = a.WithConnections(c.x.api.swept.closed, c.x.api.swept.draining)
+		*a = a.WithConnections(c.x.api.closed, c.x.api.draining)
 	}
 	keep := c.x.persists && !c.l.draining && c.place != reserved
 	c.respond(response{

@@ -195,6 +195,9 @@ func (l *loop) takeOver(c *conn) {
 		c.close()
 		return
 	}
+	if c.catchUp(); c.stage == stageClosed {
+		return
+	}
 	err := l.watch(c, &c.client, 0)
 	if err == nil && c.upstream.fd >= 0 {
 		err = l.watch(c, &c.upstream, tokenUpstream)

@@ -24,6 +24,7 @@ type port struct {
 
 	usedAt  atomic.Int64 // the loops' time of the last traffic, where IdleLifetime asks for it
 	signals signals
+	marks   marks // of rotations
 
 	authWarned atomic.Int64 // wall time of the last warning about the provider's 407
 

@@ -225,7 +225,7 @@ func (l *loop) Turn() (ended bool) {
 	}
 	l.runScheduled()
 	l.closeDescriptors()
-	l.ended = l.draining && len(l.free) == len(l.conns) && l.mail.empty()
+	l.ended = l.draining && len(l.free) == len(l.conns) && len(l.sweeps) == 0 && l.mail.end()
 	return l.ended
 }
 

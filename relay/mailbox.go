@@ -11,6 +11,7 @@ type mailbox struct {
 	mu     sync.Mutex
 	parcel []parcel
 	spare  []parcel // the other half of a double buffer, the loop's
+	ended  bool     // nobody takes from it any more
 }
 
 // A parcel is one of three things.
@@ -46,10 +47,22 @@ func (m *mailbox) trim() {
 	m.spare = nil
 }
 
-func (m *mailbox) empty() bool {
+// end is the end of the mailbox if it is empty. It reports whether it was.
+func (m *mailbox) end() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.parcel) == 0
+	m.ended = len(m.parcel) == 0
+	return m.ended
+}
+
+// putUnlessEnded is put, if the loop still takes what is put.
+func (m *mailbox) putUnlessEnded(p parcel) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.ended {
+		m.parcel = append(m.parcel, p)
+	}
+	return !m.ended
 }
 
 // send hands p to the loop, soon. It may be called from any goroutine.
@@ -60,6 +73,15 @@ func (l *loop) send(p parcel) {
 
 // do has f run on the loop, soon. It may be called from any goroutine.
 func (l *loop) do(f func()) { l.send(parcel{do: f}) }
+
+// ask is do for who waits for the result: it reports whether the loop will run f, or has ended.
+func (l *loop) ask(f func()) bool {
+	if !l.mail.putUnlessEnded(parcel{do: f}) {
+		return false
+	}
+	l.poll.Wake()
+	return true
+}
 
 // unpack takes out what a parcel holds.
 func (l *loop) unpack(p parcel) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"proxymap/session"
@@ -70,33 +69,33 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 		return err
 	}
 	var failed error
-	reach := map[session.OnRotate]map[*port]bool{}
+	reach := map[*port]reaching{}
 	for _, i := range ports {
 		p := r.ports[i]
+		var change session.Change
+		var err error
 		if ro.Renew {
-			if _, err := p.slot.Renew(now, ro.Parameters); err != nil { // what was checked may be drawn anew
-				failed = fmt.Errorf("port %d: %w", p.addr.Port(), err)
-			}
+			change, err = p.slot.Renew(now, ro.Parameters)
 		} else {
-			p.slot.Reset()
+			change = p.slot.Reset(now)
+		}
+		if err != nil { // what was checked may be drawn anew
+			failed = fmt.Errorf("port %d: %w", p.addr.Port(), err)
+			continue
 		}
 		if how := p.mapping.onRotate(ro.OnRotate); how != session.Keep {
-			if reach[how] == nil {
-				reach[how] = map[*port]bool{}
-			}
-			reach[how][p] = true
+			reach[p] = reaching{how, change.Ended}
 		}
 	}
-	waits := len(reach)
+	waits := min(len(reach), 1)
 	if r.store != nil {
 		waits += len(ports)
 	}
 	done := make(chan error, waits) // of room for all: nobody waits for a caller that has gone
-	var closed, draining atomic.Int64
-	for how, ports := range reach {
-		r.rotate(ports, how, nil, func(n swept) {
-			closed.Add(int64(n.closed))
-			draining.Add(int64(n.draining))
+	var closed, draining int
+	if len(reach) > 0 {
+		r.rotate(reach, false, func(c, d int) {
+			closed, draining = c, d
 			done <- nil
 		})
 	}
@@ -115,7 +114,7 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 			return fmt.Errorf("the sessions have changed, but it took too long to confirm that: %w", ctx.Err())
 		}
 	}
-	ro.Closed, ro.Draining = int(closed.Load()), int(draining.Load())
+	ro.Closed, ro.Draining = closed, draining
 	if failed != nil {
 		return fmt.Errorf("the sessions have changed, but not all that should hold then does: %w", failed)
 	}

@@ -47,6 +47,7 @@ type Relay struct {
 	baseline  baseline
 	draining  atomic.Bool
 	begun     atomic.Bool // Serve or Close has been called
+	endings   endings
 
 	subscribers []func(session.Event)
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,24 +22,77 @@ const (
 	expiryPeriod = time.Second
 )
 
-// A sweep is one loop's part of a rotation.
-type sweep struct {
-	ports  map[*port]bool
-	how    session.OnRotate // Drain or CloseAll
-	caller ref              // a connection that is left alone, if it is this loop's
-	calls  bool             // there is one
-	spare  bool             // those that are being dialled for are left alone
-	next   int              // index in l.conns of the next to be looked at
-
-	swept
-	done func(swept)
+// A reaching is what a rotation does to a port's connections.
+type reaching struct {
+	how     session.OnRotate // Drain or CloseAll
+	through uint64           // number of the last session whose connections it reaches; those before it are over too
 }
 
-// swept is what a sweep has come to.
-type swept struct{ closed, draining int }
+// reached is how many connections a rotation has reached.
+type reached struct{ closed, draining atomic.Int64 }
 
-// startSweep begins a sweep of the loop's connections.
-func (l *loop) startSweep(s *sweep) { l.sweeps = append(l.sweeps, s) }
+// A mark stays at a port behind a rotation, for connections that are on their way from one loop to another: no loop that
+// sweeps has them. Whoever takes one over does to it what the mark says.
+type mark struct {
+	through uint64
+	count   *reached
+}
+
+// marks are those of the rotation that goes furthest, for each way to reach connections.
+type marks struct{ closes, drains atomic.Pointer[mark] }
+
+// set leaves a rotation's mark, unless one that goes further is there.
+func (m *marks) set(what reaching, count *reached) {
+	at := &m.closes
+	if what.how == session.Drain {
+		at = &m.drains
+	}
+	made := &mark{what.through, count}
+	for {
+		old := at.Load()
+		if old != nil && old.through > made.through || at.CompareAndSwap(old, made) {
+			return
+		}
+	}
+}
+
+// A rotation has all loops sweep the connections of some ports, each its own. A connection that a loop takes over after
+// the marks are set is looked at then, and one that it has had before is swept, unless it has gone on to be taken over
+// once more. So one round misses none.
+type rotation struct {
+	ports map[*port]reaching
+	own   bool // the relay has begun it of itself: connections that will take the next session by themselves are spared
+	done  func(closed, draining int)
+	left  atomic.Int64 // loops that have not swept yet
+	reached
+}
+
+// rotate begins a rotation, and has done called once, on a loop mostly. It may be called from any goroutine.
+func (r *Relay) rotate(ports map[*port]reaching, own bool, done func(closed, draining int)) {
+	ro := &rotation{ports: ports, own: own, done: done}
+	for p, what := range ports {
+		p.marks.set(what, &ro.reached)
+	}
+	ro.left.Store(int64(len(r.loops)))
+	for _, l := range r.loops {
+		if !l.ask(func() { l.sweeps = append(l.sweeps, &sweep{rotation: ro}) }) {
+			ro.sweptOne() // it has ended, and has no connections
+		}
+	}
+}
+
+// sweptOne is called for each loop.
+func (ro *rotation) sweptOne() {
+	if ro.left.Add(-1) == 0 {
+		ro.done(int(ro.closed.Load()), int(ro.draining.Load()))
+	}
+}
+
+// A sweep is one loop's part of a rotation.
+type sweep struct {
+	*rotation
+	next int // index in l.conns of the next to be looked at
+}
 
 // sweepOn goes on with the first sweep, as far as its budget goes.
 func (l *loop) sweepOn() {
@@ -46,44 +100,26 @@ func (l *loop) sweepOn() {
 	cut := 0
 	for end := min(s.next+sweepLook, len(l.conns)); s.next < end && cut < sweepBudget; s.next++ {
 		c := l.conns[s.next]
-		if c == nil || c.stage == stageClosed || !s.ports[c.port] || s.calls && s.caller == c.ref() {
+		if c == nil || c.stage == stageClosed {
 			continue
 		}
-		if s.reach(c) {
+		if what, is := s.ports[c.port]; is && c.isOf(what.through) && c.reach(what.how, s.own, &s.reached) {
 			cut++
 		}
 	}
 	if s.next >= len(l.conns) {
 		l.sweeps = l.sweeps[1:]
-		s.done(s.swept)
+		s.sweptOne()
 	}
 }
 
-// reach does to a connection what the rotation says, and reports whether that has cut it.
-func (s *sweep) reach(c *conn) (cut bool) {
-	belongs := c.belongs()
-	if belongs == nil || belongs == c.port.slot.Peek(c.l.wall) {
-		return false
+// catchUp does to a connection from another loop what rotations have done meanwhile to those of its session.
+func (c *conn) catchUp() {
+	if m := c.port.marks.closes.Load(); m != nil && c.isOf(m.through) {
+		c.reach(session.CloseAll, false, m.count)
+	} else if m := c.port.marks.drains.Load(); m != nil && c.isOf(m.through) {
+		c.reach(session.Drain, false, m.count)
 	}
-	switch {
-	case c.stage == stageDial && s.spare:
-		return false
-	case c.stage == stageAPIContent, c.stage == stageAPI, c.stage == stageLinger, c.x != nil && c.x.api != nil:
-		return false // an answer of ours is on its way to it
-	case c.stage == stageIdle:
-		c.close()
-	case s.how == session.CloseAll:
-		c.reset()
-	default:
-		if c.drainBy == 0 {
-			c.drainBy = c.l.now + int64(c.port.mapping.DrainTime)
-			c.arm()
-			s.draining++
-		}
-		return false
-	}
-	s.closed++
-	return true
 }
 
 // belongs is the session that the connection belongs to: that of its last request that went upstream, from the moment on
@@ -95,50 +131,85 @@ func (c *conn) belongs() *session.Session {
 	return c.sess
 }
 
-// A rotation has all loops sweep the connections of some ports.
-//
-// They do so twice: a connection that one loop gives to another between the two's sweeps would be missed, but it is in
-// the other's mailbox before the second sweep is.
-type rotation struct {
-	r      *Relay
-	ports  map[*port]bool
-	how    session.OnRotate
-	caller *conn // that is left alone; nil: none
-	spare  bool  // those that are being dialled for are left alone too
-	again  bool
-	done   func(swept) // called once, on a loop
-
-	left, closed, draining atomic.Int64
+// isOf reports whether the connection belongs to one of the port's sessions up to that number.
+func (c *conn) isOf(through uint64) bool {
+	s := c.belongs()
+	return s != nil && s.Number() <= through
 }
 
-// rotate begins a rotation. It may be called from any goroutine.
-func (r *Relay) rotate(ports map[*port]bool, how session.OnRotate, caller *conn, done func(swept)) {
-	(&rotation{r: r, ports: ports, how: how, caller: caller, again: len(r.loops) > 1, done: done}).round()
-}
-
-func (ro *rotation) round() {
-	ro.left.Store(int64(len(ro.r.loops)))
-	for _, l := range ro.r.loops {
-		s := &sweep{ports: ro.ports, how: ro.how, spare: ro.spare, done: ro.sweptOne}
-		if c := ro.caller; c != nil && c.l == l {
-			s.caller, s.calls = c.ref(), true
-		}
-		l.do(func() { l.startSweep(s) })
-	}
-}
-
-// sweptOne is called by each loop.
-func (ro *rotation) sweptOne(s swept) {
-	ro.closed.Add(int64(s.closed))
-	ro.draining.Add(int64(s.draining))
+// reach does to a connection what a rotation says, and reports whether that has cut it. own says that the relay has begun
+// the rotation of itself.
+func (c *conn) reach(how session.OnRotate, own bool, count *reached) (cut bool) {
 	switch {
-	case ro.left.Add(-1) > 0:
-	case ro.again:
-		ro.again = false
-		ro.round()
+	case c.stage == stageDial && own:
+		return false // its request will go under the next session
+	case c.stage == stageAPIContent, c.stage == stageAPI, c.stage == stageLinger, c.x != nil && c.x.api != nil:
+		c.leaveSession() // an answer of ours is on its way to it
+		return false
+	case c.stage == stageIdle:
+		c.close()
+	case how == session.CloseAll:
+		c.reset()
 	default:
-		ro.done(swept{int(ro.closed.Load()), int(ro.draining.Load())})
+		if c.drainBy == 0 {
+			c.drainBy = c.l.now + int64(c.port.mapping.DrainTime)
+			c.arm()
+			count.draining.Add(1)
+		}
+		return false
 	}
+	count.closed.Add(1)
+	return true
+}
+
+// leaveSession gives up what a connection that carries no request upstream has of its session, which is over.
+func (c *conn) leaveSession() {
+	c.closeUpstream()
+	c.sess = nil
+}
+
+// endings gathers ports whose sessions have ended, but not by a call. One round of the loops does for all that come while
+// the round before is under way: thousands of sessions may expire at the same moment.
+type endings struct {
+	mu       sync.Mutex
+	ports    map[*port]reaching // that wait for the next round
+	underway bool
+}
+
+// sessionEnded has the end of a port's sessions up to that number reach their connections, as the settings say. It may be
+// called from any goroutine, and while the slot is locked.
+func (r *Relay) sessionEnded(p *port, through uint64) {
+	if !p.mapping.reaches() {
+		return
+	}
+	e := &r.endings
+	e.mu.Lock()
+	if e.ports == nil {
+		e.ports = map[*port]reaching{}
+	}
+	e.ports[p] = reaching{p.mapping.OnRotate, through}
+	begins := !e.underway
+	e.underway = true
+	e.mu.Unlock()
+	if begins {
+		r.reachEnded()
+	}
+}
+
+// reachEnded begins the round for those that wait, if there are any.
+func (r *Relay) reachEnded() {
+	e := &r.endings
+	e.mu.Lock()
+	ports := e.ports
+	e.ports, e.underway = nil, len(ports) > 0
+	e.mu.Unlock()
+	if len(ports) == 0 {
+		return
+	}
+	r.rotate(ports, true, func(closed, draining int) {
+		r.log.Debug("sessions have ended", "ports", len(ports), "closed", closed, "draining", draining)
+		r.reachEnded()
+	})
 }
 
 // reaches reports whether rotations reach connections, by the settings.
@@ -157,8 +228,8 @@ func (m *mapping) onRotate(called session.OnRotate) session.OnRotate {
 	return called
 }
 
-// watchExpiry has sessions that expire reach their connections, until stop is closed. New sessions last a minute at
-// least, mostly, so looking at all ports once a second, and when the next one expires, finds each in time.
+// watchExpiry has sessions that expire, or have been idle for too long, end, until stop is closed. New sessions last a
+// minute at least, mostly, so looking at all ports once a second, and when the next one expires, finds each in time.
 func (r *Relay) watchExpiry(stop <-chan struct{}) {
 	var watched []*port
 	for _, p := range r.ports {
@@ -169,7 +240,6 @@ func (r *Relay) watchExpiry(stop <-chan struct{}) {
 	if len(watched) == 0 {
 		return
 	}
-	seen := make([]*session.Session, len(watched)) // the last one that has expired
 	timer := time.NewTimer(expiryPeriod)
 	defer timer.Stop()
 	for {
@@ -180,31 +250,15 @@ func (r *Relay) watchExpiry(stop <-chan struct{}) {
 		}
 		now := time.Now().UnixNano()
 		next := now + int64(expiryPeriod)
-		expired := map[session.OnRotate]map[*port]bool{}
-		for i, p := range watched {
-			s := p.slot.Last()
-			switch {
-			case s == nil || s == seen[i]:
-				continue
-			case s.Expires() <= now:
-				r.tell(p, session.Change{Old: s}, reasonExpired)
-			case p.isIdle(r.clock()) && p.slot.Drop(s, reasonIdle): // counted from its beginning, see watch
-			default:
-				next = min(next, s.Expires())
+		for _, p := range watched {
+			if p.slot.Expire(now) {
 				continue
 			}
-			seen[i] = s
-			if how := p.mapping.OnRotate; p.mapping.reaches() {
-				if expired[how] == nil {
-					expired[how] = map[*port]bool{}
-				}
-				expired[how][p] = true
+			s := p.slot.Peek(now)
+			if s == nil || p.isIdle(r.clock()) && p.slot.Drop(s, reasonIdle) { // counted from its beginning, see watch
+				continue
 			}
-		}
-		for how, ports := range expired {
-			r.rotate(ports, how, nil, func(n swept) {
-				r.log.Debug("sessions have expired", "ports", len(ports), "closed", n.closed, "draining", n.draining)
-			})
+			next = min(next, s.Expires())
 		}
 		timer.Reset(time.Duration(next - now))
 	}

@@ -3,8 +3,10 @@ package relay
 import (
 	"fmt"
 	"io"
+	"net"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -302,4 +304,63 @@ func TestNoOldIdAfterClose(t *testing.T) {
 			t.Fatalf("%d requests have left with another id than %s", old, id)
 		}
 	}
+}
+
+// later is a moment when the sessions of a rig's port have expired.
+func later() int64 { return time.Now().Add(time.Hour).UnixNano() }
+
+// A session that has expired reaches its connections also if a request has another take its place before anyone has seen
+// it. Nobody needs to listen for that.
+func TestExpiryReachesConnectionsOfReplacedSession(t *testing.T) {
+	for name, replace := range map[string]func(*session.Slot){
+		"by a request":          func(s *session.Slot) { s.Current(later(), nil) },
+		"by two":                func(s *session.Slot) { s.Current(later(), nil); s.Current(later()+int64(time.Hour), nil) },
+		"by a call for another": func(s *session.Slot) { _, _ = s.Renew(later(), nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, func(cfg *Config) { cfg.Mappings[0].OnRotate = session.CloseAll })
+			tunnel, end := g.tunnel()
+			idle, _ := g.served()
+			replace(g.relay.ports[0].slot)
+			tunnel.expectReset()
+			end.expectReset()
+			idle.expectEnd()
+		})
+	}
+}
+
+// The same under Drain.
+func TestExpiryDrainsConnectionsOfReplacedSession(t *testing.T) {
+	g := newRig(t, func(cfg *Config) {
+		cfg.Mappings[0].OnRotate, cfg.Mappings[0].DrainTime = session.Drain, 50*time.Millisecond
+	})
+	tunnel, _ := g.tunnel()
+	idle, _ := g.served()
+	g.relay.ports[0].slot.Current(later(), nil)
+	idle.expectEnd()
+	tunnel.expectReset()
+}
+
+// Callers that leave at once, and others that take their place in the loops' tables, confuse no rotation.
+func TestCallersThatLeave(t *testing.T) {
+	g := newRig(t, withAPI("portmapper"), func(cfg *Config) { cfg.Loops, cfg.spread = 2, true })
+	var ends sync.WaitGroup
+	until := time.Now().Add(500 * time.Millisecond)
+	for i := range 8 {
+		ends.Go(func() {
+			for time.Now().Before(until) {
+				conn, err := dialRelay(g)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if i%2 == 0 {
+					_, _ = io.WriteString(conn, renewSession+"?on_rotate=close HTTP/1.1\r\nHost: portmapper\r\n\r\n")
+				}
+				_ = conn.(*net.TCPConn).SetLinger(0)
+				conn.Close()
+			}
+		})
+	}
+	ends.Wait()
 }

@@ -34,7 +34,6 @@ type Signal struct {
 }
 
 const (
-	reasonExpired  = "expired"
 	reasonIdle     = "idle"
 	reasonRequests = "requests"
 )
@@ -100,7 +99,7 @@ func (g *signals) count(i int, s *session.Session, m *mapping, now int64) bool {
 
 func (c *conn) rotateBySignal(s *session.Session, status int, failed UpstreamError, want *Signal) {
 	reason := fmt.Sprintf("%s, %d within %v", signalName(status, failed), want.Count, want.Within)
-	if c.port.replace(c.l, s, reason) {
+	if c.port.slot.Replace(s, c.l.wall, reason) {
 		c.l.relay.log.Info("a session is replaced", "port", c.port.addr.Port(), "old", s.ID(), "reason", reason)
 	}
 }
@@ -117,25 +116,6 @@ func signalName(status int, failed UpstreamError) string {
 	return fmt.Sprintf("status %d", status)
 }
 
-// replace replaces a session of the port's, if it is so still, and has that reach its connections as the settings say.
-func (p *port) replace(l *loop, s *session.Session, reason string) bool {
-	if !p.slot.Replace(s, l.wall, reason) {
-		return false
-	}
-	p.reach(l.relay, true)
-	return true
-}
-
-// reach has the end of a session reach the port's connections, as the settings say. spare leaves those alone that are being
-// dialled for: they go under the next session.
-func (p *port) reach(r *Relay, spare bool) {
-	if p.mapping.reaches() {
-		(&rotation{
-			r: r, ports: map[*port]bool{p: true}, how: p.mapping.OnRotate, spare: spare, again: len(r.loops) > 1, done: func(swept) {},
-		}).round()
-	}
-}
-
 // noteTraffic notes that a request has come, which is traffic of the port's session. A session that has been without for
 // too long ends, for the provider has dropped it.
 func (c *conn) noteTraffic() {
@@ -143,8 +123,8 @@ func (c *conn) noteTraffic() {
 	if c.x.direct || p.mapping.IdleLifetime <= 0 {
 		return
 	}
-	if p.isIdle(c.l.now) && p.slot.Drop(p.slot.Peek(c.l.wall), reasonIdle) {
-		p.reach(c.l.relay, false)
+	if p.isIdle(c.l.now) {
+		p.slot.Drop(p.slot.Peek(c.l.wall), reasonIdle)
 	}
 	p.touch(c.l.now)
 }
@@ -162,7 +142,7 @@ func (c *conn) sending() *session.Session {
 		if s.Use() <= most {
 			return s
 		}
-		c.port.replace(c.l, s, reasonRequests) // or another request has
+		c.port.slot.Replace(s, c.l.wall, reasonRequests) // or another request has
 	}
 }
 
@@ -186,7 +166,8 @@ func (p *port) isIdle(now int64) bool {
 	return idle > 0 && used != 0 && now-used >= int64(idle)
 }
 
-// watch has a port's changes told, and its new sessions go to the next server in turn.
+// watch has a port's changes told, its new sessions go to the next server in turn, and the end of one that no call has
+// ended reach its connections.
 func (r *Relay) watch(p *port) {
 	p.usedAt.Store(r.clock()) // for a session that it is given before its first traffic
 	used := false
@@ -197,6 +178,11 @@ func (r *Relay) watch(p *port) {
 		used = used || change.New != nil
 		if change.New != nil {
 			p.usedAt.Store(r.clock()) // a new session has its idle time before it
+		}
+		switch reason {
+		case session.ReasonTraffic, session.ReasonNew, session.ReasonReset: // calls say what becomes of connections
+		default:
+			r.sessionEnded(p, change.Ended)
 		}
 		r.tell(p, change, reason)
 	}

@@ -330,3 +330,20 @@ func TestEvents(t *testing.T) {
 		t.Errorf("the event is of port %v", ev.last().Port)
 	}
 }
+
+// What expires is told before what takes its place, and once, whether a request comes first or the watch does.
+func TestExpiryIsToldBeforeTheNextSession(t *testing.T) {
+	var ev eventLog
+	g := newRig(t, ev.in)
+	slot := g.relay.ports[0].slot
+	now := time.Now().UnixNano()
+	for range 3 {
+		slot.Current(now, nil)
+		now += int64(time.Hour)
+	}
+	g.relay.Rotate(t.Context(), []int{0}, &Rotation{})
+	want := "traffic expired traffic expired traffic reset"
+	if got := strings.Join(ev.reasons(), " "); got != want {
+		t.Errorf("got %s; want %s", got, want)
+	}
+}

@@ -148,7 +148,7 @@ func renew(slot *Slot, r *Request, now int64) Answer {
 	return answer
 }
 
-func reset(slot *Slot, r *Request, _ int64) Answer {
+func reset(slot *Slot, r *Request, now int64) Answer {
 	_, onRotate, err := parameters(&Request{Method: r.Method, Query: r.Query})
 	if err != nil {
 		return refusal(400, "bad-request", err.Error())
@@ -156,7 +156,7 @@ func reset(slot *Slot, r *Request, _ int64) Answer {
 	answer := success(struct {
 		Success bool `json:"success"`
 	}{true})
-	answer.Change, answer.Rotates, answer.OnRotate = slot.Reset(), true, onRotate
+	answer.Change, answer.Rotates, answer.OnRotate = slot.Reset(now), true, onRotate
 	return answer
 }
 

@@ -18,6 +18,7 @@ const (
 	ReasonTraffic = "traffic" // a request, or a look at the session, needed one
 	ReasonNew     = "new"     // it was replaced by a call
 	ReasonReset   = "reset"   // it was removed by a call
+	ReasonExpired = "expired" // its time has come
 )
 
 // ReasonRepinned is that of an Event whose port is pinned to another server. Its session, and so the Change, is the same.

@@ -67,5 +67,5 @@ func checkKept(params []Pair) error {
 func (s *Slot) Restore(kept *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.current.Store(kept)
+	s.put(kept)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // A Session is one sticky session of a port: its id, when it ends, and the credentials line for each upstream server,
-// ready to be sent. It never changes, but for the count of its uses, and may be used from any goroutine. The zero value is
+// ready to be sent. It never changes, but for the count of its uses and its end, and may be used from any goroutine. The zero value is
 // no session.
 type Session struct {
 	id       string
@@ -17,7 +17,9 @@ type Session struct {
 	lifetime time.Duration
 	params   []Pair
 	uses     atomic.Int64
-	lines    [][]byte // by server; nil where the line depends on the client connection, or is none
+	number   uint64      // among its slot's
+	over     atomic.Bool // it has been told that it has expired, so it has on every clock
+	lines    [][]byte    // by server; nil where the line depends on the client connection, or is none
 }
 
 // A Pair is a parameter with its value.
@@ -48,5 +50,15 @@ func (s *Session) Line(server int) []byte {
 	return s.lines[server]
 }
 
-// A Change is what a call did to a slot's session: Old went, New came; nil is none. The zero value is no change.
-type Change struct{ Old, New *Session }
+// Number counts the sessions of a slot in the order in which they were made, from 1.
+func (s *Session) Number() uint64 { return s.number }
+
+// isAlive reports whether the session, nil if there is none, has not expired.
+func (s *Session) isAlive(now int64) bool { return s != nil && now < s.expires && !s.over.Load() }
+
+// A Change is what a call did to a slot's session: Old went, New came; nil is none. The slot's sessions up to the number
+// Ended are over then. The zero value is no change.
+type Change struct {
+	Old, New *Session
+	Ended    uint64
+}

@@ -10,6 +10,7 @@ import (
 type Slot struct {
 	plan    *Plan
 	mu      sync.Mutex // held by those who replace current
+	made    uint64     // sessions so far
 	current atomic.Pointer[Session]
 	server  atomic.Int32
 
@@ -20,10 +21,42 @@ type Slot struct {
 
 // tell tells of a change that has been made. s.mu is held, so those of a slot come in their order.
 func (s *Slot) tell(change Change, reason string) Change {
-	if s.Changed != nil && change != (Change{}) {
+	if s.Changed != nil && (change.Old != nil || change.New != nil) {
 		s.Changed(change, reason)
 	}
 	return change
+}
+
+// put makes a session the slot's, nil for none, whatever it had before. s.mu is held.
+func (s *Slot) put(made *Session) Change {
+	change := Change{New: made, Ended: s.made}
+	if made != nil {
+		s.made++
+		made.number = s.made
+	}
+	change.Old = s.current.Swap(made)
+	return change
+}
+
+// expire has the session end if its time has come, and tells that, once. s.mu is held.
+func (s *Slot) expire(now int64) bool {
+	old := s.current.Load()
+	if old == nil || old.isAlive(now) || !old.over.CompareAndSwap(false, true) {
+		return false
+	}
+	s.tell(Change{Old: old, Ended: old.number}, ReasonExpired)
+	return true
+}
+
+// Expire has the session end if its time has come. Whoever makes the next one does the same first, so it ends once, and
+// before its successor begins. It reports whether the session has ended by this call.
+func (s *Slot) Expire(now int64) bool {
+	if old := s.current.Load(); old == nil || old.isAlive(now) || old.over.Load() {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.expire(now)
 }
 
 // NewSlot makes the slot of a port. It has no session yet, and its server is the first.
@@ -35,7 +68,7 @@ func (s *Slot) Plan() *Plan { return s.plan }
 // Current returns the port's session, and makes one for the client if there is none or it has expired. It is nil where
 // the lifetime is 0: each client connection is a session of its own then.
 func (s *Slot) Current(now int64, c *Client) *Session {
-	if made := s.current.Load(); made != nil && now < made.expires {
+	if made := s.current.Load(); made.isAlive(now) {
 		return made
 	}
 	return s.make(now, c)
@@ -48,14 +81,15 @@ func (s *Slot) make(now int64, c *Client) *Session {
 	if made := s.Peek(now); made != nil {
 		return made
 	}
+	s.expire(now)
 	made, _ := s.plan.New(now, c, nil) // without given parameters there is no error
-	s.tell(Change{Old: s.current.Swap(made), New: made}, ReasonTraffic)
+	s.tell(s.put(made), ReasonTraffic)
 	return made
 }
 
 // Peek returns the port's session if there is one that has not expired, else nil.
 func (s *Slot) Peek(now int64) *Session {
-	if c := s.current.Load(); c != nil && now < c.expires {
+	if c := s.current.Load(); c.isAlive(now) {
 		return c
 	}
 	return nil
@@ -78,7 +112,8 @@ func (s *Slot) Renew(now int64, given []Pair) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
-	return s.tell(Change{Old: s.current.Swap(made), New: made}, ReasonNew), nil
+	s.expire(now)
+	return s.tell(s.put(made), ReasonNew), nil
 }
 
 // Replace replaces a session by a new one with the same parameters, if it is the slot's still. It reports whether it was.
@@ -92,8 +127,7 @@ func (s *Slot) Replace(old *Session, now int64, reason string) bool {
 	if err != nil {
 		return false // the parameters have made a session once
 	}
-	s.current.Store(made)
-	s.tell(Change{Old: old, New: made}, reason)
+	s.tell(s.put(made), reason)
 	return true
 }
 
@@ -101,10 +135,10 @@ func (s *Slot) Replace(old *Session, now int64, reason string) bool {
 func (s *Slot) Drop(old *Session, reason string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old == nil || !s.current.CompareAndSwap(old, nil) {
+	if old == nil || s.current.Load() != old {
 		return false
 	}
-	s.tell(Change{Old: old}, reason)
+	s.tell(s.put(nil), reason)
 	return true
 }
 
@@ -112,10 +146,11 @@ var errNoSession = errors.New("the lifetime is 0, so each client connection is a
 	"set StickyProxyLifetime in the settings")
 
 // Reset removes the session. The next Current makes a new one.
-func (s *Slot) Reset() Change {
+func (s *Slot) Reset(now int64) Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tell(Change{Old: s.current.Swap(nil)}, ReasonReset)
+	s.expire(now)
+	return s.tell(s.put(nil), ReasonReset)
 }
 
 // Server is the index of the upstream server that the port's sessions are pinned to.

@@ -55,7 +55,7 @@ func TestExpiry(t *testing.T) {
 
 func TestRenewAndReset(t *testing.T) {
 	slot := testSlot(t)
-	if c := slot.Reset(); c != (Change{}) {
+	if c := slot.Reset(now); c != (Change{}) {
 		t.Errorf("resetting nothing changed %+v", c)
 	}
 	first := slot.Current(now, nil)
@@ -66,7 +66,7 @@ func TestRenewAndReset(t *testing.T) {
 	if p := slot.Current(now, nil).Parameters(); len(p) != 1 || p[0] != (Pair{Name: "a", Value: "b"}) {
 		t.Errorf("the session has parameters %v", p)
 	}
-	if c := slot.Reset(); c.New != nil || c.Old == nil || slot.Peek(now) != nil {
+	if c := slot.Reset(now); c.New != nil || c.Old == nil || slot.Peek(now) != nil {
 		t.Errorf("got %+v; want the session gone", c)
 	}
 	if s := slot.Current(now, nil); s.Parameters() != nil {
@@ -96,7 +96,7 @@ func TestRenewRacesWithReaders(t *testing.T) {
 	}
 	for i := range 500 {
 		if i%3 == 0 {
-			slot.Reset()
+			slot.Reset(now)
 			continue
 		}
 		c, _ := slot.Renew(now, nil)
@@ -138,5 +138,68 @@ func BenchmarkCurrent(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = slot.Current(now, nil).Line(0)
+	}
+}
+
+// A session that has expired is told to have done so once, and before its successor is told of, whoever sees it first.
+func TestExpiryIsToldOnceAndInOrder(t *testing.T) {
+	for name, see := range map[string]func(s *Slot, now int64){
+		"a watch, then a request": func(s *Slot, now int64) {
+			if !s.Expire(now) || s.Expire(now) {
+				t.Error("the watch does not see the session's end once")
+			}
+			s.Current(now, nil)
+		},
+		"a request, then a watch": func(s *Slot, now int64) {
+			s.Current(now, nil)
+			if s.Expire(now) {
+				t.Error("the watch sees the end of a session that has just begun")
+			}
+		},
+		"a call for another": func(s *Slot, now int64) { _, _ = s.Renew(now, nil) },
+		"a reset":            func(s *Slot, now int64) { s.Reset(now) },
+	} {
+		slot := testSlot(t)
+		var told []string
+		slot.Changed = func(c Change, reason string) {
+			told = append(told, reason)
+			if reason == ReasonExpired && (c.Old != slot.Last() || c.New != nil || c.Ended != c.Old.Number()) {
+				t.Errorf("%s: got %+v", name, c)
+			}
+		}
+		first := slot.Current(now, nil)
+		if slot.Expire(first.Expires() - 1) {
+			t.Errorf("%s: the session ends before its time", name)
+		}
+		see(slot, first.Expires())
+		if len(told) < 2 || told[1] != ReasonExpired || len(told) > 3 {
+			t.Errorf("%s: got %v; want traffic, expired and what came then", name, told)
+		}
+	}
+}
+
+// What has been told to have expired is no longer used, on a clock that is behind too: its connections have been reached.
+func TestExpiredOnEveryClock(t *testing.T) {
+	slot := testSlot(t)
+	first := slot.Current(now, nil)
+	slot.Expire(first.Expires())
+	if slot.Peek(now) != nil || slot.Current(now, nil) == first {
+		t.Error("a session is used after its end has been told")
+	}
+}
+
+// A change says which sessions are over.
+func TestChangeSaysWhatHasEnded(t *testing.T) {
+	slot := testSlot(t)
+	for i := range uint64(3) {
+		c, _ := slot.Renew(now, nil)
+		if c.Ended != i || c.New.Number() != i+1 {
+			t.Errorf("got %+v, number %d; want %d ended", c, c.New.Number(), i)
+		}
+	}
+	for range 2 {
+		if c := slot.Reset(now); c.Ended != 3 {
+			t.Errorf("got %+v; want all three ended", c)
+		}
 	}
 }

@@ -180,8 +180,8 @@ func TestStateConfirms(t *testing.T) {
 	}{
 		{"a session that traffic made", func() { slot.Current(journalNow, nil) }},
 		{"a new one", func() { _, _ = slot.Renew(journalNow, nil) }},
-		{"a reset", func() { slot.Reset() }},
-		{"a reset of what was never asked about", func() { slot.Current(journalNow, nil); slot.Reset() }},
+		{"a reset", func() { slot.Reset(journalNow) }},
+		{"a reset of what was never asked about", func() { slot.Current(journalNow, nil); slot.Reset(journalNow) }},
 	} {
 		row.change()
 		first, second := ask(), ask()
@@ -222,7 +222,7 @@ func BenchmarkStateChange(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				slot.Current(journalNow, nil)
-				slot.Reset()
+				slot.Reset(journalNow)
 			}
 		})
 	}
