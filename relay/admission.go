@@ -3,10 +3,13 @@ package relay
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"proxymap/relay/refusal"
 )
 
 // Connections are admitted up to a budget that leaves room for what each of them will need, so that one that has been
@@ -209,17 +212,21 @@ func (l *loop) warnFull() {
 	if !a.warned.due(l.now) {
 		return
 	}
-	l.relay.log.Warn("no more connections are admitted until some have closed; raise the limit of open files (ulimit -n), or Limits.Connections, if this recurs",
+	l.relay.warn(l.relay.fullCode(), "no more connections are admitted until some have closed; raise the limit of open files (ulimit -n) if this recurs",
 		"connections", a.served.Load(), "admitted", a.budget.Connections, "descriptors", a.budget.Descriptors)
 }
 
 // refuseAboveBudget answers a request for which there is no room.
 func (c *conn) refuseAboveBudget() {
-	a := &c.l.relay.admission
-	remedy := "raise the limit of open files (ulimit -n)"
-	if c.l.relay.limits.Connections == a.budget.Connections {
-		remedy = "raise Limits.Connections in the settings"
+	r := c.l.relay
+	most := refusal.Subject{Side: refusal.Relay, Name: strconv.Itoa(r.admission.budget.Connections) + " connections"}
+	c.refuseWith(refusal.Refusal{Code: r.fullCode(), Subject: most})
+}
+
+// fullCode is why there is no room for more connections: a limit that somebody has set, or that of open files.
+func (r *Relay) fullCode() refusal.Code {
+	if r.limits.Connections == r.admission.budget.Connections {
+		return refusal.ConnectionsLimited
 	}
-	c.refuse(503, classTooMany, fmt.Sprintf("the relay serves no more than %d connections at once, and all are taken; close some, or %s",
-		a.budget.Connections, remedy))
+	return refusal.ConnectionsFull
 }

@@ -1,49 +1,15 @@
 package relay
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
 
 	"proxymap/httpparse"
+	"proxymap/relay/refusal"
 	"proxymap/relay/socks"
 )
-
-// The classes of answers of our own: the value of their X-Proxymap-Error field, for scripts.
-const (
-	classBadRequest       = "bad-request"
-	classTargetTooLong    = "target-too-long"
-	classHeadTooLarge     = "head-too-large"
-	classHeadTimeout      = "head-timeout"
-	classVersion          = "version-not-supported"
-	classMethodNotAllowed = "method-not-allowed"
-	classNotFound         = "not-found"
-	classTooLarge         = "content-too-large"
-	classNoUpstream       = "no-upstream"
-	classRefused          = "upstream-refused"
-	classDNS              = "upstream-dns"
-	classTimeout          = "upstream-timeout"
-	classAuth             = "upstream-auth"
-	classClosed           = "upstream-closed"
-	classBadResponse      = "upstream-bad-response"
-	classContentTimeout   = "content-timeout"
-	classNoDescriptors    = "no-descriptors"
-	classNoSourcePort     = "no-source-port"
-	classTooMany          = "too-many-connections"
-	classDenied           = "denied"
-	classProxyAuth        = "proxy-auth"
-	classUnsupported      = "upstream-unsupported"
-	classNotConfirmed     = "session-not-confirmed"
-	classForbidden        = "forbidden" // the Session API's
-)
-
-// classes are all of them, as they are counted.
-var classes = [...]string{
-	classBadRequest, classTargetTooLong, classHeadTooLarge, classHeadTimeout, classVersion, classMethodNotAllowed,
-	classNotFound, classTooLarge, classNoUpstream, classRefused, classDNS, classTimeout, classAuth, classClosed,
-	classBadResponse, classContentTimeout, classNoDescriptors, classNoSourcePort, classTooMany, classDenied,
-	classProxyAuth, classUnsupported, classNotConfirmed, classForbidden,
-}
 
 // tlsHandshake is the first byte of a client that speaks TLS (RFC 8446 section 5.1).
 const tlsHandshake = 0x16
@@ -51,57 +17,74 @@ const tlsHandshake = 0x16
 // refuseHead answers a head that cannot be parsed.
 func (c *conn) refuseHead(err *httpparse.Error, begins byte) {
 	c.l.count(headerFailed)
-	class := classBadRequest
-	switch err.Status {
-	case 414:
-		class = classTargetTooLong
-	case 431:
-		class = classHeadTooLarge
-	case 505:
-		class = classVersion
-	}
-	why := err.Reason
+	code := refusal.Malformed
 	switch {
 	case begins == tlsHandshake:
-		why = "this is TLS; this port is an HTTP proxy: put http:// before its address, not https://"
-	case class == classBadRequest && c.x == nil:
-		why += "; this port is an HTTP proxy, with http:// before its address"
+		c.refuse(refusal.NoTLS)
+		return
+	case err.Status == 414:
+		code = refusal.TargetTooLong
+	case err.Status == 431:
+		code = refusal.HeadTooLarge
+	case err.Status == 505:
+		code = refusal.Version
+	case c.x == nil:
+		code = refusal.NoHTTP
 	}
-	c.refuse(err.Status, class, why)
+	c.refuseFor(code, err)
 }
 
-// refuse gives the request an answer of our own and closes the connection behind it. why says what is wrong and what to
-// do, without a line end.
-func (c *conn) refuse(status int, class, why string) {
+// refuse is refuseWith for what needs no more words than its code.
+func (c *conn) refuse(code refusal.Code) { c.refuseWith(refusal.Refusal{Code: code}) }
+
+// refuseFor is refuseWith for what says why, and is about nobody.
+func (c *conn) refuseFor(code refusal.Code, cause error) {
+	c.refuseWith(refusal.Refusal{Code: code, Cause: reasonOf(cause)})
+}
+
+// refuseWith gives the request an answer of our own and closes the connection after it.
+func (c *conn) refuseWith(r refusal.Refusal) {
+	code := r.Code
 	if c.socks != 0 {
-		c.refuseSocks(status, class)
+		c.port.countAnswer(code.Class())
+		c.refuseSocks(r.Reply())
 		return
 	}
-	var fields string
-	switch class {
-	case classProxyAuth:
-		fields = "Proxy-Authenticate: Basic realm=\"proxymap\"\r\n"
-	case classMethodNotAllowed:
-		fields = "Allow: CONNECT\r\n"
-	case classTooMany, classNoDescriptors, classNoSourcePort:
-		fields = "Retry-After: 1\r\n" // second
-	}
 	c.respond(response{
-		status: status, class: class, fields: fields, contentType: "text/plain; charset=utf-8",
-		content: "proxymap: " + why + "\n", closes: true,
+		status: code.Status(), class: code.Class(), fields: code.Fields(), contentType: "text/plain; charset=utf-8",
+		content: "proxymap: " + r.Text(c.l.relay.remedies) + "\n", closes: true,
 	})
 	c.linger()
 }
 
-// refuseSocks is refuse for a client that speaks SOCKS, which has codes and no reasons.
-func (c *conn) refuseSocks(status int, class string) {
-	c.port.countAnswer(class)
-	code := socksCode(status, class)
-	if c.x != nil && c.x.socksCode != 0 {
-		code = c.x.socksCode
-	}
-	c.toClient.unsent.append(socks.AppendReply(nil, c.socks, code))
+// refuseSocks sends a SOCKS client its one reply, which has a code and no words, and closes the connection after it.
+func (c *conn) refuseSocks(reply uint8) {
+	c.toClient.unsent.append(socks.AppendReply(nil, c.socks, reply))
 	c.linger()
+}
+
+// reasonOf is an error without the status that httpparse puts before its reason: the answer has one already.
+func reasonOf(err error) error {
+	if fault, ok := err.(*httpparse.Error); ok {
+		return errors.New(fault.Reason)
+	}
+	return err
+}
+
+// otherSide is who is at the other end of the upstream connection, by side alone.
+func (c *conn) otherSide() refusal.Subject {
+	if c.x.direct {
+		return refusal.Subject{Side: refusal.Target}
+	}
+	return refusal.Subject{Side: refusal.Provider}
+}
+
+// warn logs a warning, with what an operator can change about it.
+func (r *Relay) warn(code refusal.Code, text string, args ...any) {
+	if remedy := r.remedies[code]; remedy != "" {
+		text += "; " + remedy
+	}
+	r.log.Warn(text, args...)
 }
 
 // A response is one of our own.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/refusal"
 )
 
 // What cannot be forwarded is answered: in full, with its class, and never with a byte to the provider.
@@ -70,11 +71,13 @@ func TestRejectPlain(t *testing.T) {
 }
 
 func TestNoUpstream(t *testing.T) {
-	g := newRig(t, func(cfg *Config) { cfg.Mappings[0].Servers = nil })
+	g := newRig(t, func(cfg *Config) {
+		cfg.Mappings[0].Servers, cfg.Remedies = nil, refusal.Remedies{refusal.NoUpstream: "add one to the list"}
+	})
 	for _, request := range []string{get, connect} {
 		c := g.client(0)
 		c.send(request)
-		c.expectAnswer(502, "no-upstream", "ProxyServers")
+		c.expectAnswer(502, "no-upstream", "has no upstream proxy; add one to the list\n")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/refusal"
 	"proxymap/session"
 )
 
@@ -143,7 +144,7 @@ func (c *conn) beginAPI() {
 		}
 	}
 	if x.request.left > session.MaxBody {
-		c.refuseAPIContent()
+		c.refuse(refusal.APIContentTooLarge)
 		return
 	}
 	c.enter(stageAPIContent)
@@ -181,7 +182,7 @@ func (c *conn) readAPIContent() {
 		}
 		n, err := x.request.collect(b, &x.api.content)
 		if err != nil {
-			c.refuse(400, classBadRequest, err.(*httpparse.Error).Reason)
+			c.refuseFor(refusal.ContentMalformed, err)
 			return
 		}
 		if held {
@@ -190,15 +191,11 @@ func (c *conn) readAPIContent() {
 			c.in.append(b[n:])
 		}
 		if len(x.api.content.bytes()) > session.MaxBody {
-			c.refuseAPIContent()
+			c.refuse(refusal.APIContentTooLarge)
 			return
 		}
 	}
 	c.callAPI()
-}
-
-func (c *conn) refuseAPIContent() {
-	c.refuse(413, classTooLarge, "the content is larger than 64 KiB; the Session API takes a few parameters")
 }
 
 // collect is take, with the content's data put into out.
@@ -276,7 +273,7 @@ func (c *conn) onCondition(err error) {
 func (c *conn) answerAPI() {
 	a := &c.x.api.answer
 	if err := c.x.api.err; err != nil {
-		c.refuse(503, classNotConfirmed, "the session has changed, but not all that it should: "+err.Error())
+		c.refuseFor(refusal.NotConfirmed, err)
 		return
 	}
 	if c.x.api.rotates || a.Rotates && a.OnRotate != session.OnRotateDefault {
@@ -291,5 +288,5 @@ func (c *conn) answerAPI() {
 }
 
 func (c *conn) apiTimeout() {
-	c.refuse(503, classNotConfirmed, "the session has changed, but it took too long to confirm that; ask /session/ again")
+	c.refuse(refusal.NotConfirmedInTime)
 }

@@ -10,6 +10,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
+	"proxymap/relay/refusal"
 	"proxymap/session"
 )
 
@@ -22,6 +23,7 @@ type Config struct {
 	RuleServers []Server         // what their Server is an index into
 	OtherPorts  []netip.AddrPort // that no request may be dialled for, like the relay's own
 	UserAgent   string           // of CONNECTs that the relay makes for SOCKS clients; empty: none
+	Remedies    refusal.Remedies // what the operator can change, for answers and log lines; nil: nothing is said of it
 	HostStats   bool             // count for each host too: Relay.HostStats
 
 	// Loops is the number of event loops; 0 means one for each processor that Go may use.

@@ -6,6 +6,7 @@ import (
 	"proxymap/httpparse"
 	"proxymap/relay/internal/kernel"
 	"proxymap/relay/internal/poll"
+	"proxymap/relay/refusal"
 	"proxymap/session"
 )
 
@@ -312,7 +313,7 @@ func (c *conn) route() {
 		c.openAPITunnel()
 		return
 	case apiRefused:
-		c.refuse(404, classNotFound, "the Session API is on port 80 of its domain and nowhere else, and nothing else is there")
+		c.refuse(refusal.NotAPI)
 		return
 	}
 	r := &c.l.req
@@ -321,13 +322,13 @@ func (c *conn) route() {
 		c.refuseAboveBudget()
 	case r.Target.Form == httpparse.OriginForm:
 		c.l.count(noHost)
-		c.refuse(400, classBadRequest, "this is a proxy port: send an absolute request-target (http://host/path) or CONNECT")
+		c.refuse(refusal.NoTarget)
 	case r.Target.Form == httpparse.AsteriskForm:
 		c.l.count(noHost)
-		c.refuse(400, classBadRequest, "OPTIONS * names no host to forward it to")
+		c.refuse(refusal.NoHost)
 	case c.port.mapping.RejectPlain && r.Method != httpparse.MethodConnect:
 		c.l.count(httpRejected)
-		c.refuse(405, classMethodNotAllowed, "plain requests are switched off on this port (RejectHttpProxy); use CONNECT")
+		c.refuse(refusal.PlainRejected)
 	case c.decide():
 		c.beginExchange()
 	}
@@ -342,12 +343,12 @@ func (c *conn) onDeadline() {
 	switch c.stage {
 	case stageHead:
 		c.l.count(headerFailed)
-		c.refuse(408, classHeadTimeout, "the request head was not complete in time")
+		c.refuse(refusal.HeadTimeout)
 	case stageHandshake:
 		c.countFailed()
-		c.refuse(504, classTimeout, "the upstream SOCKS server did not answer in time")
+		c.refuseWith(refusal.Refusal{Code: refusal.HandshakeTimeout, Subject: c.provider()})
 	case stageAPIContent:
-		c.refuse(408, classHeadTimeout, "the request's content was not complete in time")
+		c.refuse(refusal.APIContentTimeout)
 	case stageAPI:
 		c.apiTimeout()
 	case stageDial:

@@ -124,7 +124,7 @@ func TestProviderRefusesCredentials(t *testing.T) {
 		g := newRig(t)
 		c, u := g.asked(request)
 		u.send("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno")
-		c.expectAnswer(502, "upstream-auth", "Username and Password")
+		c.expectAnswer(502, "upstream-auth", "the provider refuses this port's credentials")
 		c.expectEnd()
 	}
 }

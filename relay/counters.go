@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"proxymap/relay/refusal"
 )
 
 // What is counted is written by the loops and read from anywhere, at any moment, so all of it is atomic. Nothing is
@@ -112,10 +114,10 @@ func (c *conn) countFailed() {
 
 // answers counts a port's answers of our own by class. It is made at the port's first one: most ports never have any.
 // All loops share it, for an answer costs a thousand times what an addition does at worst.
-type answers [len(classes)]atomic.Int64
+type answers [len(refusal.Classes)]atomic.Int64
 
 func (p *port) countAnswer(class string) {
-	i := slices.Index(classes[:], class)
+	i := slices.Index(refusal.Classes[:], class)
 	if i < 0 {
 		return // an answer of the API's that is no error
 	}
@@ -244,7 +246,7 @@ func (p *port) traffic() Traffic {
 		t.Answers = map[string]int64{}
 		for i := range a {
 			if n := a[i].Load(); n > 0 {
-				t.Answers[classes[i]] = n
+				t.Answers[refusal.Classes[i]] = n
 			}
 		}
 	}

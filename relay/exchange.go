@@ -8,6 +8,7 @@ import (
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/refusal"
 	"proxymap/relay/socks"
 	"proxymap/session"
 )
@@ -48,8 +49,6 @@ type exchange struct {
 	dial     dialing
 	resolved netip.Addr // the target's, if an upstream proxy is to be told it
 	shake    socks.Dial // with an upstream SOCKS server
-
-	socksCode uint8 // of the reply to a SOCKS client, if the upstream server has said one
 
 	reused     bool             // the upstream connection has answered a request before
 	retried    bool             // this is the second try
@@ -170,7 +169,7 @@ func (c *conn) dropExchange() {
 // session is still the same, else over a new one.
 func (c *conn) beginExchange() {
 	if !c.planEdits() {
-		c.refuse(400, classBadRequest, "more than 4 Proxy-Authorization field lines")
+		c.refuse(refusal.TooManyCredentials)
 		return
 	}
 	x := c.x
@@ -243,12 +242,12 @@ func (c *conn) sendRequest() {
 	content := c.in.bytes()
 	n, err := x.request.take(content[:min(len(content), readSize/2)])
 	if err != nil {
-		c.refuse(400, classBadRequest, err.(*httpparse.Error).Reason)
+		c.refuseFor(refusal.ContentMalformed, err)
 		return
 	}
 	out, ok := c.appendHead(l.buf[:0])
 	if !ok {
-		c.refuse(400, classBadRequest, "Connection lists more than can be looked through")
+		c.refuse(refusal.TooManyOptions)
 		return
 	}
 	out = append(out, content[:n]...)
@@ -414,7 +413,7 @@ func (c *conn) badContent(err error) {
 		c.reset()
 		return
 	}
-	c.refuse(400, classBadRequest, err.(*httpparse.Error).Reason)
+	c.refuseFor(refusal.ContentMalformed, err)
 }
 
 // upstreamTakesNoMore is called when a write upstream has failed. What the provider said before may still be there to be
@@ -495,12 +494,12 @@ func (c *conn) onUpstreamEnd(err error) {
 		x.retried, x.reused, x.sendFailed = true, false, false
 		c.beginDial(c.current())
 	case x.answered:
-		c.refuse(502, classBadResponse, "the provider's response ended within its head")
+		c.refuseWith(refusal.Refusal{Code: refusal.ResponseCut, Subject: c.otherSide()})
 	default:
 		if err != io.EOF {
 			c.signal(0, ErrorReset, c.sess)
 		}
-		c.refuse(502, classClosed, "the provider closed the connection without a response; try again")
+		c.refuseWith(refusal.Refusal{Code: refusal.ResponseMissing, Subject: c.otherSide()})
 	}
 }
 
@@ -522,10 +521,10 @@ func (c *conn) onExchangeTimeout() {
 		c.reset()
 	case !x.request.done() && !x.sendFailed && c.toUpstream.empty():
 		kernel.ResetOnClose(c.upstream.fd)
-		c.refuse(408, classContentTimeout, "the request's content stopped coming")
+		c.refuse(refusal.ContentTimeout)
 	default:
 		kernel.ResetOnClose(c.upstream.fd)
-		c.refuse(504, classTimeout, "the provider did not answer in time")
+		c.refuseWith(refusal.Refusal{Code: refusal.ResponseTimeout, Subject: c.otherSide()})
 	}
 }
 

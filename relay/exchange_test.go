@@ -464,7 +464,7 @@ func TestNoSourcePort(t *testing.T) {
 		}
 		c := g.client(0)
 		c.send(get)
-		c.expectAnswer(503, classNoSourcePort, "no local port is free")
+		c.expectAnswer(503, "no-source-port", "no local port is free")
 		full.Store(0)
 		c.close()
 		g.served()
@@ -618,7 +618,7 @@ func TestSourceAddresses(t *testing.T) {
 	srv.sources[2].noPortUntil.Store(never)
 	c := g.client(0)
 	c.send(get)
-	c.expectAnswer(503, classNoSourcePort, "no local port is free")
+	c.expectAnswer(503, "no-source-port", "no local port is free")
 }
 
 // A server all of whose source addresses are of the other IP version is dialled from whatever address the system chooses.

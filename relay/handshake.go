@@ -7,6 +7,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/refusal"
 	"proxymap/relay/socks"
 )
 
@@ -84,30 +85,29 @@ const maxHandshake = 512
 // handshakeFailed answers when the SOCKS server makes no tunnel.
 func (c *conn) handshakeFailed(err error) {
 	c.countFailed()
-	x, name := c.x, c.port.mapping.servers[c.server].name()
-	var refused *socks.Refusal
+	r := refusal.Refusal{Subject: c.provider(), Cause: err}
+	var said *socks.Refusal
 	switch {
-	case errors.As(err, &refused):
-		x.socksCode = refused.Reply()
-		status, class := 502, classRefused
-		switch refused.Code {
-		case socks.NotAllowed:
-			status, class = 403, classDenied
-		case socks.TTLExpired:
-			status, class = 504, classTimeout
-		}
-		c.refuse(status, class, "upstream "+name+": "+refused.Error())
+	case errors.As(err, &said):
+		r.Code = refusal.OfHandshake(said)
 	case errors.Is(err, socks.ErrCredentials) && c.port.slot.Plan().Sets(c.server):
 		c.authRefused()
+		return
 	case errors.Is(err, socks.ErrCredentials):
-		c.refuse(407, classProxyAuth, "upstream "+name+" does not accept the client's credentials, or wants some")
+		r.Code, r.Cause = refusal.HandshakeCredentials, nil
 	case errors.Is(err, socks.ErrMalformed):
-		c.refuse(502, classBadResponse, "upstream "+name+": "+err.Error())
+		r.Code = refusal.HandshakeMalformed
 	case c.stage == stageDial: // it was not even begun
-		c.refuse(502, classUnsupported, "upstream "+name+": "+err.Error())
+		r.Code = refusal.HandshakeUnfit
 	default:
-		c.refuse(502, classClosed, "upstream "+name+" closed the connection within the SOCKS handshake; try again")
+		r.Code, r.Cause = refusal.HandshakeClosed, nil
 	}
+	c.refuseWith(r)
+}
+
+// provider is the upstream proxy that is dialled, or has been.
+func (c *conn) provider() refusal.Subject {
+	return refusal.Subject{Side: refusal.Provider, Name: c.port.mapping.servers[c.server].name()}
 }
 
 // reachTarget goes on when upstream leads to the target itself: a CONNECT is granted, other requests are sent there.
@@ -117,7 +117,7 @@ func (c *conn) reachTarget() {
 	c.target = endpoint{string(c.targetHost()), c.targetPort()}
 	if x.method != httpparse.MethodConnect {
 		if !x.partial.empty() {
-			c.refuse(502, classBadResponse, "the target sent something before the request")
+			c.refuseWith(refusal.Refusal{Code: refusal.SpokeFirst, Subject: refusal.Subject{Side: refusal.Target}})
 			return
 		}
 		c.sendRequest()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"proxymap/relay/refusal"
 	"proxymap/session"
 	"proxymap/session/credential"
 )
@@ -177,6 +178,7 @@ func TestRefusedCredentialsAreLogged(t *testing.T) {
 	g := newRig(t, func(cfg *Config) {
 		cfg.Mappings = append(cfg.Mappings, cfg.Mappings[0])
 		cfg.Log = slog.New(slog.NewTextHandler(log, nil))
+		cfg.Remedies = refusal.Remedies{refusal.ProviderWantsLogin: "check them"}
 	})
 	refuse := func(port int) {
 		t.Helper()
@@ -185,10 +187,10 @@ func TestRefusedCredentialsAreLogged(t *testing.T) {
 		u := g.upstream()
 		u.head()
 		u.send("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-		c.expectAnswer(502, "upstream-auth", "check Username and Password in the settings")
+		c.expectAnswer(502, "upstream-auth", "the provider refuses this port's credentials")
 	}
 	logged := func(port int) int {
-		return len(log.with("level=WARN", "the provider refuses the port's credentials; check Username, Password and the parameters",
+		return len(log.with("level=WARN", "the provider refuses the port's credentials; check them",
 			fmt.Sprintf("port=%d", g.relay.Ports()[port].Port()), "upstream="+g.provider.Addr().String()))
 	}
 	last := &g.relay.ports[0].authWarned

@@ -18,6 +18,7 @@ import (
 	"proxymap/relay/hostrule"
 	"proxymap/relay/internal/kernel"
 	"proxymap/relay/internal/poll"
+	"proxymap/relay/refusal"
 	"proxymap/session"
 )
 
@@ -38,6 +39,7 @@ type Relay struct {
 	spread    bool // connections go to the loops in turn
 	inOrder   bool
 	rules     *hostrule.Index
+	remedies  refusal.Remedies
 	targets   targets
 	own       map[uint16][]netip.Addr // where no request may be dialled for, by port
 	userAgent string
@@ -86,7 +88,7 @@ func Listen(cfg Config) (*Relay, error) {
 	}
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
 	r.inOrder = cfg.inOrder
-	r.rules, r.userAgent = cfg.Rules, cfg.UserAgent
+	r.rules, r.remedies, r.userAgent = cfg.Rules, cfg.Remedies, cfg.UserAgent
 	r.own = map[uint16][]netip.Addr{}
 	for _, addr := range cfg.OtherPorts {
 		r.disown(addr)

@@ -2,10 +2,11 @@ package relay
 
 import (
 	"bytes"
-	"strings"
+	"errors"
 	"time"
 
 	"proxymap/httpparse"
+	"proxymap/relay/refusal"
 )
 
 // authWarnPause is how long a port's warning about refused credentials is not repeated.
@@ -49,18 +50,18 @@ func (c *conn) onResponseHeads(b []byte) {
 			return
 		}
 		if err != nil {
-			c.badResponse("the provider's response is malformed: " + err.(*httpparse.Error).Reason)
+			c.badResponse(refusal.ResponseMalformed, reasonOf(err))
 			return
 		}
 		if res.Status >= 200 || res.Status == 101 {
 			break
 		}
 		if res.Contradicts() {
-			c.badResponse(contradiction)
+			c.badResponse(refusal.ResponseMalformed, errContradiction)
 			return
 		}
 		if x.interim++; x.interim > maxInformational {
-			c.badResponse("the provider sent more than 16 interim responses")
+			c.badResponse(refusal.TooManyInterim, nil)
 			return
 		}
 		pos += res.End
@@ -80,7 +81,7 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 	connect := x.method == httpparse.MethodConnect
 	switch {
 	case res.Status == 101 && (connect || !x.upgrade || !x.request.done()):
-		c.badResponse("the provider switched protocols without having been asked to")
+		c.badResponse(refusal.SwitchedUnasked, nil)
 		return
 	case res.Status == 101, connect && res.Status < 300:
 		if c.socks == 0 {
@@ -90,18 +91,18 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 		}
 		return
 	case res.Status == 407 && c.toTarget():
-		c.badResponse("the target asks for a proxy's credentials (407), as if it were one")
+		c.badResponse(refusal.TargetWantsLogin, nil)
 		return
 	case res.Status == 407 && c.port.slot.Plan().Sets(c.server):
 		c.authRefused()
 		return
 	}
 	if c.socks != 0 {
-		c.refuse(res.Status, "", "") // in SOCKS there is a code for it, and no more
+		c.refuseSocks(refusal.ReplyTo(res.Status))
 		return
 	}
 	if res.Contradicts() {
-		c.badResponse(contradiction)
+		c.badResponse(refusal.ResponseMalformed, errContradiction)
 		return
 	}
 	body := res.Body(x.method)
@@ -112,7 +113,7 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 	if x.decode || c.toTarget() {
 		c.toClient.unsent.append(b[:pos])
 		if !c.sendEditedHead(b[pos : pos+res.End]) {
-			c.badResponse("the target's response lists more in Connection than can be looked through")
+			c.badResponse(refusal.ResponseTooComplex, nil)
 			return
 		}
 		x.responding = true
@@ -131,7 +132,7 @@ func (c *conn) onContent(b []byte, head int) {
 	}
 	n, err := x.response.take(b[head:])
 	if err != nil {
-		c.badResponse("the provider's response is malformed: " + err.(*httpparse.Error).Reason)
+		c.badResponse(refusal.ResponseMalformed, reasonOf(err))
 		return
 	}
 	x.responding = true
@@ -139,7 +140,7 @@ func (c *conn) onContent(b []byte, head int) {
 	c.send(b[:head+n])
 }
 
-const contradiction = "the provider's response is malformed: its status has no content, and its fields frame some"
+var errContradiction = errors.New("its status has no content, and its fields frame some")
 
 // endOfContent notes the response's end if it has come. What stands behind it belongs to nobody, and who sends such is not
 // trusted with anything more: both connections end behind the response.
@@ -208,15 +209,16 @@ func (c *conn) send(b []byte) {
 }
 
 // badResponse ends both connections; the client is told why if it has nothing of a final response yet.
-func (c *conn) badResponse(why string) {
+func (c *conn) badResponse(code refusal.Code, cause error) {
 	if c.x.responding {
 		c.reset()
 		return
 	}
-	if c.x.direct {
-		why = strings.Replace(why, "provider", "target", 1)
+	from := c.otherSide()
+	if code == refusal.TargetWantsLogin || code == refusal.ResponseTooComplex {
+		from.Side = refusal.Target // through a SOCKS server
 	}
-	c.refuse(502, classBadResponse, why)
+	c.refuseWith(refusal.Refusal{Code: code, Subject: from, Cause: cause})
 }
 
 // authRefused answers in place of the provider's 407: the client has no password to try again with.
@@ -224,8 +226,8 @@ func (c *conn) authRefused() {
 	p := c.port
 	last := p.authWarned.Load()
 	if (last == 0 || c.l.wall-last >= int64(authWarnPause)) && p.authWarned.CompareAndSwap(last, c.l.wall) {
-		c.l.relay.log.Warn("the provider refuses the port's credentials; check Username, Password and the parameters in the settings",
+		c.l.relay.warn(refusal.ProviderWantsLogin, "the provider refuses the port's credentials",
 			"port", p.addr.Port(), "upstream", p.mapping.servers[c.server].name())
 	}
-	c.refuse(502, classAuth, "the provider refuses this port's credentials; check Username and Password in the settings")
+	c.refuse(refusal.ProviderWantsLogin)
 }

@@ -7,6 +7,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
+	"proxymap/relay/refusal"
 	"proxymap/session"
 	"proxymap/session/credential"
 )
@@ -38,11 +39,11 @@ func (c *conn) authenticate() bool {
 	switch plan.Admit(c.who) {
 	case session.Missing:
 		c.l.count(authRequired)
-		c.refuse(407, classProxyAuth, "this port wants a user name and a password; send Proxy-Authorization")
+		c.refuse(refusal.CredentialsMissing)
 		return false
 	case session.Wrong:
 		c.l.count(authInvalid)
-		c.refuse(407, classProxyAuth, "the user name or the password is wrong")
+		c.refuse(refusal.CredentialsWrong)
 		return false
 	}
 	if plan.Requires() {
@@ -96,16 +97,16 @@ func (c *conn) decide() bool {
 	switch {
 	case action == hostrule.Deny:
 		c.l.count(hostRejected)
-		why := "the host rules deny this host"
+		code := refusal.HostDenied
 		if x.rule == nil {
-			why = "this port denies all hosts that no host rule names (Listen.Action)"
+			code = refusal.AllDenied
 		}
-		c.refuse(403, classDenied, why)
+		c.refuse(code)
 		return false
 	case action == hostrule.Bypass:
 		x.direct = true
 	case m.listed == 0 && (x.rule == nil || x.rule.Server < 0):
-		c.refuse(502, classNoUpstream, "this port has no upstream proxy; add one to ProxyServers in the settings")
+		c.refuse(refusal.NoUpstream)
 		return false
 	}
 	if x.direct {

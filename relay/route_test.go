@@ -173,7 +173,7 @@ func TestForbiddenTargets(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "[::1]", "target.example", "0.0.0.0", "169.254.1.2", "[fe80::1]", "[::ffff:127.0.0.1]"} {
 		c := g.client(0)
 		c.send(fmt.Sprintf("CONNECT %s:%d HTTP/1.1\r\nHost: a\r\n\r\n", host, g.port()))
-		c.expectAnswer(403, "denied", "AllowLocalTargets")
+		c.expectAnswer(403, "denied", "an address of this machine or its link")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/refusal"
 	"proxymap/relay/socks"
 	"proxymap/session"
 )
@@ -91,7 +92,7 @@ func (c *conn) onSocksBytes() bool {
 			c.socksStep = socksRequestStep
 		default:
 			c.l.count(authRequired)
-			c.port.countAnswer(classProxyAuth)
+			c.port.countAnswer(refusal.CredentialsMissing.Class())
 			c.linger()
 			return false
 		}
@@ -107,7 +108,7 @@ func (c *conn) onSocksBytes() bool {
 		out.append(socks.AppendLogin(nil, admitted))
 		if !admitted {
 			c.l.count(authInvalid)
-			c.port.countAnswer(classProxyAuth)
+			c.port.countAnswer(refusal.CredentialsWrong.Class())
 			c.linger()
 			return false
 		}
@@ -122,7 +123,7 @@ func (c *conn) onSocksBytes() bool {
 		case err != nil:
 			out.append(socks.AppendReply(nil, c.socks, err.(*socks.Fault).Code))
 			c.l.count(headerFailed)
-			c.port.countAnswer(classBadRequest)
+			c.port.countAnswer(refusal.Malformed.Class())
 			c.linger()
 		case n > 0:
 			c.onSocksRequest(&r, n)
@@ -160,7 +161,7 @@ func (c *conn) onSocksRequest(r *socks.Request, n int) {
 	head = append(head, "\r\n"...)
 	c.in.skip(n)
 	if err := l.req.Parse(head, l.relay.headLimits); err != nil {
-		c.refuse(400, classBadRequest, "the SOCKS request cannot be made a CONNECT: "+err.Error())
+		c.refuseFor(refusal.UnfitName, err)
 		return
 	}
 	c.x = l.newExchange(head)
@@ -187,17 +188,4 @@ func socksGrant(version uint8) []byte {
 		return socks4Grant
 	}
 	return socks5Grant
-}
-
-// socksCode is the code of a SOCKS reply that says what an answer of ours does.
-func socksCode(status int, class string) uint8 {
-	switch {
-	case class == classDenied || status == 403:
-		return socks.NotAllowed
-	case class == classDNS || status == 504:
-		return socks.HostUnreachable
-	case class == classRefused:
-		return socks.ConnectionRefused
-	}
-	return socks.Failed
 }

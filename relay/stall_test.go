@@ -145,31 +145,31 @@ func TestTricklesProlongNothing(t *testing.T) {
 			c := g.client(0)
 			c.send("GET http://example.com/ HTTP/1.1\r\nHost: ")
 			return c, c
-		}, 408, classHeadTimeout},
+		}, 408, "head-timeout"},
 		{"content of an API call", Limits{Head: limit}, func(g *rig) (*peer, *peer) {
 			c := g.client(0)
 			c.send("POST http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nContent-Length: 60000\r\n\r\n")
 			return c, c
-		}, 408, classHeadTimeout},
+		}, 408, "head-timeout"},
 		{"dialling", Limits{Dial: limit}, func(g *rig) (*peer, *peer) {
 			c := g.client(1)
 			c.send(postMuch)
 			return c, c
-		}, 504, classTimeout},
+		}, 504, "upstream-timeout"},
 		{"response head", Limits{Reply: limit}, func(g *rig) (*peer, *peer) {
 			c, u := g.asked(get)
 			u.send("HTTP/1.1 200 OK\r\nA: ")
 			return u, c
-		}, 504, classTimeout},
+		}, 504, "upstream-timeout"},
 		{"response head to CONNECT", Limits{Reply: limit}, func(g *rig) (*peer, *peer) {
 			c, u := g.asked(connect)
 			u.send("HTTP/1.1 200 OK\r\nA: ")
 			return u, c
-		}, 504, classTimeout},
+		}, 504, "upstream-timeout"},
 		{"lingering", Limits{Linger: limit}, func(g *rig) (*peer, *peer) {
 			c := g.client(0)
 			c.send("x\r\n")
-			c.expectAnswer(400, classBadRequest, "")
+			c.expectAnswer(400, "bad-request", "")
 			c.expectEnd()
 			return c, nil
 		}, 0, ""},

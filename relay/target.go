@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+
+	"proxymap/relay/refusal"
 )
 
 // maxTargets is how many targets' addresses are remembered, of those that are dialled or resolved here. It bounds memory:
@@ -43,18 +45,18 @@ func (t *targets) of(host []byte, port uint16) *server {
 	return srv
 }
 
-// forbidden says why a target's address must not be dialled, or nothing. The relay's own ports are never a target:
+// forbidden says why a target's address must not be dialled, 0 if it may. The relay's own ports are never a target:
 // requests would go round in circles.
-func (m *mapping) forbidden(r *Relay, addr netip.AddrPort) string {
+func (m *mapping) forbidden(r *Relay, addr netip.AddrPort) refusal.Code {
 	ip := addr.Addr().Unmap().WithZone("")
 	if r.owns(netip.AddrPortFrom(ip, addr.Port())) {
-		return "the target is a port of this relay itself"
+		return refusal.OwnPort
 	}
 	local := ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast()
 	if local && !m.AllowLocalTargets {
-		return "the target is an address of this machine or its link; Listen.AllowLocalTargets would allow that"
+		return refusal.LocalTarget
 	}
-	return ""
+	return 0
 }
 
 // owns reports whether addr leads to a port of the relay's.

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"proxymap/relay/internal/kernel"
 	"proxymap/relay/internal/poll"
+	"proxymap/relay/refusal"
 	"proxymap/session"
 )
 
@@ -186,11 +186,11 @@ func (s *server) warnLookup(r *Relay, err error, now int64) {
 	if !s.listed || last != 0 && now-last < int64(warnPause) || !s.lookupWarned.CompareAndSwap(last, now) {
 		return
 	}
-	text := "the upstream's name cannot be looked up; check Host in ProxyServers, and the resolver"
+	text := "the upstream's name cannot be looked up"
 	if s.known.Load() != nil {
 		text = "the upstream's name cannot be looked up any more; its old addresses stay in use"
 	}
-	r.log.Warn(text, "upstream", s.name(), "err", err)
+	r.warn(refusal.NameUnknown, text, "upstream", s.name(), "err", err)
 }
 
 // refreshNames looks the names of servers that are in use up again each lookupAge, until stop is closed: the first request
@@ -375,7 +375,7 @@ func (c *conn) connectNext() {
 	for len(d.addrs) > 0 {
 		d.addr, d.addrs = d.addrs[0], d.addrs[1:]
 		if c.server < 0 {
-			if why := c.port.mapping.forbidden(c.l.relay, d.addr); why != "" {
+			if why := c.port.mapping.forbidden(c.l.relay, d.addr); why != 0 {
 				d.err = errForbidden(why)
 				continue
 			}
@@ -498,38 +498,41 @@ func (c *conn) onDialTimeout() {
 func (c *conn) dialFailed() {
 	d := &c.x.dial
 	c.countFailed()
-	what, remedy := "upstream "+d.server.name(), "; check Host and Port in ProxyServers"
+	r := refusal.Refusal{Subject: refusal.Subject{Side: refusal.Provider, Name: d.server.name()}}
 	if c.server < 0 || d.target != nil {
-		what, remedy = "target "+d.server.name(), ""
+		r.Subject.Side = refusal.Target
 	}
-	direct := c.server < 0 || d.target != nil
 	c.server = -1
-	err := d.err
-	if !direct {
-		c.signalDial(err, d.session)
+	if r.Subject.Side == refusal.Provider {
+		c.signalDial(d.err, d.session)
 	}
+	r.Code, r.Cause = whyNotDialled(d.err)
+	c.refuseWith(r)
+}
+
+// whyNotDialled is what clients are told of why nothing could be reached.
+func whyNotDialled(err error) (code refusal.Code, cause error) {
 	var notFound errLookup
 	var forbidden errForbidden
 	switch {
 	case errors.As(err, &notFound):
-		c.refuse(502, classDNS, fmt.Sprintf("look up %s: %v%s", what, err, remedy))
+		return refusal.NameUnknown, err
 	case errors.As(err, &forbidden):
-		c.refuse(403, classDenied, string(forbidden))
+		return refusal.Code(forbidden), nil
 	case err == errDialTimeout || err == unix.ETIMEDOUT:
-		c.refuse(504, classTimeout, fmt.Sprintf("dial %s: no answer in time", what))
+		return refusal.ConnectTimeout, nil
 	case err == unix.EADDRNOTAVAIL:
-		c.refuse(503, classNoSourcePort, "no local port is free to dial from; close connections or try again later")
+		return refusal.NoSourcePort, nil
 	case exhausted(err):
-		c.refuse(503, classNoDescriptors, "out of descriptors or memory; raise the limit of open files, or try again later")
-	default:
-		c.refuse(502, classRefused, fmt.Sprintf("dial %s: %v%s", what, err, remedy))
+		return refusal.NoDescriptors, nil
 	}
+	return refusal.ConnectFailed, err
 }
 
 // errForbidden is why a target must not be dialled.
-type errForbidden string
+type errForbidden refusal.Code
 
-func (e errForbidden) Error() string { return string(e) }
+func (e errForbidden) Error() string { return refusal.Refusal{Code: refusal.Code(e)}.Text(nil) }
 
 // exhausted reports whether the fault is ours, so that another server would not help.
 func exhausted(err error) bool {

@@ -35,7 +35,7 @@ var house = map[string]wall{
 	"cmd/proxymap/internal/e2e":     {},
 	"cmd/proxymap/internal/machine": {own: []string{"relay", "session/wire"}},
 	"cmd/proxymap/internal/settings": {
-		own:    []string{"httpparse", "relay", "relay/hostrule", "relay/socks", "session", "session/credential"},
+		own:    []string{"httpparse", "relay", "relay/hostrule", "relay/refusal", "relay/socks", "session", "session/credential"},
 		others: []string{"github.com/AnatolyRugalev/goregen", "github.com/tailscale/hujson"},
 	},
 
@@ -46,6 +46,7 @@ var house = map[string]wall{
 	"relay/hostrule":        {pure: true},
 	"relay/internal/kernel": {others: []string{"github.com/panjf2000/gnet/v2/pkg/", "golang.org/x/sys/unix"}},
 	"relay/internal/poll":   {others: []string{"github.com/panjf2000/gnet/v2/pkg/", "golang.org/x/sys/unix"}},
+	"relay/refusal":         {own: []string{"relay/socks"}, pure: true},
 	"relay/socks":           {pure: true},
 
 	"session":            {own: []string{"session/credential"}, others: []string{"github.com/goccy/go-json"}, pure: true},

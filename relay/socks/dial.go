@@ -32,9 +32,9 @@ const (
 
 // What can be wrong with a handshake, beside a Refusal.
 var (
-	ErrCredentials = errors.New("the SOCKS server does not accept the credentials, or wants some; check Username and Password of the upstream server")
-	ErrMalformed   = errors.New("malformed SOCKS reply; check Port and ProxyType of the upstream server")
-	errAddress4    = errors.New("SOCKS4 takes IPv4 addresses other than 0.0.0.1-0.0.0.255; the upstream server must be of the type Socks5 for others")
+	ErrCredentials = errors.New("the SOCKS server does not accept the credentials, or wants some")
+	ErrMalformed   = errors.New("malformed SOCKS reply")
+	errAddress4    = errors.New("SOCKS4 takes IPv4 addresses other than 0.0.0.1-0.0.0.255; others need SOCKS5")
 )
 
 // A Refusal is a SOCKS server's refusal of a request.
@@ -111,11 +111,11 @@ func (s *Dial) Begin(dst []byte, version uint8, host []byte, addr netip.Addr, po
 func (s *Dial) checkCredentials() error {
 	switch {
 	case len(s.user) > maxField:
-		return fmt.Errorf("the user name has %d bytes, and SOCKS takes 255; shorten Username or its parameters", len(s.user))
+		return fmt.Errorf("the user name has %d bytes, its parameters included, and SOCKS takes 255", len(s.user))
 	case s.version == V4 && strings.IndexByte(s.user, 0) >= 0:
-		return errors.New("the user name holds a NUL, which SOCKS4 takes for its end; remove it from Username or its parameters")
+		return errors.New("the user name holds a NUL, which SOCKS4 takes for its end")
 	case s.version == V5 && len(s.password) > maxField:
-		return fmt.Errorf("the password has %d bytes, and SOCKS takes 255; shorten Password", len(s.password))
+		return fmt.Errorf("the password has %d bytes, and SOCKS takes 255", len(s.password))
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ func TestEverySetting(t *testing.T) {
 		OtherPorts:  []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:10200")},
 		UserAgent:   "my agent", HostStats: true,
 	}
-	if diff := cmp.Diff(want, s.Config, cmpopts.IgnoreUnexported(relay.Config{}), cmpopts.IgnoreFields(relay.Config{}, "Rules"),
+	if diff := cmp.Diff(want, s.Config, cmpopts.IgnoreUnexported(relay.Config{}), cmpopts.IgnoreFields(relay.Config{}, "Rules", "Remedies"),
 		cmpopts.IgnoreFields(relay.Mapping{}, "Plan"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)

@@ -57,6 +57,7 @@ func (r *reader) root(s *Settings, n node) {
 	o := r.object(n, rootKeys)
 	auth := r.object(o.get("Authentication"), authKeys)
 	api := r.sessionAPI(r.object(o.get("SessionAPI"), apiKeys))
+	s.Config.Remedies = remedies
 	s.Config.UserAgent = r.userAgent(r.object(o.get("HTTP"), httpKeys))
 	s.Config.Limits = r.limits(r.object(o.get("Limits"), limitKeys))
 	stats := r.object(o.get("HostStats"), statsKeys)

@@ -1,0 +1,117 @@
+package settings
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"proxymap/relay/refusal"
+)
+
+// allKeys are all keys that mean something.
+func allKeys() (names []string) {
+	for _, k := range []*keys{
+		&rootKeys, &mappingKeys, &listenKeys, &signalKeys, &portRangeKeys, &authKeys, &templateKeys, &parameterKeys, &serverKeys,
+		&ruleKeys, &apiKeys, &httpKeys, &statsKeys, &adminKeys, &stateKeys, &limitKeys, &serverListKeys, &ruleListKeys, &fileKeys,
+		&includedKeys,
+	} {
+		names = append(names, k.known...)
+	}
+	return names
+}
+
+// humps are words that no sentence but one about settings has.
+var humps = regexp.MustCompile(`^([A-Z][a-z]+.*[A-Z].*|TTL.*|Username|Password)$`)
+
+// Nothing that the relay says to clients or logs names a key of the settings: these come from here, as remedies.
+func TestRelayNamesNoSettings(t *testing.T) {
+	known := map[string]bool{}
+	for _, name := range allKeys() {
+		if humps.MatchString(name) {
+			known[name] = true
+		}
+	}
+	if !known["RejectHttpProxy"] || !known["ProxyServers"] || known["Host"] {
+		t.Fatalf("the keys are %v", known)
+	}
+	words := regexp.MustCompile(`[A-Za-z]+`)
+	files := 0
+	for _, literal := range sentences(t, "../../../../relay", &files) {
+		for _, word := range words.FindAllString(literal.text, -1) {
+			if known[word] {
+				t.Errorf("%s: %q names the key %s; put it into remedies", literal.at, literal.text, word)
+			}
+		}
+	}
+	if files < 30 {
+		t.Errorf("%d files were looked at; want all of relay", files)
+	}
+}
+
+type literal struct {
+	at   token.Position
+	text string
+}
+
+// sentences are the string literals with a space in the sources under root, tests left out.
+func sentences(t *testing.T, root string, files *int) (found []literal) {
+	t.Helper()
+	set := token.NewFileSet()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(set, path, nil, 0)
+		if err != nil {
+			return err
+		}
+		*files++
+		ast.Inspect(file, func(n ast.Node) bool {
+			if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
+				if text, err := strconv.Unquote(l.Value); err == nil && strings.Contains(text, " ") {
+					found = append(found, literal{set.Position(l.Pos()), text})
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// A remedy is for a code that says something without it, and names a key that there is.
+func TestRemedies(t *testing.T) {
+	words := regexp.MustCompile(`[A-Za-z]+`)
+	known := map[string]bool{}
+	for _, name := range allKeys() {
+		known[name] = true
+	}
+	for code, remedy := range remedies {
+		text := refusal.Refusal{Code: code}.Text(remedies)
+		if !strings.HasSuffix(text, "; "+remedy) {
+			t.Errorf("code %d: %q does not end with its remedy", code, text)
+		}
+		named := false
+		for _, word := range words.FindAllString(remedy, -1) {
+			named = named || known[word]
+			if humps.MatchString(word) && !known[word] && word != "Socks" {
+				t.Errorf("code %d: %q names %s, which is no key", code, remedy, word)
+			}
+		}
+		if !named {
+			t.Errorf("code %d: %q names no key", code, remedy)
+		}
+	}
+	if remedies[refusal.NoUpstream] == "" || remedies[refusal.PlainRejected] == "" {
+		t.Error("the usual mistakes have no remedy")
+	}
+}

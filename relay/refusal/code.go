@@ -1,0 +1,201 @@
+package refusal
+
+import "proxymap/relay/socks"
+
+// A Code is why a request is refused.
+type Code uint8
+
+// The codes, in the order of a connection's life. 0 is none.
+const (
+	_ Code = iota
+
+	// Of the request.
+	Malformed          // its head breaks a rule of HTTP/1
+	NoHTTP             // its head does so from the first bytes on: it may be another protocol
+	NoTLS              // it is TLS
+	TargetTooLong      // its request-target is over the limit
+	HeadTooLarge       // its head is over the limit
+	Version            // it is neither HTTP/1.0 nor 1.1
+	HeadTimeout        // its head did not come in time
+	ContentMalformed   // its content breaks a rule of HTTP/1
+	ContentTimeout     // its content stopped coming
+	NoTarget           // its target is in origin-form, and names no host
+	NoHost             // its target is *
+	UnfitName          // its name, from SOCKS, does not fit in a CONNECT
+	TooManyCredentials // more Proxy-Authorization fields than can be taken out
+	TooManyOptions     // Connection lists more than can be looked through
+	CredentialsMissing // the port wants some
+	CredentialsWrong   // the port wants others
+	PlainRejected      // the port takes CONNECT alone
+	HostDenied         // by a host rule
+	AllDenied          // by the port, for want of a rule
+	OwnPort            // its target is the relay itself
+	LocalTarget        // its target is this machine or its link
+	ConnectionsLimited // no room above a limit that somebody has set
+	ConnectionsFull    // no room above what descriptors allow
+	NotAPI             // of the Session API's domain, and for nothing there
+	APIContentTooLarge // for the Session API
+	APIContentTimeout  // for the Session API
+	NotConfirmed       // the Session API's change is made, but not all that should hold then does
+	NotConfirmedInTime // likewise, for all that is known
+
+	// Of reaching upstream.
+	NoUpstream    // there is none
+	NameUnknown   // the name has no address
+	ConnectFailed // the address takes no connection
+	ConnectTimeout
+	NoSourcePort  // no local port is left
+	NoDescriptors // no descriptor, or memory, is left
+
+	// Of the handshake with an upstream SOCKS server.
+	HandshakeTimeout
+	HandshakeClosed
+	HandshakeMalformed
+	HandshakeUnfit       // SOCKS cannot say it
+	HandshakeCredentials // the server refuses the client's own
+	SOCKSFailed          // the server's reply
+	SOCKSDenied          // likewise, by its rules
+	SOCKSTimeout         // likewise, by its time
+
+	// Of the response.
+	ResponseMalformed
+	ResponseCut        // it ended within its head
+	ResponseMissing    // the connection ended without one
+	ResponseTimeout    // none came in time
+	TooManyInterim     // 1xx without end
+	SwitchedUnasked    // 101 that nobody asked for
+	TargetWantsLogin   // 407 from what is no proxy
+	ResponseTooComplex // Connection lists more than can be looked through
+	SpokeFirst         // before the request
+	ProviderWantsLogin // 407 to the port's own credentials
+
+	numCodes
+)
+
+// The classes of refusals: the value of their X-Proxymap-Error field, for scripts. Forbidden is the Session API's alone.
+const (
+	badRequest       = "bad-request"
+	targetTooLong    = "target-too-long"
+	headTooLarge     = "head-too-large"
+	headTimeout      = "head-timeout"
+	version          = "version-not-supported"
+	methodNotAllowed = "method-not-allowed"
+	notFound         = "not-found"
+	contentTooLarge  = "content-too-large"
+	noUpstream       = "no-upstream"
+	refused          = "upstream-refused"
+	dns              = "upstream-dns"
+	timeout          = "upstream-timeout"
+	auth             = "upstream-auth"
+	closed           = "upstream-closed"
+	badResponse      = "upstream-bad-response"
+	contentTimeout   = "content-timeout"
+	noDescriptors    = "no-descriptors"
+	noSourcePort     = "no-source-port"
+	tooMany          = "too-many-connections"
+	denied           = "denied"
+	proxyAuth        = "proxy-auth"
+	unsupported      = "upstream-unsupported"
+	notConfirmed     = "session-not-confirmed"
+	forbidden        = "forbidden"
+)
+
+// Classes are all of them, as they are counted.
+var Classes = [...]string{
+	badRequest, targetTooLong, headTooLarge, headTimeout, version, methodNotAllowed, notFound, contentTooLarge, noUpstream,
+	refused, dns, timeout, auth, closed, badResponse, contentTimeout, noDescriptors, noSourcePort, tooMany, denied, proxyAuth,
+	unsupported, notConfirmed, forbidden,
+}
+
+// A row is what clients are told of a code.
+type row struct {
+	status int
+	class  string
+	reply  uint8  // to a SOCKS5 client; SOCKS4 has one for all refusals
+	fields string // more field lines, each with its CRLF
+	text   string // what is wrong; %s is the subject, as form says
+	form   form
+	hint   string // what the client can do, empty: nothing
+}
+
+// A form is how a text names the subject.
+type form uint8
+
+const (
+	unnamed form = iota // not at all
+	byName              // upstream 192.0.2.1:8080
+	bySide              // provider
+)
+
+const (
+	retrySoon    = "Retry-After: 1\r\n" // second
+	wantsLogin   = "Proxy-Authenticate: Basic realm=\"proxymap\"\r\n"
+	allowConnect = "Allow: CONNECT\r\n"
+)
+
+var table = [numCodes]row{
+	Malformed:          {400, badRequest, socks.Failed, "", "", unnamed, ""},
+	NoHTTP:             {400, badRequest, socks.Failed, "", "", unnamed, "this port is an HTTP proxy, with http:// before its address"},
+	NoTLS:              {400, badRequest, socks.Failed, "", "this is TLS; this port is an HTTP proxy", unnamed, "put http:// before its address, not https://"},
+	TargetTooLong:      {414, targetTooLong, socks.Failed, "", "", unnamed, ""},
+	HeadTooLarge:       {431, headTooLarge, socks.Failed, "", "", unnamed, ""},
+	Version:            {505, version, socks.Failed, "", "", unnamed, ""},
+	HeadTimeout:        {408, headTimeout, socks.Failed, "", "the request head was not complete in time", unnamed, ""},
+	ContentMalformed:   {400, badRequest, socks.Failed, "", "", unnamed, ""},
+	ContentTimeout:     {408, contentTimeout, socks.Failed, "", "the request's content stopped coming", unnamed, ""},
+	NoTarget:           {400, badRequest, socks.Failed, "", "this is a proxy port", unnamed, "send an absolute request-target (http://host/path) or CONNECT"},
+	NoHost:             {400, badRequest, socks.Failed, "", "OPTIONS * names no host to forward it to", unnamed, ""},
+	UnfitName:          {400, badRequest, socks.Failed, "", "the SOCKS request cannot be made a CONNECT", unnamed, ""},
+	TooManyCredentials: {400, badRequest, socks.Failed, "", "more than 4 Proxy-Authorization field lines", unnamed, ""},
+	TooManyOptions:     {400, badRequest, socks.Failed, "", "Connection lists more than can be looked through", unnamed, ""},
+	CredentialsMissing: {407, proxyAuth, socks.Failed, wantsLogin, "this port wants a user name and a password", unnamed, "send Proxy-Authorization"},
+	CredentialsWrong:   {407, proxyAuth, socks.Failed, wantsLogin, "the user name or the password is wrong", unnamed, ""},
+	PlainRejected:      {405, methodNotAllowed, socks.Failed, allowConnect, "plain requests are switched off on this port", unnamed, "use CONNECT"},
+	HostDenied:         {403, denied, socks.NotAllowed, "", "the host rules deny this host", unnamed, ""},
+	AllDenied:          {403, denied, socks.NotAllowed, "", "this port denies all hosts that no host rule names", unnamed, ""},
+	OwnPort:            {403, denied, socks.NotAllowed, "", "the target is a port of this relay itself", unnamed, ""},
+	LocalTarget:        {403, denied, socks.NotAllowed, "", "the target is an address of this machine or its link", unnamed, ""},
+	ConnectionsLimited: {503, tooMany, socks.Failed, retrySoon, "the relay serves no more than %s at once, and all are taken", byName, "close some"},
+	ConnectionsFull:    {503, tooMany, socks.Failed, retrySoon, "the relay serves no more than %s at once, and all are taken", byName, "close some, or raise the limit of open files (ulimit -n)"},
+	NotAPI:             {404, notFound, socks.Failed, "", "the Session API is on port 80 of its domain and nowhere else, and nothing else is there", unnamed, ""},
+	APIContentTooLarge: {413, contentTooLarge, socks.Failed, "", "the content is larger than 64 KiB; the Session API takes a few parameters", unnamed, ""},
+	APIContentTimeout:  {408, headTimeout, socks.Failed, "", "the request's content was not complete in time", unnamed, ""},
+	NotConfirmed:       {503, notConfirmed, socks.Failed, "", "the session has changed, but not all that it should", unnamed, ""},
+	NotConfirmedInTime: {503, notConfirmed, socks.Failed, "", "the session has changed, but it took too long to confirm that", unnamed, "ask /session/ again"},
+
+	NoUpstream:     {502, noUpstream, socks.Failed, "", "this port has no upstream proxy", unnamed, ""},
+	NameUnknown:    {502, dns, socks.HostUnreachable, "", "look up %s", byName, ""},
+	ConnectFailed:  {502, refused, socks.ConnectionRefused, "", "dial %s", byName, ""},
+	ConnectTimeout: {504, timeout, socks.HostUnreachable, "", "dial %s: no answer in time", byName, ""},
+	NoSourcePort:   {503, noSourcePort, socks.Failed, retrySoon, "no local port is free to dial from", unnamed, "close connections or try again later"},
+	NoDescriptors:  {503, noDescriptors, socks.Failed, retrySoon, "out of descriptors or memory", unnamed, "raise the limit of open files, or try again later"},
+
+	HandshakeTimeout:     {504, timeout, socks.HostUnreachable, "", "%s did not answer the SOCKS handshake in time", byName, ""},
+	HandshakeClosed:      {502, closed, socks.Failed, "", "%s closed the connection within the SOCKS handshake", byName, "try again"},
+	HandshakeMalformed:   {502, badResponse, socks.Failed, "", "%s", byName, ""},
+	HandshakeUnfit:       {502, unsupported, socks.Failed, "", "%s", byName, ""},
+	HandshakeCredentials: {407, proxyAuth, socks.Failed, wantsLogin, "%s does not accept the client's credentials, or wants some", byName, ""},
+	SOCKSFailed:          {502, refused, socks.ConnectionRefused, "", "%s", byName, ""},
+	SOCKSDenied:          {403, denied, socks.NotAllowed, "", "%s", byName, ""},
+	SOCKSTimeout:         {504, timeout, socks.HostUnreachable, "", "%s", byName, ""},
+
+	ResponseMalformed:  {502, badResponse, socks.Failed, "", "the %s's response is malformed", bySide, ""},
+	ResponseCut:        {502, badResponse, socks.Failed, "", "the %s's response ended within its head", bySide, ""},
+	ResponseMissing:    {502, closed, socks.Failed, "", "the %s closed the connection without a response", bySide, "try again"},
+	ResponseTimeout:    {504, timeout, socks.HostUnreachable, "", "the %s did not answer in time", bySide, ""},
+	TooManyInterim:     {502, badResponse, socks.Failed, "", "the %s sent more than 16 interim responses", bySide, ""},
+	SwitchedUnasked:    {502, badResponse, socks.Failed, "", "the %s switched protocols without having been asked to", bySide, ""},
+	TargetWantsLogin:   {502, badResponse, socks.Failed, "", "the %s asks for a proxy's credentials (407), as if it were one", bySide, ""},
+	ResponseTooComplex: {502, badResponse, socks.Failed, "", "the %s's response lists more in Connection than can be looked through", bySide, ""},
+	SpokeFirst:         {502, badResponse, socks.Failed, "", "the %s sent something before the request", bySide, ""},
+	ProviderWantsLogin: {502, auth, socks.Failed, "", "the %s refuses this port's credentials", bySide, ""},
+}
+
+// Status is the status of the answer in HTTP.
+func (c Code) Status() int { return table[c].status }
+
+// Class is the answer's class, one of Classes.
+func (c Code) Class() string { return table[c].class }
+
+// Fields are the field lines of the answer that belong to its status, each with its CRLF.
+func (c Code) Fields() string { return table[c].fields }
