@@ -63,6 +63,7 @@ type exchange struct {
 	ended      bool             // the response has ended; what is kept in toClient is its rest
 	keepClient bool             // the client connection may be used again
 	keepServer bool             // the upstream connection may be used again
+	spared     bool             // the response has set off a rotation that cuts others, and comes whole all the same
 	api        *apiState        // of a Session API call
 }
 
@@ -539,7 +540,7 @@ func (c *conn) endExchange() {
 	if !x.keepServer || !c.upstreamQuiet() {
 		c.closeUpstream()
 	}
-	if !x.keepClient || c.l.draining || c.drainBy != 0 {
+	if !x.keepClient || c.l.draining || c.drainBy != 0 || x.spared {
 		c.endConnection()
 		return
 	}
@@ -564,7 +565,7 @@ func (c *conn) endConnection() {
 // it, for many clients read nothing before they have sent all. The client's connection is not used again.
 func (c *conn) beginEarly() {
 	c.x.keepClient = false
-	if c.x.sendFailed || c.upstream.fd < 0 {
+	if c.x.sendFailed || c.upstream.fd < 0 || c.x.spared {
 		c.linger()
 		return
 	}

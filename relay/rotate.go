@@ -18,6 +18,9 @@ const (
 	// sweepLook is how many it looks at for that.
 	sweepLook = 4096
 
+	// spareTime is what the response that sets a rotation off has to come whole, where DrainTime says nothing.
+	spareTime = 10 * time.Second
+
 	// expiryPeriod is how often all ports are looked at for sessions that have expired.
 	expiryPeriod = time.Second
 )
@@ -148,11 +151,11 @@ func (c *conn) reach(how session.OnRotate, own bool, count *reached) (cut bool) 
 		return false
 	case c.stage == stageIdle:
 		c.close()
-	case how == session.CloseAll:
+	case how == session.CloseAll && !(own && c.isSpared()):
 		c.reset()
 	default:
 		if c.drainBy == 0 {
-			c.drainBy = c.l.now + int64(c.port.mapping.DrainTime)
+			c.drainBy = c.l.now + int64(c.drainTime())
 			c.arm()
 			count.draining.Add(1)
 		}
@@ -160,6 +163,18 @@ func (c *conn) reach(how session.OnRotate, own bool, count *reached) (cut bool) 
 	}
 	count.closed.Add(1)
 	return true
+}
+
+// isSpared reports whether the connection's response is what has set a rotation off. It comes whole, and then the
+// connection ends.
+func (c *conn) isSpared() bool { return c.x != nil && c.x.spared }
+
+// drainTime is what a connection is given to end.
+func (c *conn) drainTime() time.Duration {
+	if d := c.port.mapping.DrainTime; d > 0 || !c.isSpared() {
+		return d
+	}
+	return spareTime
 }
 
 // leaveSession gives up what a connection that carries no request upstream has of its session, which is over.

@@ -100,6 +100,7 @@ func (g *signals) count(i int, s *session.Session, m *mapping, now int64) bool {
 func (c *conn) rotateBySignal(s *session.Session, status int, failed UpstreamError, want *Signal) {
 	reason := fmt.Sprintf("%s, %d within %v", signalName(status, failed), want.Count, want.Within)
 	if c.port.slot.Replace(s, c.l.wall, reason) {
+		c.x.spared = c.port.mapping.reaches()
 		c.l.relay.log.Info("a session is replaced", "port", c.port.addr.Port(), "old", s.ID(), "reason", reason)
 	}
 }
