@@ -198,6 +198,9 @@ func (l *loop) takeOver(c *conn) {
 	if c.catchUp(); c.stage == stageClosed {
 		return
 	}
+	if l.draining && l.drainAt == 0 {
+		l.drainAt = l.now // its time has passed with that of the loop's others
+	}
 	err := l.watch(c, &c.client, 0)
 	if err == nil && c.upstream.fd >= 0 {
 		err = l.watch(c, &c.upstream, tokenUpstream)

@@ -159,3 +159,19 @@ func handOver(r *Relay, calls []session.OnRotate, give func(from, to *loop)) err
 	settle(from)
 	return <-failed
 }
+
+// A loop that has cut off what was left when it drained cuts off what comes to it later.
+func TestTakeOverAfterTheCutOff(t *testing.T) {
+	g := newRig(t, func(cfg *Config) { cfg.Loops = 2 })
+	client, provider := g.tunnel()
+	from, to := apart(g.relay)
+	to.do(func() {
+		to.drain(0)
+		to.cutOff()
+		given := make(chan struct{})
+		from.do(func() { hand(from, to); close(given) })
+		<-given // so the loop does not end yet
+	})
+	client.expectReset()
+	provider.expectReset()
+}
