@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -197,13 +198,27 @@ func startScale(t *testing.T, n, lifetime int, upstream netip.AddrPort, sections
 	return &scaleProcess{p, p.cmd.Process.Pid, began, first}
 }
 
+// Ranges are given out one behind the other, as a test's ports are free until its program has started; from the first on
+// again when they are at an end.
+const firstOfRanges = 10_000
+
+var (
+	rangeMu  sync.Mutex
+	rangeEnd = firstOfRanges
+)
+
 // freeRange finds n consecutive ports of an address that is this process's alone, as far as pids go. So only listeners
 // on all addresses can be in the way, and the range may be one that ephemeral ports come from.
 func freeRange(t *testing.T, n int) netip.AddrPort {
 	t.Helper()
 	pid := os.Getpid()
 	addr := [4]byte{127, 64 | byte(pid>>16)&63, byte(pid >> 8), byte(pid)}
-	first := 10_000
+	rangeMu.Lock()
+	defer rangeMu.Unlock()
+	first := rangeEnd
+	if first+n > 1<<16 {
+		first = firstOfRanges
+	}
 	for port := first; port < first+n; port++ {
 		if !bindable(t, addr, port) {
 			first = port + 1
@@ -212,6 +227,7 @@ func freeRange(t *testing.T, n int) netip.AddrPort {
 	if first+n > 1<<16 {
 		t.Fatalf("there are no %d free ports in a row", n)
 	}
+	rangeEnd = first + n
 	return netip.AddrPortFrom(netip.AddrFrom4(addr), uint16(first))
 }
 
