@@ -34,8 +34,8 @@
 // system (memory.go). What it all comes to is counted by each loop for itself and summed up for who asks (counters.go,
 // hosts.go).
 //
-// It may import httpparse, session and what is under them, the packages under relay, x/sys, gnet's pkg/… and a pool of
-// buffers. It never parses a message by hand, and it never names a key of the settings: it reports which field of its own
+// It may import httpparse, session and what is under them, the packages under relay, x/sys for the names of errors, and a
+// pool of buffers. It never parses a message by hand, and it never names a key of the settings: it reports which field of its own
 // is at fault.
 //
 // # Who owns what

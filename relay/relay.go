@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
 	"proxymap/relay/internal/kernel"
@@ -192,7 +190,7 @@ func (r *Relay) Close() error {
 // abandon gives back what Listen has taken.
 func (r *Relay) abandon() {
 	for _, p := range r.ports {
-		_ = unix.Close(p.fd)
+		_ = kernel.Close(p.fd)
 	}
 	for _, l := range r.loops {
 		_ = l.poll.Close()

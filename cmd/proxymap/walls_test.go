@@ -41,13 +41,14 @@ var house = map[string]wall{
 
 	"relay": {
 		own:    []string{"httpparse", "relay/", "session", "session/credential"},
-		others: []string{"github.com/panjf2000/gnet/v2/pkg/", "github.com/valyala/bytebufferpool", "golang.org/x/sys/unix"},
+		others: []string{"github.com/valyala/bytebufferpool", "golang.org/x/sys/unix"},
 	},
 	"relay/hostrule":        {pure: true},
-	"relay/internal/kernel": {others: []string{"github.com/panjf2000/gnet/v2/pkg/", "golang.org/x/sys/unix"}},
-	"relay/internal/poll":   {others: []string{"github.com/panjf2000/gnet/v2/pkg/", "golang.org/x/sys/unix"}},
-	"relay/refusal":         {own: []string{"relay/socks"}, pure: true},
-	"relay/socks":           {pure: true},
+	"relay/internal/kernel": {others: []string{"github.com/panjf2000/gnet/v2/pkg/socket", "golang.org/x/sys/unix"}},
+	"relay/internal/poll": {others: []string{"github.com/panjf2000/gnet/v2/pkg/errors", "github.com/panjf2000/gnet/v2/pkg/netpoll",
+		"github.com/panjf2000/gnet/v2/pkg/queue", "golang.org/x/sys/unix"}},
+	"relay/refusal": {own: []string{"relay/socks"}, pure: true},
+	"relay/socks":   {pure: true},
 
 	"session":            {own: []string{"session/credential"}, others: []string{"github.com/goccy/go-json"}, pure: true},
 	"session/credential": {pure: true},
