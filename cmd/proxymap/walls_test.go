@@ -61,6 +61,7 @@ var house = map[string]wall{
 	"bench/compare":  {own: []string{"bench/drive", "bench/proc"}, others: []string{"github.com/alecthomas/kong", "golang.org/x/sys/unix"}},
 	"bench/drive":    {others: []string{"golang.org/x/sys/unix"}},
 	"bench/load":     {own: []string{"bench/drive"}, others: []string{"github.com/alecthomas/kong"}},
+	"bench/micro":    {own: []string{"bench/proc"}, others: []string{"github.com/alecthomas/kong"}},
 	"bench/proc":     {others: []string{"golang.org/x/sys/unix"}},
 	"bench/provider": {},
 	"bench/soak":     {own: []string{"bench/drive", "bench/proc", "bench/provider"}, others: []string{"github.com/alecthomas/kong"}},
