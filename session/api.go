@@ -2,20 +2,16 @@ package session
 
 import (
 	"bytes"
-	stdjson "encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
-	"github.com/goccy/go-json"
-
 	"proxymap/session/credential"
+	"proxymap/session/wire"
 )
 
 // An API is how the Session API is reached on the ports of a mapping. The zero value is switched off.
@@ -61,6 +57,8 @@ type Answer struct {
 	// no longer the port's. Where that is not Keep, the answer says how many they were: see WithConnections.
 	Rotates  bool
 	OnRotate OnRotate
+
+	text func(*wire.Connections) []byte // renders Body, on 200
 }
 
 // OnRotate is what becomes of a session's connections when another takes its place.
@@ -86,11 +84,10 @@ func ParseOnRotate(text string) (OnRotate, bool) {
 	return OnRotateDefault, false
 }
 
-// WithConnections is the answer with a last member that says how many connections were closed, and how many are given
+// WithConnections is an answer of status 200 with a last member that says how many connections were closed, and how many are given
 // time to end.
 func (a Answer) WithConnections(closed, draining int) Answer {
-	body := bytes.TrimSuffix(bytes.TrimRight(a.Body, "\n"), []byte("\n}"))
-	a.Body = fmt.Appendf(bytes.Clone(body), ",\n  \"connections\": {\n    \"closed\": %d,\n    \"draining\": %d\n  }\n}\n", closed, draining)
+	a.Body = a.text(&wire.Connections{Closed: closed, Draining: draining})
 	return a
 }
 
@@ -153,62 +150,33 @@ func reset(slot *Slot, r *Request, now int64) Answer {
 	if err != nil {
 		return refusal(400, "bad-request", err.Error())
 	}
-	answer := success(struct {
-		Success bool `json:"success"`
-	}{true})
+	answer := success(wire.Reset{Success: true}.Text)
 	answer.Change, answer.Rotates, answer.OnRotate = slot.Reset(now), true, onRotate
 	return answer
 }
 
-// timeFormat is that of an RFC 1123 date in GMT.
-const timeFormat = "Mon, 02 Jan 2006 15:04:05 GMT"
-
 // shown answers with a session; nil shows what there is to be seen where each connection is one.
 func shown(s *Session) Answer {
-	var body struct {
-		ID      *string         `json:"session_id"`
-		Expires *string         `json:"expires_at"`
-		Expired bool            `json:"expired"`
-		Time    float64         `json:"session_time"`
-		Given   json.RawMessage `json:"username_parameters,omitempty"`
-	}
 	if s == nil {
-		answer := success(body)
+		answer := success(wire.Session{}.Text)
 		answer.Fields = append(answer.Fields, "X-Session-Time: 0\r\n"...)
 		return answer
 	}
-	expires := time.Unix(0, s.expires).UTC().Format(timeFormat)
-	body.ID, body.Expires, body.Time = &s.id, &expires, s.lifetime.Minutes()
-	if s.params != nil {
-		body.Given = object(s.params)
+	expires := wire.Date(s.expires)
+	body := wire.Session{ID: &s.id, Expires: &expires, Time: s.lifetime.Minutes()}
+	for _, p := range s.params {
+		body.Parameters = append(body.Parameters, wire.Parameter(p))
 	}
-	answer := success(body)
+	answer := success(body.Text)
 	answer.Fields = fmt.Appendf(answer.Fields, "X-Session-Id: %s\r\nX-Session-Time: %v\r\nX-Expires-At: %s\r\n", s.id, body.Time, expires)
 	return answer
 }
 
-// object renders pairs in their order.
-func object(pairs []Pair) json.RawMessage {
-	out := []byte{'{'}
-	for i, p := range pairs {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		name, _ := json.Marshal(p.Name) // a string always can be
-		value, _ := json.Marshal(p.Value)
-		out = append(append(append(out, name...), ':'), value...)
-	}
-	return append(out, '}')
-}
-
-func success(body any) Answer {
-	text, err := json.MarshalIndent(body, "", "  ")
-	if err != nil {
-		panic(err) // strings, numbers and booleans of ours
-	}
+// success answers with a text that may tell of connections.
+func success(text func(*wire.Connections) []byte) Answer {
 	return Answer{
 		Status: 200, Fields: []byte("Cache-Control: no-store\r\n"),
-		ContentType: "application/json; charset=utf-8", Body: append(text, '\n'),
+		ContentType: "application/json; charset=utf-8", Body: text(nil), text: text,
 	}
 }
 
@@ -294,8 +262,6 @@ func queryParameters(query string) (pairs []Pair, err error) {
 	return pairs, nil
 }
 
-var errBody = errors.New(`the body must be empty or {"UsernameParameters": {"name": "value", …}, "OnRotate": "keep"}, the latter or both of which may be left out`)
-
 // ParseBody reads the body of a call of /session/new: the parameters of the new session, and what is to become of the
 // connections. The error is meant for the client.
 func ParseBody(body []byte) ([]Pair, OnRotate, error) {
@@ -306,85 +272,22 @@ func ParseBody(body []byte) ([]Pair, OnRotate, error) {
 	return pairs, onRotate, checkParameters(pairs)
 }
 
-// readBody appends the parameters of a JSON body, and reads what it says of the connections. The standard decoder gives
-// tokens, and so the members' order and repeats.
+// readBody appends the parameters of a body, and reads what it says of the connections.
 func readBody(pairs []Pair, onRotate OnRotate, body []byte) ([]Pair, OnRotate, error) {
-	if len(bytes.TrimSpace(body)) == 0 {
-		return pairs, onRotate, nil
+	call, err := wire.ReadCall(body)
+	if err != nil {
+		return nil, 0, err
 	}
-	d := stdjson.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	if t, err := d.Token(); err != nil || t != stdjson.Delim('{') {
-		return nil, 0, errBody
-	}
-	for seen := map[string]bool{}; d.More(); {
-		token, err := d.Token()
-		text, _ := token.(string)
-		name := strings.ToLower(text)
-		if err != nil || seen[name] {
-			return nil, 0, errBody
+	if call.OnRotate != nil {
+		if onRotate != OnRotateDefault {
+			return nil, 0, errors.New("both the query and the body say on_rotate")
 		}
-		seen[name] = true
-		switch name {
-		case "usernameparameters":
-			pairs, err = members(pairs, d)
-		case "onrotate":
-			if onRotate != OnRotateDefault {
-				return nil, 0, errors.New("both the query and the body say on_rotate")
-			}
-			token, _ := d.Token()
-			text, _ := token.(string)
-			onRotate, err = readOnRotate(text)
-		default:
-			err = errBody
-		}
-		if err != nil {
+		if onRotate, err = readOnRotate(*call.OnRotate); err != nil {
 			return nil, 0, err
 		}
 	}
-	if t, err := d.Token(); err != nil || t != stdjson.Delim('}') {
-		return nil, 0, errBody
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, 0, errBody
+	for _, p := range call.Parameters {
+		pairs = append(pairs, Pair(p))
 	}
 	return pairs, onRotate, nil
-}
-
-// members appends those of the object that d stands before; null is an empty one.
-func members(pairs []Pair, d *stdjson.Decoder) ([]Pair, error) {
-	t, err := d.Token()
-	if err != nil || t != nil && t != stdjson.Delim('{') {
-		return nil, errBody
-	}
-	if t == nil {
-		return pairs, nil
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return nil, errBody
-		}
-		value, err := d.Token()
-		if err != nil {
-			return nil, errBody
-		}
-		p := Pair{Name: name.(string)} // the decoder takes nothing else there
-		switch v := value.(type) {
-		case nil:
-		case string:
-			p.Value = v
-		case stdjson.Number:
-			p.Value = v.String()
-		case bool:
-			p.Value = fmt.Sprint(v)
-		default:
-			return nil, fmt.Errorf("parameter %.80q: the value must be a string, a number, a boolean or null", p.Name)
-		}
-		pairs = append(pairs, p)
-	}
-	if t, err := d.Token(); err != nil || t != stdjson.Delim('}') {
-		return nil, errBody
-	}
-	return pairs, nil
 }

@@ -29,7 +29,7 @@ var house = map[string]wall{
 	},
 	"cmd/proxymap/internal/admin": {
 		own:    []string{"relay", "session", "session/wire"},
-		others: []string{"github.com/goccy/go-json", "github.com/prometheus/client_golang/", "golang.org/x/net/netutil"},
+		others: []string{"github.com/prometheus/client_golang/", "golang.org/x/net/netutil"},
 	},
 	"cmd/proxymap/internal/ctl":     {own: []string{"session/wire"}},
 	"cmd/proxymap/internal/e2e":     {},
@@ -50,9 +50,9 @@ var house = map[string]wall{
 	"relay/refusal": {own: []string{"relay/socks"}, pure: true},
 	"relay/socks":   {pure: true},
 
-	"session":            {own: []string{"session/credential"}, others: []string{"github.com/goccy/go-json"}, pure: true},
+	"session":            {own: []string{"session/credential", "session/wire"}, pure: true},
 	"session/credential": {pure: true},
-	"session/wire":       {pure: true},
+	"session/wire":       {others: []string{"github.com/goccy/go-json"}, pure: true},
 	"session/journal":    {own: []string{"session"}, others: []string{"github.com/gofrs/flock"}},
 
 	"httpparse": {pure: true},

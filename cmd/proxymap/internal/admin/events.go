@@ -3,14 +3,12 @@ package admin
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/goccy/go-json"
-
 	"proxymap/session"
+	"proxymap/session/wire"
 )
 
 const (
@@ -68,16 +66,6 @@ func (h *eventHub) leave(r *eventReader) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.readers, r)
-}
-
-// An eventMessage is a change as readers see it.
-type eventMessage struct {
-	Port    uint16     `json:"port"`
-	Address netip.Addr `json:"address"`
-	Old     *string    `json:"old_session_id"`
-	New     *string    `json:"session_id"`
-	Reason  string     `json:"reason"`
-	Time    time.Time  `json:"time"`
 }
 
 // nameOf is what an event is called: created, rotated, expired or reset.
@@ -139,17 +127,15 @@ func (r *eventReader) text(ev session.Event) string {
 		return text
 	}
 	if lost := r.lost.Swap(0); lost > 0 {
-		text += fmt.Sprintf("event: gap\ndata: {\"lost\":%d}\n\n", lost)
+		text += fmt.Sprintf("event: gap\ndata: %s\n", wire.Line(wire.Gap{Lost: lost}))
 	}
 	return text
 }
 
 func eventText(ev session.Event) string {
-	data, err := json.Marshal(eventMessage{
-		ev.Port.Port(), ev.Port.Addr(), shownID(ev.Change.Old), shownID(ev.Change.New), ev.Reason, ev.At.UTC(),
+	data := wire.Line(wire.Event{
+		Port: ev.Port.Port(), Address: ev.Port.Addr(), Old: shownID(ev.Change.Old), New: shownID(ev.Change.New),
+		Reason: ev.Reason, Time: ev.At.UTC(),
 	})
-	if err != nil {
-		panic(err) // strings and numbers of ours
-	}
-	return fmt.Sprintf("event: %s\ndata: %s\n\n", nameOf(ev), data)
+	return fmt.Sprintf("event: %s\ndata: %s\n", nameOf(ev), data)
 }

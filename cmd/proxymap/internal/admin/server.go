@@ -13,12 +13,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-json"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 
 	"proxymap/relay"
 	"proxymap/session"
+	"proxymap/session/wire"
 )
 
 // So that the server takes no more than the processor that is kept free of the loops, and few of the descriptors that
@@ -98,14 +98,13 @@ func routes(r *relay.Relay, hub *eventHub) map[string]http.HandlerFunc {
 	routes["POST /sessions/reset"] = ports.handleRotation(r, false)
 	routes["GET /sessions/events"] = hub.serve
 	routes["GET /openapi.json"] = func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		_, _ = w.Write(openAPI)
+		writeJSON(w, openAPI)
 	}
-	routes["GET /ProxyStats"] = func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, newProxyStats(r.Stats())) }
-	routes["GET /ProxyStats/Hosts"] = func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, newHostsStats(r.HostStats())) }
+	routes["GET /ProxyStats"] = func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, wire.Text(newProxyStats(r.Stats()))) }
+	routes["GET /ProxyStats/Hosts"] = func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, wire.Text(newHostsStats(r.HostStats()))) }
 	routes["POST /ProxyStats/reset"] = func(w http.ResponseWriter, _ *http.Request) {
 		r.ResetStats()
-		writeJSON(w, resetAnswer{true, "The statistics begin anew from 0."})
+		writeJSON(w, wire.Text(resetAnswer{true, "The statistics begin anew from 0."}))
 	}
 	routes["GET /metrics"] = promhttp.HandlerFor(newMetrics(r), promhttp.HandlerOpts{}).ServeHTTP
 	routes["GET /healthz"] = func(w http.ResponseWriter, _ *http.Request) {
@@ -118,23 +117,9 @@ func routes(r *relay.Relay, hub *eventHub) map[string]http.HandlerFunc {
 	return routes
 }
 
-// writeCompactJSON is writeJSON for what may be long.
-func writeCompactJSON(w http.ResponseWriter, v any) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // strings, numbers and booleans of ours
-	}
+func writeJSON(w http.ResponseWriter, text []byte) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(append(text, '\n'))
-}
-
-func writeJSON(w http.ResponseWriter, v any) {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		panic(err) // strings, numbers and booleans of ours
-	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(append(text, '\n'))
+	_, _ = w.Write(text)
 }
 
 // guard lets in who has the token, or, where there is none, who has come by an address and not by a name that somebody

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -22,38 +21,15 @@ import (
 // rotateTime is how long a call waits for its changes to be confirmed.
 const rotateTime = 20 * time.Second
 
-// sessionsAnswer is what has become of the sessions.
-type sessionsAnswer struct {
-	Sessions    []sessionState    `json:"sessions"`
-	Connections *connectionCounts `json:"connections,omitempty"`
-}
-
-type connectionCounts struct {
-	Closed   int `json:"closed"`
-	Draining int `json:"draining"`
-}
-
-// sessionState is what a port has.
-type sessionState struct {
-	Port     uint16     `json:"port"`
-	Address  netip.Addr `json:"address"`
-	ID       *string    `json:"session_id"`
-	Expires  *string    `json:"expires_at"`
-	Expired  bool       `json:"expired"`
-	Time     *float64   `json:"session_time"` // minutes
-	Open     int64      `json:"connections"`
-	Upstream int64      `json:"bytes_to_upstream"`
-	Client   int64      `json:"bytes_to_client"`
-}
-
-func newSessionsAnswer(list []relay.PortSession) sessionsAnswer {
-	a := sessionsAnswer{Sessions: make([]sessionState, len(list))}
+// newSessions renders what ports have.
+func newSessions(list []relay.PortSession) wire.Sessions {
+	a := wire.Sessions{Sessions: make([]wire.PortSession, len(list))}
 	for i, p := range list {
-		s := sessionState{
+		s := wire.PortSession{
 			Port: p.Port.Port(), Address: p.Port.Addr(), Expired: p.Expired, Open: p.Open, Upstream: p.Upstream, Client: p.Client,
 		}
 		if p.Session != nil {
-			id, expires := p.Session.ID(), time.Unix(0, p.Session.Expires()).UTC().Format(http.TimeFormat)
+			id, expires := p.Session.ID(), wire.Date(p.Session.Expires())
 			minutes := p.Session.Lifetime().Minutes()
 			s.ID, s.Expires, s.Time = &id, &expires, &minutes
 		}
@@ -139,7 +115,7 @@ func (l *portList) handleSessions(r *relay.Relay) http.HandlerFunc {
 				return
 			}
 		}
-		writeCompactJSON(w, newSessionsAnswer(r.Sessions(ports)))
+		writeJSON(w, wire.Line(newSessions(r.Sessions(ports))))
 	}
 }
 
@@ -163,9 +139,9 @@ func (l *portList) handleRotation(r *relay.Relay, renew bool) http.HandlerFunc {
 		case err != nil:
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		default:
-			answer := newSessionsAnswer(r.Sessions(ports))
-			answer.Connections = &connectionCounts{rotation.Closed, rotation.Draining}
-			writeCompactJSON(w, answer)
+			answer := newSessions(r.Sessions(ports))
+			answer.Connections = &wire.Connections{Closed: rotation.Closed, Draining: rotation.Draining}
+			writeJSON(w, wire.Line(answer))
 		}
 	}
 }

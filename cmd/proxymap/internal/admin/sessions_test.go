@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -18,16 +17,17 @@ import (
 	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/relay"
 	"proxymap/session"
+	"proxymap/session/wire"
 )
 
 // sessions asks for what ports have.
-func (g *adminRig) sessions(method, path string) sessionsAnswer {
+func (g *adminRig) sessions(method, path string) wire.Sessions {
 	g.t.Helper()
 	res, text := g.do(method, path)
 	if res.StatusCode != 200 {
 		g.t.Fatalf("%s %s: got %d %q", method, path, res.StatusCode, text)
 	}
-	var a sessionsAnswer
+	var a wire.Sessions
 	if err := json.Unmarshal([]byte(text), &a); err != nil {
 		g.t.Fatalf("%s %s: %v: %s", method, path, err, text)
 	}
@@ -86,10 +86,10 @@ func TestRotateManyPorts(t *testing.T) {
 	g := newAdminRig(t, "")
 	tunnel := openTunnel(t, g.relay.Ports()[0])
 	other := openTunnel(t, g.relay.Ports()[1])
-	if kept := g.sessions("POST", "/sessions/new?ports=all"); *kept.Connections != (connectionCounts{}) {
+	if kept := g.sessions("POST", "/sessions/new?ports=all"); *kept.Connections != (wire.Connections{}) {
 		t.Errorf("by default %+v", kept.Connections)
 	}
-	if cut := g.sessions("POST", "/sessions/new?ports=all&on_rotate=close"); *cut.Connections != (connectionCounts{Closed: 2}) {
+	if cut := g.sessions("POST", "/sessions/new?ports=all&on_rotate=close"); *cut.Connections != (wire.Connections{Closed: 2}) {
 		t.Errorf("got %+v; want both closed", cut.Connections)
 	}
 	for _, conn := range []net.Conn{tunnel, other} {
@@ -198,7 +198,7 @@ func TestEvents(t *testing.T) {
 	}
 	defer res.Body.Close()
 	r := bufio.NewReader(res.Body)
-	next := func() (name string, m eventMessage) {
+	next := func() (name string, m wire.Event) {
 		t.Helper()
 		for {
 			line, err := r.ReadString('\n')
@@ -275,65 +275,6 @@ func TestGapIsTold(t *testing.T) {
 	}
 }
 
-// The description is of what there is: every route with its method, the members of answers, and the statuses.
-func TestOpenAPI(t *testing.T) {
-	g := newAdminRig(t, "")
-	_, text := g.do("GET", "/openapi.json")
-	var doc struct {
-		OpenAPI string `json:"openapi"`
-		Paths   map[string]map[string]struct {
-			Responses map[string]any `json:"responses"`
-		} `json:"paths"`
-		Components struct {
-			Schemas map[string]struct {
-				Required   []string       `json:"required"`
-				Properties map[string]any `json:"properties"`
-			} `json:"schemas"`
-		} `json:"components"`
-	}
-	if err := json.Unmarshal([]byte(text), &doc); err != nil || doc.OpenAPI != "3.1.0" {
-		t.Fatalf("%v, version %q", err, doc.OpenAPI)
-	}
-	there := routes(g.relay, newEventHub())
-	for pattern := range there {
-		method, path, _ := strings.Cut(pattern, " ")
-		if _, ok := doc.Paths[path][strings.ToLower(method)]; !ok {
-			t.Errorf("%s is not described", pattern)
-		}
-	}
-	for path, methods := range doc.Paths {
-		for method, operation := range methods {
-			pattern := strings.ToUpper(method) + " " + path
-			if there[pattern] == nil {
-				t.Errorf("%s is described and not there", pattern)
-			}
-			if path == "/sessions/events" {
-				continue // it has no end
-			}
-			query := map[bool]string{true: "?ports=all", false: ""}[strings.HasPrefix(path, "/sessions/")]
-			if res, _ := g.do(strings.ToUpper(method), path+query); operation.Responses[fmt.Sprint(res.StatusCode)] == nil {
-				t.Errorf("%s answers %d, which is not described", pattern, res.StatusCode)
-			}
-		}
-	}
-	for name, value := range map[string]any{"Session": sessionState{}, "Event": eventMessage{}, "Sessions": sessionsAnswer{}} {
-		schema := doc.Components.Schemas[name]
-		var members []string
-		for _, field := range reflect.VisibleFields(reflect.TypeOf(value)) {
-			member, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-			members = append(members, member)
-			if schema.Properties[member] == nil {
-				t.Errorf("%s: member %s is not described", name, member)
-			}
-		}
-		for member := range schema.Properties {
-			if !slices.Contains(members, member) {
-				t.Errorf("%s: member %s is described and not there", name, member)
-			}
-		}
-	}
-}
-
 // Ten thousand ports are listed.
 func BenchmarkSessionsOfTenThousandPorts(b *testing.B) {
 	cfg, err := settings.Parse("f", []byte(`{"Listen":{"Port":1,"StickyProxyLifetime":10,"Action":"Bypass"}}`))
@@ -356,7 +297,7 @@ func BenchmarkSessionsOfTenThousandPorts(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		w := httptest.NewRecorder()
-		writeCompactJSON(w, newSessionsAnswer(r.Sessions(nil)))
+		writeJSON(w, wire.Line(newSessions(r.Sessions(nil))))
 		if w.Body.Len() < 1<<20 {
 			b.Fatal(w.Body.Len())
 		}

@@ -3,16 +3,13 @@ package ctl
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -39,24 +36,8 @@ func (c *sessionCall) add(name, value string) {
 	c.query = append(c.query, url.QueryEscape(name)+"="+url.QueryEscape(value))
 }
 
-// isAnswer reports whether the content of a good answer is one to that call: a request for a domain that is not the Session
-// API's goes to whoever has that name.
-func (c *sessionCall) isAnswer(body []byte) bool {
-	member := "session_id"
-	switch {
-	case c.list:
-		member = "sessions"
-	case c.what == "reset":
-		member = "success"
-	}
-	var answer map[string]json.RawMessage
-	err := json.Unmarshal(body, &answer)
-	_, there := answer[member]
-	return err == nil && there
-}
-
-// do makes the call, and returns the content of a good answer.
-func (c *sessionCall) do(timeout time.Duration) ([]byte, error) {
+// do makes the call, and returns a good answer.
+func (c *sessionCall) do(timeout time.Duration) (*answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	target := url.URL{Scheme: "http", Host: c.server, Path: c.path, RawQuery: strings.Join(c.query, "&")}
@@ -89,10 +70,12 @@ func (c *sessionCall) do(timeout time.Duration) ([]byte, error) {
 		return nil, c.unreachable(err, timeout)
 	case res.StatusCode != http.StatusOK:
 		return nil, c.refused(res, body)
-	case len(body) > maxAnswer || !c.isAnswer(body):
+	}
+	a, err := c.read(body)
+	if err != nil || len(body) > maxAnswer {
 		return nil, fmt.Errorf("%s: what answers there is no proxymap, or not for sessions: no JSON of theirs, or more than %d MiB", c.server, maxAnswer>>20)
 	}
-	return body, nil
+	return &a, nil
 }
 
 // unreachable says that there was no answer.
@@ -124,115 +107,3 @@ func (c *sessionCall) refused(res *http.Response, body []byte) error {
 	}
 	return fmt.Errorf("%s: answers %d%s: %s%s", c.server, res.StatusCode, class, strconv.QuoteToGraphic(line), hint)
 }
-
-// A sessionView is a session as an answer shows it.
-type sessionView struct {
-	Port       int               `json:"port"`
-	ID         *string           `json:"session_id"`
-	Expires    *string           `json:"expires_at"`
-	Expired    bool              `json:"expired"`
-	Minutes    *float64          `json:"session_time"`
-	Parameters map[string]string `json:"username_parameters"`
-}
-
-// A portView is a session in a list.
-type portView struct {
-	sessionView
-	Connections int64 `json:"connections"`
-	ToUpstream  int64 `json:"bytes_to_upstream"`
-	ToClient    int64 `json:"bytes_to_client"`
-}
-
-// A rotationView is what a rotation has done to connections.
-type rotationView struct{ Closed, Draining int64 }
-
-// show prints an answer for people.
-func (c *sessionCall) show(w io.Writer, body []byte) error {
-	if c.list {
-		return c.showList(w, body)
-	}
-	var answer struct {
-		sessionView
-		Connections *rotationView
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return fmt.Errorf("%s: the answer is not as expected: %w; --json prints it", c.server, err)
-	}
-	var out strings.Builder
-	if c.what == "reset" {
-		fmt.Fprintf(&out, "port %d: its session is removed; the next request makes another\n", c.port)
-	} else {
-		table := newTable(&out)
-		fmt.Fprintln(table, "PORT\tSESSION\tEXPIRES\tMINUTES\tPARAMETERS")
-		answer.Port = c.port
-		fmt.Fprintf(table, "%s\t%s\n", answer.columns(), orDash(answer.parameters()))
-		table.Flush()
-	}
-	answer.Connections.show(&out)
-	_, err := io.WriteString(w, out.String())
-	return err
-}
-
-func (c *sessionCall) showList(w io.Writer, body []byte) error {
-	var answer struct {
-		Sessions    []portView
-		Connections *rotationView
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return fmt.Errorf("%s: the answer is not as expected: %w; --json prints it", c.server, err)
-	}
-	var out strings.Builder
-	table := newTable(&out)
-	fmt.Fprintln(table, "PORT\tSESSION\tEXPIRES\tMINUTES\tCONNECTIONS\tTO UPSTREAM\tTO CLIENT")
-	for i := range answer.Sessions {
-		s := &answer.Sessions[i]
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\n", s.columns(), s.Connections, s.ToUpstream, s.ToClient)
-	}
-	table.Flush()
-	answer.Connections.show(&out)
-	_, err := io.WriteString(w, out.String())
-	return err
-}
-
-// columns are those that all tables have.
-func (s *sessionView) columns() string {
-	id, expires, minutes := "-", "-", "-"
-	if s.ID != nil {
-		id = orDash(*s.ID)
-	}
-	if s.Expires != nil {
-		expires = orDash(*s.Expires)
-		if s.Expired {
-			expires += " (expired)"
-		}
-	}
-	if s.Minutes != nil && *s.Minutes > 0 {
-		minutes = strconv.FormatFloat(*s.Minutes, 'g', 6, 64)
-	}
-	return fmt.Sprintf("%d\t%s\t%s\t%s", s.Port, id, expires, minutes)
-}
-
-func (s *sessionView) parameters() string {
-	var list []string
-	for name, value := range s.Parameters {
-		list = append(list, name+"="+value)
-	}
-	slices.Sort(list)
-	return strings.Join(list, " ")
-}
-
-func (v *rotationView) show(out *strings.Builder) {
-	if v != nil {
-		fmt.Fprintf(out, "connections: %d closed, %d draining\n", v.Closed, v.Draining)
-	}
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
-// newTable aligns columns, which tabs end.
-func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }

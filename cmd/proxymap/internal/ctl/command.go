@@ -137,15 +137,15 @@ func (c *sessionFlags) run(e Env, call *sessionCall) error {
 	if err := address(call, set); err != nil {
 		return err
 	}
-	body, err := call.do(c.Timeout)
+	a, err := call.do(c.Timeout)
 	switch {
 	case err != nil:
 		return err
 	case c.JSON:
-		_, err = fmt.Fprintln(e.Out, strings.TrimRight(string(body), "\n"))
+		_, err = fmt.Fprintln(e.Out, strings.TrimRight(string(a.text), "\n"))
 		return err
 	}
-	return call.show(e.Out, body)
+	return call.show(e.Out, a)
 }
 
 // toPort addresses a call to the Session API of a port.
