@@ -3,7 +3,7 @@
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME    ?= 60s
-FUZZERS      = ./httpparse ./session ./session/credential ./relay/hostrule ./relay/socks ./cmd/proxymap/internal/settings
+FUZZERS      = ./httpparse ./session ./session/credential ./session/credential/pattern ./relay/hostrule ./relay/socks ./cmd/proxymap/internal/settings
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test race portable lint fuzz bench benchstat bench-tools compare syscalls soak smoke verify

@@ -3,7 +3,6 @@ module proxymap
 go 1.26
 
 require (
-	github.com/AnatolyRugalev/goregen v0.1.0
 	github.com/alecthomas/kong v1.13.0
 	github.com/goccy/go-json v0.10.5
 	github.com/gofrs/flock v0.13.0

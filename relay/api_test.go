@@ -198,7 +198,7 @@ func TestAPIPost(t *testing.T) {
 			g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
 				cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{
 					Lifetime: time.Minute, Set: true, Account: &credential.Account{Username: "user", Password: "pass", Parameters: []credential.Parameter{
-						{Name: "cc", Value: "$cc", Default: "us"}, {Name: "session", Value: "^id", SessionID: true},
+						{Name: "cc", Value: "$cc", Default: "us"}, {Name: "session", Value: "^id[1-9][0-9]{0,2}", SessionID: true},
 					}},
 				})
 			})

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,7 +77,7 @@ func newPlan(t testing.TB, cfg session.PlanConfig) *session.Plan {
 	t.Helper()
 	if cfg.Account == nil {
 		cfg.Account = &credential.Account{Username: "user", Password: "pass", Parameters: []credential.Parameter{
-			{Name: "session", Value: "^id", SessionID: true},
+			{Name: "session", Value: "^id[1-9][0-9]{0,2}", SessionID: true},
 		}}
 		cfg.Set = true
 	}
@@ -82,15 +85,41 @@ func newPlan(t testing.TB, cfg session.PlanConfig) *session.Plan {
 		cfg.Servers = make([]*credential.Account, 8)
 	}
 	var n atomic.Int64
-	n.Store(-1) // NewPlan tries the generator once
-	cfg.Compile = func(string) (func() string, error) {
-		return func() string { return fmt.Sprintf("id%d", n.Add(1)) }, nil
-	}
+	cfg.Random = func() rand.Source { return newDigits(n.Add(1)) }
 	plan, err := session.NewPlan(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return plan
+}
+
+// digits is a source of which the pattern [1-9][0-9]{0,2} draws a number.
+type digits struct {
+	draws []uint64
+}
+
+func newDigits(n int64) *digits {
+	text := strconv.FormatInt(n, 10)
+	d := &digits{}
+	d.next(uint64(text[0]-'1'), 9)
+	d.next(uint64(len(text)-1), 3)
+	for _, c := range []byte(text[1:]) {
+		d.next(uint64(c-'0'), 10)
+	}
+	return d
+}
+
+// next has the next draw of one from size be the i-th.
+func (d *digits) next(i, size uint64) {
+	d.draws = append(d.draws, i*(math.MaxUint64/size)+math.MaxUint64/size/2)
+}
+
+func (d *digits) Uint64() (v uint64) {
+	if len(d.draws) == 0 {
+		return rand.Uint64() // another pattern
+	}
+	v, d.draws = d.draws[0], d.draws[1:]
+	return v
 }
 
 func serverAt(addr net.Addr) Server {

@@ -14,6 +14,7 @@ type Client struct {
 	user, password string
 	params         []Pair // "account" and those in the user name; nil unless the plan splits it
 	verdict        Verdict
+	alone          bool // its connections are sessions of their own, unless the port has one
 }
 
 // parameters are those in the client's user name.
@@ -22,6 +23,14 @@ func (c *Client) parameters() []Pair {
 		return nil
 	}
 	return c.params
+}
+
+// aloneWith reports whether a client's connections are sessions of their own, where the port has none.
+func (p *Plan) aloneWith(c *Client) bool {
+	if c == nil {
+		return p.alone
+	}
+	return c.alone
 }
 
 // A Verdict says whether a client may use the port.
@@ -67,6 +76,7 @@ func (p *Plan) NewClient(user, password string) *Client {
 	if p.parse {
 		account, c.params = p.split(user)
 	}
+	c.alone = p.accounts.Alone(c.params)
 	if p.verify && !p.secret.equals(secretOf(account, password)) {
 		c.verdict = Wrong
 	}

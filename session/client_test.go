@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -12,14 +13,9 @@ import (
 	"proxymap/session/credential"
 )
 
-// upper compiles every pattern to itself in capitals: what was drawn can be told from what was given.
-func upper(pattern string) (func() string, error) {
-	return func() string { return strings.ToUpper(pattern) }, nil
-}
-
-// What parameters refer to in these tests.
+// What parameters refer to in these tests. What is drawn is in capitals.
 var (
-	session  = credential.Parameter{Name: "session", Value: "$session", Default: "^id", SessionID: true}
+	session  = credential.Parameter{Name: "session", Value: "$session", Default: "^ID", SessionID: true}
 	sessTime = credential.Parameter{Name: "sessTime", Value: "$sessTime", Default: "10", SessionTime: true}
 	country  = credential.Parameter{Name: "country", Value: "$cc", Default: "us"}
 	city     = credential.Parameter{Name: "city", Value: "$city"}
@@ -59,14 +55,14 @@ func TestClientParameters(t *testing.T) {
 
 		// Values.
 		{name: "a literal is not the client's to change", params: list(credential.Parameter{Name: "country", Value: "us"}), client: "me-country-de", want: "user-country-us", minutes: 60},
-		{name: "a ^regex is not the client's to change", params: list(credential.Parameter{Name: "rnd", Value: "^r"}), client: "me-rnd-x", want: "user-rnd-R", minutes: 60},
+		{name: "a ^regex is not the client's to change", params: list(credential.Parameter{Name: "rnd", Value: "^R"}), client: "me-rnd-x", want: "user-rnd-R", minutes: 60},
 		{name: "$x of the client", params: list(country), client: "me-cc-de", want: "user-country-de", minutes: 60},
 		{name: "$x of the session", params: list(country), given: []Pair{{Name: "cc", Value: "fr"}}, client: "me", want: "user-country-fr", minutes: 60},
 		{name: "the client's before the session's", params: list(country), given: []Pair{{Name: "cc", Value: "fr"}}, client: "me-cc-de", want: "user-country-de", minutes: 60},
 		{name: "one from the client, one from the session", params: list(country, city), given: []Pair{{Name: "city", Value: "lyon"}}, client: "me-cc-de", want: "user-country-de-city-lyon", minutes: 60},
 		{name: "neither, Default", params: list(country), client: "me-other-x", want: "user-country-us", minutes: 60},
-		{name: "neither, Default ^regex", params: list(credential.Parameter{Name: "a", Value: "$a", Default: "^r"}), client: "me", want: "user-a-R", minutes: 60},
-		{name: "the client's before a Default ^regex", params: list(credential.Parameter{Name: "a", Value: "$a", Default: "^r"}), client: "me-a-b", want: "user-a-b", minutes: 60},
+		{name: "neither, Default ^regex", params: list(credential.Parameter{Name: "a", Value: "$a", Default: "^R"}), client: "me", want: "user-a-R", minutes: 60},
+		{name: "the client's before a Default ^regex", params: list(credential.Parameter{Name: "a", Value: "$a", Default: "^R"}), client: "me-a-b", want: "user-a-b", minutes: 60},
 		{name: "neither and no Default: left out", params: list(city, country), client: "me", want: "user-country-us", minutes: 60},
 		{name: "no credentials: Default", params: list(country), want: "user-country-us", minutes: 60},
 		{name: "names are the same in any case", params: list(country), client: "me-CC-de", want: "user-country-de", minutes: 60},
@@ -85,7 +81,7 @@ func TestClientParameters(t *testing.T) {
 		{name: "another parameter that refers to it", params: list(session, credential.Parameter{Name: "s", Value: "$session", Default: "none"}), client: "me-session-two", before: "me-session-one", want: "user-session-one-s-none", id: "one", minutes: 60},
 		{name: "no SessionId parameter, the id is not sent", params: list(country), client: "me-session-abc", want: "user-country-us", minutes: 60},
 		{name: "a SessionId literal is not the client's to change", params: list(credential.Parameter{Name: "session", Value: "fix", SessionID: true}), client: "me-session-abc", want: "user-session-fix", id: "fix", minutes: 60},
-		{name: "a SessionId ^regex neither", params: list(credential.Parameter{Name: "session", Value: "^id", SessionID: true}), client: "me-session-abc", want: "user-session-ID", id: "ID", minutes: 60},
+		{name: "a SessionId ^regex neither", params: list(credential.Parameter{Name: "session", Value: "^ID", SessionID: true}), client: "me-session-abc", want: "user-session-ID", id: "ID", minutes: 60},
 		{name: "another client's other parameters are not stored", params: list(session, country), before: "me-session-one-cc-de", client: "me", want: "user-session-one-country-us", id: "one", minutes: 60},
 		{name: "each client has its own", params: list(session, country), before: "me-session-one-cc-de", client: "me-cc-fr", want: "user-session-one-country-fr", id: "one", minutes: 60},
 
@@ -134,7 +130,7 @@ func TestClientParameters(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			cfg := PlanConfig{
-				Lifetime: time.Hour, Set: true, ParseParameters: !row.whole, Compile: upper, Servers: []*credential.Account{row.server},
+				Lifetime: time.Hour, Set: true, ParseParameters: !row.whole, Servers: []*credential.Account{row.server},
 				Account: &credential.Account{Username: "user", Password: "pw", Parameters: row.params},
 			}
 			if row.zero {
@@ -337,19 +333,23 @@ func TestReadyLine(t *testing.T) {
 func TestDrawnBesideClient(t *testing.T) {
 	p := mustPlan(t, PlanConfig{
 		Lifetime: time.Hour, Set: true, ParseParameters: true, Servers: []*credential.Account{nil}, Account: &credential.Account{Username: "user", Parameters: []credential.Parameter{
-			session, {Name: "rnd", Value: "^r"}, {Name: "d", Value: "$d", Default: "^d"},
+			session, {Name: "rnd", Value: "^R[0-9]{8}"}, {Name: "d", Value: "$d", Default: "^D[0-9]{8}"},
 		}},
 	})
-	slot := NewSlot(p)
+	slot, seen := NewSlot(p), map[string]bool{}
 	for n, row := range []struct{ client, want string }{
-		{"me", "user-session-id1-rnd-r1-d-d1"},
-		{"me-d-x-session-abc", "user-session-id1-rnd-r2-d-x"},
-		{"me", "user-session-id1-rnd-r3-d-d2"},
+		{"me", `user-session-ID-rnd-(R\d{8})-d-(D\d{8})`},
+		{"me-d-x-session-abc", `user-session-ID-rnd-(R\d{8})-d-(x)`},
+		{"me", `user-session-ID-rnd-(R\d{8})-d-(D\d{8})`},
 	} {
 		c := p.NewClient(row.client, "")
-		if got, _, _ := p.Credentials(slot.Current(now, c), 0, c); got != row.want {
-			t.Errorf("connection %d: got %q; want %q", n, got, row.want)
+		got, _, _ := p.Credentials(slot.Current(now, c), 0, c)
+		drawn := regexp.MustCompile("^" + row.want + "$").FindStringSubmatch(got)
+		if drawn == nil || seen[drawn[1]] || seen[drawn[2]] {
+			t.Errorf("connection %d: got %q; want %s, not drawn before", n, got, row.want)
+			continue
 		}
+		seen[drawn[1]], seen[drawn[2]] = true, true
 	}
 }
 
@@ -381,7 +381,7 @@ func TestAPIWithClient(t *testing.T) {
 	if !strings.Contains(got, `"session_id": "abc"`) || !strings.Contains(got, `"session_time": 30`) || strings.Contains(got, "username_parameters") {
 		t.Errorf("got %s; want the session that the client's user name makes, without parameters", got)
 	}
-	if got := ask("/session/new"); !strings.Contains(got, `"session_id": "id1"`) {
+	if got := ask("/session/new"); !strings.Contains(got, `"session_id": "ID"`) {
 		t.Errorf("got %s; want another session", got)
 	}
 	if got := ask("/session/new?session=xyz"); !strings.Contains(got, `"session_id": "xyz"`) {
@@ -393,7 +393,7 @@ func TestAPIWithClient(t *testing.T) {
 func FuzzClientUserName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, account, user, password string, zero bool) {
 		cfg := PlanConfig{
-			Lifetime: time.Hour, Set: true, Verify: true, ParseParameters: true, Compile: upper, Servers: []*credential.Account{nil, {Username: "own"}},
+			Lifetime: time.Hour, Set: true, Verify: true, ParseParameters: true, Servers: []*credential.Account{nil, {Username: "own"}},
 			Account: &credential.Account{Username: account, Password: "pw", Parameters: []credential.Parameter{session, sessTime, country, {Name: "who", Value: "$account"}}},
 		}
 		if zero {

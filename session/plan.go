@@ -30,29 +30,31 @@ type PlanConfig struct {
 	// the mapping's.
 	Servers []*credential.Account
 
-	// Compile turns a regular expression, without the leading ^, into a generator of strings that match it. The
-	// generator is called from several goroutines at once.
-	Compile func(pattern string) (func() string, error)
+	// Random gives what the id of a session, and of a connection that is one of its own, is drawn of: equal sources make
+	// equal ids. It is called once for each, from several goroutines; nil: the runtime's randomness.
+	Random func() rand.Source
 }
 
 // A Plan makes the sessions of a mapping. It never changes, and may be used from any goroutine.
 type Plan struct {
 	accounts *credential.Accounts
 	jitter   int // percent
+	random   func() rand.Source
 
 	remove, require, verify, parse bool
+	alone                          bool // clients that name no parameters: see Client.alone
 
 	account string // that clients are known by
 	secret  secret
 }
 
-// maxJitter leaves a session a tenth of its lifetime.
-const maxJitter = 90
+// MaxJitter is the greatest LifetimeJitter, in percent: a session keeps a tenth of its lifetime at least.
+const MaxJitter = 90
 
 // NewPlan makes a plan of cfg. The error joins all faults, each a *credential.Fault.
 func NewPlan(cfg PlanConfig) (*Plan, error) {
 	p := &Plan{
-		jitter: cfg.LifetimeJitter,
+		jitter: cfg.LifetimeJitter, random: cfg.Random,
 		remove: cfg.Remove, require: cfg.Require, verify: cfg.Verify, parse: cfg.ParseParameters,
 	}
 	if cfg.Account != nil {
@@ -68,16 +70,17 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 	if cfg.Lifetime < 0 {
 		fault("StickyProxyLifetime", "must not be negative")
 	}
-	if cfg.LifetimeJitter < 0 || cfg.LifetimeJitter > maxJitter {
-		fault("LifetimeJitter", "value %d: must be 0 to %d percent", cfg.LifetimeJitter, maxJitter)
+	if cfg.LifetimeJitter < 0 || cfg.LifetimeJitter > MaxJitter {
+		fault("LifetimeJitter", "value %d: must be 0 to %d percent", cfg.LifetimeJitter, MaxJitter)
 	}
 	var err error
 	p.accounts, err = credential.Compile(credential.Config{
-		Lifetime: cfg.Lifetime, Account: cfg.Account, Set: cfg.Set, Servers: cfg.Servers, ParseParameters: cfg.ParseParameters, Compile: cfg.Compile,
+		Lifetime: cfg.Lifetime, Account: cfg.Account, Set: cfg.Set, Servers: cfg.Servers, ParseParameters: cfg.ParseParameters,
 	})
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		faults = append(joined.Unwrap(), faults...)
 	}
+	p.alone = err == nil && p.accounts.Alone(nil)
 	return p, errors.Join(faults...)
 }
 
@@ -86,7 +89,7 @@ func (p *Plan) Warnings() []string { return p.accounts.Warnings() }
 
 // Lifetime is that of a session to which no parameters were given; 0: each client connection is a session of its own.
 func (p *Plan) Lifetime() time.Duration {
-	_, d, _ := p.accounts.Lifetime(nil, nil)
+	_, d, _ := p.accounts.Lifetime(nil, nil, nil)
 	return d
 }
 
@@ -109,7 +112,7 @@ func (p *Plan) AppendCredentials(dst []byte, s *Session, server int, c *Client) 
 	if p.passes(server, c) {
 		return credential.AppendBasic(dst, c.user, c.password)
 	}
-	return p.accounts.AppendLine(dst, server, bind(s, c))
+	return p.accounts.AppendLine(dst, p.sourceFor(s), server, bind(s, c))
 }
 
 // Credentials are those that AppendCredentials would send, for servers that want them apart. It is false if there are
@@ -118,7 +121,15 @@ func (p *Plan) Credentials(s *Session, server int, c *Client) (user, password st
 	if p.passes(server, c) {
 		return c.user, c.password, true
 	}
-	return p.accounts.Credentials(server, bind(s, c))
+	return p.accounts.Credentials(p.sourceFor(s), server, bind(s, c))
+}
+
+// sourceFor is what a connection's credentials are drawn of. Those of a session have their id already.
+func (p *Plan) sourceFor(s *Session) rand.Source {
+	if s != nil || p.random == nil {
+		return nil
+	}
+	return p.random()
 }
 
 // bind is what a session and a client bring into credentials.
@@ -133,16 +144,17 @@ func bind(s *Session, c *Client) credential.Binding {
 // without an error where the lifetime is 0. The error is about a given parameter, and meant for who gave it.
 func (p *Plan) New(now int64, c *Client, given []Pair) (*Session, error) {
 	own := c.parameters()
-	minutes, lifetime, err := p.accounts.Lifetime(own, given)
+	minutes, lifetime, err := p.accounts.Lifetime(nil, own, given)
 	if err == nil {
 		err = p.accounts.Check(given)
 	}
 	if err != nil || lifetime == 0 {
 		return nil, err
 	}
-	s := &Session{id: p.accounts.ID(own, given), minutes: minutes, expires: now + int64(p.shortened(lifetime)), lifetime: lifetime, params: given}
-	s.lines = p.linesOf(s)
-	return s, nil
+	return &Session{
+		id: p.accounts.ID(p.sourceFor(nil), own, given), minutes: minutes, expires: now + int64(p.shortened(lifetime)), lifetime: lifetime,
+		params: given, accounts: p.accounts,
+	}, nil
 }
 
 // shortened is a lifetime less what the jitter takes of it.

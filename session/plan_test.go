@@ -2,10 +2,8 @@ package session
 
 import (
 	"encoding/base64"
-	"fmt"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,20 +13,8 @@ import (
 // now is the moment at which these tests take place.
 const now = int64(1_781_107_783_000_000_000) // Wed, 10 Jun 2026 16:09:43 GMT
 
-// counting compiles every pattern to pattern1, pattern2, …: what is drawn, and how often, can be seen.
-func counting() func(string) (func() string, error) {
-	return func(pattern string) (func() string, error) {
-		var n atomic.Int64
-		n.Store(-1) // NewPlan tries each generator once
-		return func() string { return fmt.Sprintf("%s%d", pattern, n.Add(1)) }, nil
-	}
-}
-
 func mustPlan(t testing.TB, cfg PlanConfig) *Plan {
 	t.Helper()
-	if cfg.Compile == nil {
-		cfg.Compile = counting()
-	}
 	p, err := NewPlan(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -52,9 +38,8 @@ func userOf(t testing.TB, line []byte) string {
 func TestDocumentedExample(t *testing.T) {
 	p := mustPlan(t, PlanConfig{
 		Lifetime: time.Minute, Set: true, Servers: []*credential.Account{nil},
-		Compile: func(string) (func() string, error) { return func() string { return "LZpmRqdu" }, nil },
 		Account: &credential.Account{Username: "user", Password: "x", Parameters: []credential.Parameter{
-			{Name: "session", Value: "^[A-Za-z]{8}", SessionID: true}, {Name: "sessTime", Value: "10", SessionTime: true},
+			{Name: "session", Value: "^LZpmRqdu", SessionID: true}, {Name: "sessTime", Value: "10", SessionTime: true},
 		}},
 	})
 	s, _ := p.New(now, nil, nil)
@@ -71,18 +56,18 @@ func TestDrawnPerConnection(t *testing.T) {
 	p := mustPlan(t, PlanConfig{
 		Lifetime: time.Minute, Set: true, Servers: []*credential.Account{nil},
 		Account: &credential.Account{Username: "user", Parameters: []credential.Parameter{
-			{Name: "session", Value: "^id", SessionID: true}, {Name: "rnd", Value: "^r"}, {Name: "d", Value: "$d", Default: "^d"},
+			{Name: "session", Value: "^[a-z]{8}", SessionID: true}, {Name: "rnd", Value: "^[0-9]{8}"}, {Name: "d", Value: "$d", Default: "^[0-9]{8}"},
 		}},
 	})
 	s, _ := p.New(now, nil, nil)
 	if s.Line(0) != nil {
 		t.Fatal("there is a ready line; want one for each connection")
 	}
-	for n := 1; n <= 2; n++ {
-		want := fmt.Sprintf("user-session-id1-rnd-r%d-d-d%d:", n, n)
-		if got := userOf(t, p.AppendCredentials(nil, s, 0, nil)); got != want {
-			t.Errorf("got %q; want %q", got, want)
-		}
+	form := regexp.MustCompile("^user-session-" + s.ID() + "-rnd-([0-9]{8})-d-([0-9]{8}):$")
+	one := form.FindStringSubmatch(userOf(t, p.AppendCredentials(nil, s, 0, nil)))
+	two := form.FindStringSubmatch(userOf(t, p.AppendCredentials(nil, s, 0, nil)))
+	if one == nil || two == nil || one[1] == two[1] || one[2] == two[2] {
+		t.Errorf("got %q and %q; want the same id, and the rest drawn anew", one, two)
 	}
 }
 
@@ -100,15 +85,15 @@ func TestIDWithoutParameter(t *testing.T) {
 
 func TestLifetimeZeroIsPerConnection(t *testing.T) {
 	p := mustPlan(t, PlanConfig{Set: true, Servers: []*credential.Account{nil}, Account: &credential.Account{Username: "user", Parameters: []credential.Parameter{
-		{Name: "session", Value: "^id", SessionID: true},
+		{Name: "session", Value: "^[a-z]{8}", SessionID: true},
 	}}})
 	if s, err := p.New(now, nil, nil); s != nil || err != nil {
 		t.Fatalf("got %v, %v; want no session", s, err)
 	}
-	for n := 1; n <= 2; n++ {
-		if got, want := userOf(t, p.AppendCredentials(nil, nil, 0, nil)), fmt.Sprintf("user-session-id%d:", n); got != want {
-			t.Errorf("got %q; want %q", got, want)
-		}
+	form := regexp.MustCompile(`^user-session-[a-z]{8}:$`)
+	one, two := userOf(t, p.AppendCredentials(nil, nil, 0, nil)), userOf(t, p.AppendCredentials(nil, nil, 0, nil))
+	if !form.MatchString(one) || !form.MatchString(two) || one == two {
+		t.Errorf("got %q and %q; want an id for each", one, two)
 	}
 }
 
@@ -137,42 +122,36 @@ func TestSessionTimeOverridesLifetime(t *testing.T) {
 	}
 }
 
-// A pattern that makes minutes only now and then must not leave a port without a session.
+// A pattern that makes minutes only now and then must not leave a port without a session. Now and then it is refused.
 func TestDrawnTimeThatIsNone(t *testing.T) {
-	drawn := "5"
-	p := mustPlan(t, PlanConfig{
-		Lifetime: time.Hour, Account: &credential.Account{Parameters: []credential.Parameter{{Name: "t", Value: "^x", SessionTime: true}}},
-		Compile: func(string) (func() string, error) { return func() string { return drawn }, nil },
-	})
-	drawn = "five"
-	if s := NewSlot(p).Current(now, nil); s == nil || s.Lifetime() != time.Hour {
-		t.Errorf("got %+v; want a session of the plan's lifetime", s)
+	cfg := PlanConfig{Lifetime: time.Hour, Account: &credential.Account{Parameters: []credential.Parameter{{Name: "t", Value: "^5|five", SessionTime: true}}}}
+	p, err := NewPlan(cfg)
+	for err != nil {
+		p, err = NewPlan(cfg)
+	}
+	seen := map[time.Duration]bool{}
+	for len(seen) < 2 {
+		s := NewSlot(p).Current(now, nil)
+		if s == nil || s.Lifetime() != time.Hour && s.Lifetime() != 5*time.Minute {
+			t.Fatalf("got %+v; want a session of 5 minutes or of the plan's lifetime", s)
+		}
+		seen[s.Lifetime()] = true
 	}
 }
 
-// Whatever a generator makes, a line ends where it should and has one colon before the password.
+// Whatever a pattern draws, a line ends where it should and has one colon before the password.
 func FuzzParametersInLine(f *testing.F) {
 	f.Add("us", "a=b&c=d", `{"UsernameParameters":{"a":1}}`)
 	f.Add("a:b\r\n", "cc=%0d%0a", `{"UsernameParameters":{"cc":"\u0000"}}`)
-	f.Fuzz(func(t *testing.T, drawn, query, body string) {
+	f.Fuzz(func(t *testing.T, expr, query, body string) {
 		p, err := NewPlan(PlanConfig{
 			Lifetime: time.Minute, Set: true, Servers: []*credential.Account{nil},
-			Compile: func(string) (func() string, error) {
-				tried := false
-				return func() string {
-					if !tried {
-						tried = true
-						return "fine"
-					}
-					return drawn
-				}, nil
-			},
 			Account: &credential.Account{Username: "user", Password: "pass", Parameters: []credential.Parameter{
-				{Name: "session", Value: "^x", SessionID: true}, {Name: "cc", Value: "$cc", Default: "^y"}, {Name: "a", Value: "$a"},
+				{Name: "session", Value: "^" + expr, SessionID: true}, {Name: "cc", Value: "$cc", Default: "^" + expr}, {Name: "a", Value: "$a"},
 			}},
 		})
 		if err != nil {
-			t.Fatal(err)
+			return // a pattern that cannot be drawn
 		}
 		slot := NewSlot(p)
 		api := API{Enabled: true, Domain: "portmapper"}

@@ -29,25 +29,12 @@ func (p *Plan) Restore(id, minutes string, expires int64, lifetime time.Duration
 	if err := checkKept(params); err != nil {
 		return nil, err
 	}
-	s := &Session{id: id, minutes: minutes, expires: expires, lifetime: lifetime, params: params}
-	s.lines = p.linesOf(s)
-	return s, nil
+	return &Session{id: id, minutes: minutes, expires: expires, lifetime: lifetime, params: params, accounts: p.accounts}, nil
 }
 
 // keeps reports whether the plan can have sessions that live longer than a client connection.
 func (p *Plan) keeps() bool {
 	return p.accounts.LifetimeVaries() || p.Lifetime() > 0
-}
-
-// linesOf makes the credentials line for each server where all clients of the session have the same.
-func (p *Plan) linesOf(s *Session) [][]byte {
-	lines := make([][]byte, p.accounts.Servers())
-	for i := range lines {
-		if !p.accounts.PerConnection(i) {
-			lines[i] = p.accounts.AppendLine(nil, i, bind(s, nil))
-		}
-	}
-	return lines
 }
 
 // checkKept is for parameters that were good when they were given: what could do harm in a user name is refused.

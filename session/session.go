@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +20,21 @@ type Session struct {
 	uses     atomic.Int64
 	number   uint64      // among its slot's
 	over     atomic.Bool // it has been told that it has expired, so it has on every clock
-	lines    [][]byte    // by server; nil where the line depends on the client connection, or is none
+	accounts *credential.Accounts
+	lines    atomic.Pointer[line] // that are ready, the last made first
 }
+
+// A line is a credentials line that is ready for a server.
+type line struct {
+	server int
+	text   []byte
+	next   *line
+	number int // of lines from here on
+}
+
+// maxLines is for how many servers a session keeps lines. A session stays with its server, and rules send it to a few
+// more: without a bound, 10,000 ports that use 1,000 servers each would keep over a GiB.
+const maxLines = 8
 
 // A Pair is a parameter with its value.
 type Pair = credential.Pair
@@ -40,14 +54,38 @@ func (s *Session) Use() int64 { return s.uses.Add(1) }
 // Parameters are those given to /session/new, in their order; nil if none were. They are not to be changed.
 func (s *Session) Parameters() []Pair { return s.params }
 
-// Line is the whole field line Proxy-Authorization for that server, its CRLF included. It is nil where the server gets
-// no credentials of ours, and where they differ from client connection to client connection: there
+// Line is the whole field line Proxy-Authorization for that server, its CRLF included. It is made when it is asked for
+// first, and kept for the first servers that it is asked for. It is nil where the server gets no credentials of ours,
+// where they differ from client connection to client connection, and where no more lines are kept: there
 // Plan.AppendCredentials makes the line, or none. It is not to be changed.
 func (s *Session) Line(server int) []byte {
-	if server < 0 || server >= len(s.lines) {
+	for l := s.lines.Load(); l != nil; l = l.next {
+		if l.server == server {
+			return l.text
+		}
+	}
+	return s.makeLine(server)
+}
+
+// makeLine is Line for a server that has none ready.
+func (s *Session) makeLine(server int) []byte {
+	if !s.accounts.Sets(server) || s.accounts.PerConnection(server) {
 		return nil
 	}
-	return s.lines[server]
+	last := s.lines.Load()
+	made := &line{server: server, next: last, number: 1}
+	if last != nil {
+		made.number += last.number
+	}
+	if made.number > maxLines {
+		return nil
+	}
+	var scratch [1024]byte
+	made.text = bytes.Clone(s.accounts.AppendLine(scratch[:0], nil, server, bind(s, nil)))
+	if !s.lines.CompareAndSwap(last, made) {
+		return s.Line(server) // others have made one, of this server perhaps
+	}
+	return made.text
 }
 
 // Number counts the sessions of a slot in the order in which they were made, from 1.

@@ -68,8 +68,12 @@ func (s *Slot) Plan() *Plan { return s.plan }
 // Current returns the port's session, and makes one for the client if there is none or it has expired. It is nil where
 // the lifetime is 0: each client connection is a session of its own then.
 func (s *Slot) Current(now int64, c *Client) *Session {
-	if made := s.current.Load(); made.isAlive(now) {
+	made := s.current.Load()
+	if made.isAlive(now) {
 		return made
+	}
+	if made == nil && s.plan.aloneWith(c) {
+		return nil // for each request, so without the mutex
 	}
 	return s.make(now, c)
 }

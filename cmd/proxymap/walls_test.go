@@ -36,7 +36,7 @@ var house = map[string]wall{
 	"cmd/proxymap/internal/machine": {own: []string{"relay", "session/wire"}},
 	"cmd/proxymap/internal/settings": {
 		own:    []string{"httpparse", "relay", "relay/hostrule", "relay/refusal", "relay/socks", "session", "session/credential"},
-		others: []string{"github.com/AnatolyRugalev/goregen", "github.com/tailscale/hujson"},
+		others: []string{"github.com/tailscale/hujson"},
 	},
 
 	"relay": {
@@ -50,10 +50,11 @@ var house = map[string]wall{
 	"relay/refusal": {own: []string{"relay/socks"}, pure: true},
 	"relay/socks":   {pure: true},
 
-	"session":            {own: []string{"session/credential", "session/wire"}, pure: true},
-	"session/credential": {pure: true},
-	"session/wire":       {others: []string{"github.com/goccy/go-json"}, pure: true},
-	"session/journal":    {own: []string{"session"}, others: []string{"github.com/gofrs/flock"}},
+	"session":                    {own: []string{"session/credential", "session/wire"}, pure: true},
+	"session/credential":         {own: []string{"session/credential/pattern"}, pure: true},
+	"session/credential/pattern": {pure: true},
+	"session/wire":               {others: []string{"github.com/goccy/go-json"}, pure: true},
+	"session/journal":            {own: []string{"session"}, others: []string{"github.com/gofrs/flock"}},
 
 	"httpparse": {pure: true},
 

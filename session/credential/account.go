@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"proxymap/session/credential/pattern"
 )
 
 // An Account is a user name with its parameters and its password, as the settings give them.
@@ -41,10 +43,6 @@ type Config struct {
 	Servers []*Account
 
 	ParseParameters bool // clients' user names hold parameters, and $name reads them
-
-	// Compile turns a regular expression, without the leading ^, into a generator of strings that match it. The
-	// generator is called from several goroutines at once.
-	Compile func(pattern string) (func() string, error)
 }
 
 // A Fault is one thing that is wrong with accounts.
@@ -68,8 +66,8 @@ func (f *Fault) Error() string {
 
 // Compile checks accounts and makes them ready. The error joins all faults, each a *Fault.
 func Compile(cfg Config) (*Accounts, error) {
-	b := builder{compile: cfg.Compile}
-	a := &Accounts{lifetime: cfg.Lifetime, parse: cfg.ParseParameters}
+	b := builder{}
+	a := &Accounts{lifetime: cfg.Lifetime, parse: cfg.ParseParameters, letters: defaultIDs()}
 	own := b.account(-1, cfg.Account)
 	for i, account := range cfg.Servers {
 		t := template{}
@@ -89,6 +87,7 @@ func Compile(cfg Config) (*Accounts, error) {
 		if form := a.templates[i].form; form != nil {
 			eachPart(form.user, a.markClient)
 			eachPart(form.pass, a.markClient)
+			form.perConnection = differs(form.user) || differs(form.pass)
 		}
 	}
 	if len(b.faults) == 0 {
@@ -106,7 +105,7 @@ func (a *Accounts) markClient(part *part) {
 
 // warn collects the warnings of all templates that are in use, each once.
 func (a *Accounts) warn() {
-	_, lifetime, _ := a.Lifetime(nil, nil)
+	_, lifetime, _ := a.Lifetime(nil, nil, nil)
 	for i := range a.templates {
 		if t := &a.templates[i]; t.sets && t.hasTemplate {
 			for _, w := range t.warnings(lifetime) {
@@ -120,7 +119,6 @@ func (a *Accounts) warn() {
 
 // A builder collects what an account's parameters say of sessions, and every fault.
 type builder struct {
-	compile     func(string) (func() string, error)
 	id, minutes value  // of the first parameter that has the flag, or the first template that has {session}
 	ids         idRule // what id is drawn by, if it is a template's
 	faults      []error
@@ -195,9 +193,9 @@ func (b *builder) parameter(server, i int, p *Parameter) part {
 }
 
 // checkMinutes tries what a SessionTime parameter has without a client: a literal or what is drawn; empty is nothing.
-func (b *builder) checkMinutes(server, i int, key, setting, minutes string, draw func() string) {
+func (b *builder) checkMinutes(server, i int, key, setting, minutes string, draw *pattern.Pattern) {
 	if draw != nil {
-		minutes = draw()
+		minutes = string(draw.Append(nil, runtimeSource{}))
 	}
 	if _, err := ParseMinutes(minutes); err != nil && minutes != "" {
 		b.fault(server, i, key, "value %q: %v", setting, err)

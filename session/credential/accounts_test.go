@@ -2,27 +2,15 @@ package credential
 
 import (
 	"encoding/base64"
-	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
-)
 
-// counting compiles every pattern to pattern1, pattern2, …: what is drawn, and how often, can be seen.
-func counting() func(string) (func() string, error) {
-	return func(pattern string) (func() string, error) {
-		var n atomic.Int64
-		n.Store(-1) // Compile tries each generator once
-		return func() string { return fmt.Sprintf("%s%d", pattern, n.Add(1)) }, nil
-	}
-}
+	"proxymap/session/credential/pattern"
+)
 
 func mustCompile(t testing.TB, cfg Config) *Accounts {
 	t.Helper()
-	if cfg.Compile == nil {
-		cfg.Compile = counting()
-	}
 	a, err := Compile(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -37,21 +25,31 @@ func templateAccounts(t testing.TB, template Template, lifetime time.Duration) *
 		Lifetime: lifetime, Set: true, ParseParameters: true, Servers: []*Account{nil},
 		Account: &Account{Username: "user", Password: "pw", Template: &template},
 	})
-	a.id.draw = func() string { return "S" }
+	a.id.draw = draws(t, "S")
 	return a
+}
+
+// draws is a pattern that makes nothing but text.
+func draws(t testing.TB, text string) *pattern.Pattern {
+	t.Helper()
+	p, err := pattern.Compile(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // session is what a session brings that was made with given parameters.
 func session(t testing.TB, a *Accounts, given ...Pair) Binding {
 	t.Helper()
-	minutes, lifetime, err := a.Lifetime(nil, given)
+	minutes, lifetime, err := a.Lifetime(nil, nil, given)
 	if err == nil {
 		err = a.Check(given)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Binding{ID: a.ID(nil, given), Minutes: minutes, Lifetime: lifetime, Given: given}
+	return Binding{ID: a.ID(nil, nil, given), Minutes: minutes, Lifetime: lifetime, Given: given}
 }
 
 // with is a session's binding for a client with parameters of its own.
@@ -75,8 +73,8 @@ func userOf(t testing.TB, line []byte) string {
 // checkSent checks what goes to the first server: user:password, or nothing.
 func checkSent(t *testing.T, a *Accounts, b Binding, want string) {
 	t.Helper()
-	user, password, ok := a.Credentials(0, b)
-	line := a.AppendLine(nil, 0, b)
+	user, password, ok := a.Credentials(nil, 0, b)
+	line := a.AppendLine(nil, nil, 0, b)
 	if want == "" {
 		if ok || line != nil {
 			t.Errorf("got %s:%s and line %q; want no credentials", user, password, line)

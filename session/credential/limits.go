@@ -12,7 +12,7 @@ const (
 	MaxName        = 64     // bytes of a parameter's name
 	MaxValue       = 256    // bytes of a parameter's value
 	MaxMinutes     = 525600 // of a lifetime: a year
-	MaxLength      = 64     // characters of the ids that a template draws
+	MaxIDLength    = 64     // characters of the ids that a template draws
 	maxTemplate    = 1024   // bytes of a template's user name, and of its password
 )
 

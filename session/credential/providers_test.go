@@ -29,16 +29,16 @@ func TestProviders(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := providerAccounts(t, row.name, 10*time.Minute)
-			if id := p.ID(nil, nil); !regexp.MustCompile("^" + row.id + "$").MatchString(id) {
+			if id := p.ID(nil, nil, nil); !regexp.MustCompile("^" + row.id + "$").MatchString(id) {
 				t.Errorf("got id %q; want %s", id, row.id)
 			}
-			p.id.draw = func() string { return "S1" }
+			p.id.draw = draws(t, "S1")
 			germany := Pair{"country", "de"}
 			checkSent(t, p, session(t, p), row.plain)
 			checkSent(t, p, session(t, p).with(germany), row.country)
 			checkSent(t, p, session(t, p, germany), row.country)
 			p = providerAccounts(t, row.name, 0)
-			p.id.draw = func() string { return "S1" }
+			p.id.draw = draws(t, "S1")
 			checkSent(t, p, Binding{Alone: true}, row.alone)
 		})
 	}
@@ -83,7 +83,7 @@ func TestProvidersLifetimes(t *testing.T) {
 		{"webshare", 10000 * time.Minute, "", false},
 	} {
 		p := providerAccounts(t, row.name, row.lifetime)
-		user, password, _ := p.Credentials(0, session(t, p))
+		user, password, _ := p.Credentials(nil, 0, session(t, p))
 		if !strings.HasSuffix(user, row.want) && !strings.HasSuffix(password, row.want) {
 			t.Errorf("%s, %v: got %s:%s; want one to end with %s", row.name, row.lifetime, user, password, row.want)
 		}

@@ -1,5 +1,11 @@
 package credential
 
+import (
+	"math/rand/v2"
+
+	"proxymap/session/credential/pattern"
+)
+
 // A template makes the credentials for one server. The zero value makes none.
 type template struct {
 	sets               bool
@@ -10,6 +16,8 @@ type template struct {
 // A form is how a user name and a password are put together: of an account's Parameters, or of its Template.
 type form struct {
 	user, pass []group
+
+	perConnection bool // two client connections of one session can differ in their credentials
 
 	// Of a Template:
 	hasTemplate bool
@@ -44,9 +52,7 @@ const (
 	partValue
 )
 
-// perConnection reports whether two client connections of one session can differ in their credentials.
-func (f *form) perConnection() bool { return differs(f.user) || differs(f.pass) }
-
+// differs reports whether groups can come out otherwise for another client connection.
 func differs(groups []group) bool {
 	for i := range groups {
 		for j := range groups[i].parts {
@@ -59,13 +65,13 @@ func differs(groups []group) bool {
 }
 
 // append appends a user name or a password.
-func (t *template) append(dst []byte, groups []group, b *Binding) []byte {
+func (t *template) append(dst []byte, src rand.Source, groups []group, b *Binding) []byte {
 	for i := range groups {
 		g := &groups[i]
 		start, vanishes := len(dst), false
 		for j := range g.parts {
 			before := len(dst)
-			dst = t.appendPart(dst, &g.parts[j], b)
+			dst = t.appendPart(dst, src, &g.parts[j], b)
 			vanishes = vanishes || g.optional && len(dst) == before
 		}
 		if vanishes {
@@ -75,14 +81,14 @@ func (t *template) append(dst []byte, groups []group, b *Binding) []byte {
 	return dst
 }
 
-func (t *template) appendPart(dst []byte, p *part, b *Binding) []byte {
+func (t *template) appendPart(dst []byte, src rand.Source, p *part, b *Binding) []byte {
 	switch p.kind {
 	case partUsername:
 		return append(dst, t.username...)
 	case partPassword:
 		return append(dst, t.password...)
 	case partID:
-		return append(dst, b.ID...)
+		return append(append(dst, b.ID...), b.drawn...)
 	case partMinutes:
 		return append(dst, b.Minutes...)
 	case partTTL:
@@ -92,29 +98,29 @@ func (t *template) appendPart(dst []byte, p *part, b *Binding) []byte {
 		if !p.client && !b.Alone {
 			own = nil
 		}
-		return append(dst, p.value.resolve(own, b.Given)...)
+		return p.value.append(dst, src, own, b.Given)
 	}
 	return append(dst, p.text...)
 }
 
 // appendBoth appends the user name, a colon and the password; colon is where it stands.
-func (t *template) appendBoth(dst []byte, b *Binding) (both []byte, colon int) {
-	dst = t.append(dst, t.user, b)
+func (t *template) appendBoth(dst []byte, src rand.Source, b *Binding) (both []byte, colon int) {
+	dst = t.append(dst, src, t.user, b)
 	colon = len(dst)
-	return t.append(append(dst, ':'), t.pass, b), colon
+	return t.append(append(dst, ':'), src, t.pass, b), colon
 }
 
 // appendLine appends the field line (RFC 7617 section 2).
-func (t *template) appendLine(dst []byte, b *Binding) []byte {
-	var scratch [256]byte
-	both, _ := t.appendBoth(scratch[:0], b)
+func (t *template) appendLine(dst []byte, src rand.Source, b *Binding) []byte {
+	var scratch [512]byte
+	both, _ := t.appendBoth(scratch[:0], src, b)
 	return appendField(dst, both)
 }
 
 // credentials are those in the field line.
-func (t *template) credentials(b *Binding) (user, password string) {
-	var scratch [256]byte
-	both, colon := t.appendBoth(scratch[:0], b)
+func (t *template) credentials(src rand.Source, b *Binding) (user, password string) {
+	var scratch [512]byte
+	both, colon := t.appendBoth(scratch[:0], src, b)
 	text := string(both)
 	return text[:colon], text[colon+1:]
 }
@@ -128,8 +134,9 @@ func (a *Accounts) Example(server int) (user, password string, ok bool) {
 	t := a.templates[server] // a copy
 	t.username, t.password = mask(t.username), hidden
 	b := Binding{Alone: true}
-	a.complete(&b)
-	user, password = t.credentials(&b)
+	var id [pattern.MaxLength]byte
+	b = a.complete(b, runtimeSource{}, id[:0])
+	user, password = t.credentials(runtimeSource{}, &b)
 	whole := true // the template has the password itself
 	eachPart(t.pass, func(p *part) { whole = whole && p.kind != partPassword })
 	if whole {

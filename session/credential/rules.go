@@ -3,11 +3,12 @@ package credential
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"proxymap/session/credential/pattern"
 )
 
 // An idRule says what session ids a template draws.
@@ -27,8 +28,8 @@ func (b *builder) idRule(server int, t *Template, f *form) idRule {
 	if rule.length == 0 {
 		rule.length = defaultLength
 	}
-	if rule.length < 0 || rule.length > MaxLength {
-		b.fault(server, -1, "SessionLength", "value %d: must be 1 to %d", t.SessionLength, MaxLength)
+	if rule.length < 0 || rule.length > MaxIDLength {
+		b.fault(server, -1, "SessionLength", "value %d: must be 1 to %d", t.SessionLength, MaxIDLength)
 	}
 	var err error
 	if rule.alphabet, err = parseAlphabet(orElse(t.SessionAlphabet, defaultAlphabet)); err != nil {
@@ -39,7 +40,7 @@ func (b *builder) idRule(server int, t *Template, f *form) idRule {
 	switch {
 	case !f.has(partID):
 	case !b.id.given:
-		b.id, b.ids = value{given: true, draw: rule.draw}, rule
+		b.id, b.ids = value{given: true, draw: rule.pattern()}, rule
 	case b.ids != rule:
 		b.fault(server, -1, "SessionAlphabet", "the mapping's ids are drawn by another rule; a session has one id for all servers, so give all the same SessionAlphabet and SessionLength")
 	}
@@ -73,16 +74,35 @@ func parseAlphabet(class string) (string, error) {
 // kindOf tells digits, capitals and small letters apart.
 func kindOf(c byte) byte { return c >> 5 }
 
-// draw makes an id.
-func (r idRule) draw() string {
-	id := make([]byte, r.length)
-	for i := range id {
-		id[i] = r.alphabet[rand.IntN(len(r.alphabet))]
+// pattern draws ids by a rule that is without fault; by another nobody draws.
+func (r idRule) pattern() *pattern.Pattern {
+	first := r.alphabet
+	if r.isNumber() {
+		first = strings.ReplaceAll(first, "0", "")
 	}
-	for r.isNumber() && id[0] == '0' {
-		id[0] = r.alphabet[rand.IntN(len(r.alphabet))]
+	p, err := pattern.Compile(fmt.Sprintf("%s%s{%d}", class(first), class(r.alphabet), r.length-1))
+	if err != nil {
+		return defaultIDs()
 	}
-	return string(id)
+	return p
+}
+
+// defaultIDs draws the ids of accounts that do not say how theirs are: 8 letters.
+func defaultIDs() *pattern.Pattern {
+	p, err := pattern.Compile("[A-Za-z]{8}")
+	if err != nil {
+		panic(err) // the expression is ours
+	}
+	return p
+}
+
+// class is the regular expression for one of some characters.
+func class(chars string) string {
+	var out strings.Builder
+	for _, c := range []byte(chars) {
+		fmt.Fprintf(&out, `\x%02x`, c)
+	}
+	return "[" + out.String() + "]"
 }
 
 // isNumber reports whether ids are numbers, which have no zeros in front.

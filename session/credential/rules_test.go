@@ -27,7 +27,7 @@ func TestSessionIDs(t *testing.T) {
 		}}})
 		want, seen := regexp.MustCompile("^"+row.want+"$"), ""
 		for range 2000 {
-			id := p.ID(nil, nil)
+			id := p.ID(nil, nil, nil)
 			if !want.MatchString(id) {
 				t.Fatalf("%q, %d: got id %q; want %s", row.alphabet, row.length, id, row.want)
 			}
@@ -54,7 +54,7 @@ func TestOneIDRuleForAllServers(t *testing.T) {
 		{"the same", &Account{Template: &Template{Password: "{session}", SessionAlphabet: "0-9", SessionLength: 8}}, false},
 		{"none", &Account{Template: &Template{}}, false},
 	} {
-		_, err := Compile(Config{Account: row.account, Servers: []*Account{digits}, Compile: counting()})
+		_, err := Compile(Config{Account: row.account, Servers: []*Account{digits}})
 		if (err != nil) != row.fault || err != nil && !strings.HasPrefix(err.Error(), "server 0: SessionAlphabet: the mapping's ids are drawn by another rule") {
 			t.Errorf("%s: got %v; want a fault %v", row.name, err, row.fault)
 		}
@@ -85,7 +85,7 @@ func TestTTL(t *testing.T) {
 		{"m", 3 * time.Minute, day, 0, "no"}, // empty: the group vanishes
 	} {
 		p := templateAccounts(t, Template{Username: "no[={ttl}]", TTLUnit: row.unit, TTLMin: row.min, TTLMax: row.max}, row.lifetime)
-		got, _, _ := p.Credentials(0, session(t, p))
+		got, _, _ := p.Credentials(nil, 0, session(t, p))
 		if strings.TrimPrefix(got, "no=") != row.want {
 			t.Errorf("%q, %v to %v, lifetime %v: got %q; want %q", row.unit, row.min, row.max, row.lifetime, got, row.want)
 		}

@@ -132,7 +132,7 @@ func TestTemplateValues(t *testing.T) {
 			want = "user-cc-" + row.value + ".x"
 		}
 		b := Binding{Own: []Pair{{"cc", row.value}}, Alone: true}
-		if got, _, _ := a.Credentials(0, b); got != want {
+		if got, _, _ := a.Credentials(nil, 0, b); got != want {
 			t.Errorf("client with %q: got %q; want %q", row.value, got, want)
 		}
 	}
@@ -143,7 +143,7 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 	a := templateAccounts(t, Template{Username: "{username}[-cc-{param:cc}]-{session}", Password: "{password}[_{ttl}]"}, time.Hour)
 	b := session(t, a).with(Pair{"cc", "de"})
 	buf := make([]byte, 0, 512)
-	if n := testing.AllocsPerRun(100, func() { _ = a.AppendLine(buf, 0, b) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _ = a.AppendLine(buf, nil, 0, b) }); n != 0 {
 		t.Errorf("%v allocations; want none", n)
 	}
 }
@@ -169,7 +169,7 @@ func TestTemplateOfServers(t *testing.T) {
 			Lifetime: time.Hour, Set: row.set, Servers: []*Account{row.server},
 			Account: &Account{Username: "user", Password: "pw", Template: &mapping},
 		})
-		p.id.draw = func() string { return "S" }
+		p.id.draw = draws(t, "S")
 		checkSent(t, p, session(t, p), row.want)
 	}
 }
@@ -188,7 +188,7 @@ func TestExample(t *testing.T) {
 			Account: &Account{Username: "somebodys-account", Password: "secret", Template: &Template{Username: row.name, Password: row.password}},
 		})
 		if p.id.draw != nil {
-			p.id.draw = func() string { return "S" }
+			p.id.draw = draws(t, "S")
 		}
 		if user, password, ok := p.Example(0); !ok || user+":"+password != row.want {
 			t.Errorf("%q, %q: got %s:%s, %v; want %s", row.name, row.password, user, password, ok, row.want)
@@ -223,12 +223,12 @@ func FuzzTemplate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b := Binding{ID: p.ID(nil, nil), Lifetime: time.Hour}
+		b := Binding{ID: p.ID(nil, nil, nil), Lifetime: time.Hour}
 		if IsClean(given) && p.Check([]Pair{{"cc", given}}) == nil {
 			b.Given = []Pair{{"cc", given}}
 		}
 		for _, b := range []Binding{b, b.with(Pair{"cc", own})} {
-			got, pass, ok := p.Credentials(0, b)
+			got, pass, ok := p.Credentials(nil, 0, b)
 			if !ok || !IsClean(got) || !isPrintable(pass) {
 				t.Fatalf("got %q and %q; want no colon in the user name and no control characters", got, pass)
 			}

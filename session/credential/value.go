@@ -1,18 +1,20 @@
 package credential
 
 import (
+	"math/rand/v2"
 	"strings"
-	"unicode/utf8"
+
+	"proxymap/session/credential/pattern"
 )
 
 // A value is where a parameter's value comes from. The zero value is always empty.
 type value struct {
 	given       bool
 	literal     string
-	draw        func() string
+	draw        *pattern.Pattern
 	from        string // the name of a parameter in the client's user name, or given to /session/new
 	fallback    string
-	drawDefault func() string
+	drawDefault *pattern.Pattern
 	checked     bool   // what is given must be of letters, digits and legal
 	legal       string // punctuation
 }
@@ -20,24 +22,31 @@ type value struct {
 // takes reports whether a value that was given can be used.
 func (v *value) takes(s string) bool { return s != "" && (!v.checked || legal(s, v.legal)) }
 
-// resolve returns the value for a client with its own parameters, in a session that was given others.
-func (v *value) resolve(own, given []Pair) string {
+// find returns the value for a client with its own parameters, in a session that was given others: a text, or else what
+// draws it.
+func (v *value) find(own, given []Pair) (text string, draw *pattern.Pattern) {
 	switch {
 	case v.draw != nil:
-		return v.draw()
+		return "", v.draw
 	case v.from == "":
-		return v.literal
+		return v.literal, nil
 	}
 	if s := lookUp(own, v.from); v.takes(s) {
-		return s
+		return s, nil
 	}
 	if s := lookUp(given, v.from); v.takes(s) {
-		return s
+		return s, nil
 	}
-	if v.drawDefault != nil {
-		return v.drawDefault()
+	return v.fallback, v.drawDefault
+}
+
+// append appends the value that find finds.
+func (v *value) append(dst []byte, src rand.Source, own, given []Pair) []byte {
+	text, draw := v.find(own, given)
+	if draw != nil {
+		return draw.Append(dst, src)
 	}
-	return v.fallback
+	return append(dst, text...)
 }
 
 // lookUp returns the first value of that name that is not empty.
@@ -76,26 +85,11 @@ func (b *builder) value(server, i int, p *Parameter) value {
 	return v
 }
 
-// generator compiles a regular expression. Whatever it makes is cut free of what a user name cannot hold.
-func (b *builder) generator(server, i int, key, pattern string) func() string {
-	generate, err := b.compile(pattern)
+// generator compiles a regular expression; nil if it cannot be drawn.
+func (b *builder) generator(server, i int, key, expr string) *pattern.Pattern {
+	p, err := pattern.Compile(expr)
 	if err != nil {
-		b.fault(server, i, key, "value %q: not a regular expression that can be used: %v", "^"+pattern, err)
-		return func() string { return "" }
+		b.fault(server, i, key, "value %q: not a regular expression that can be used: %v", "^"+expr, err)
 	}
-	if s := generate(); !IsClean(s) {
-		b.fault(server, i, key, "value %q: makes strings with a colon or a control character", "^"+pattern)
-	}
-	return func() string {
-		s := generate()
-		if IsClean(s) {
-			return s
-		}
-		return strings.Map(func(r rune) rune {
-			if r == ':' || r < ' ' || r == 0x7f || r == utf8.RuneError {
-				return -1
-			}
-			return r
-		}, s)
-	}
+	return p
 }

@@ -8,6 +8,7 @@ import (
 
 	"proxymap/relay"
 	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // rotationSettings say how long sessions live, and what becomes of connections behind them.
@@ -23,8 +24,8 @@ const (
 	defaultInterval = 5 * time.Second
 	defaultWithin   = time.Minute
 
-	maxLifetime = 525600 // minutes: a year
-	maxJitter   = 90     // percent
+	maxLifetime = credential.MaxMinutes
+	maxJitter   = session.MaxJitter
 	maxRequests = 1_000_000_000
 	maxSignals  = 20   // in RotateOn: each is counted for each port
 	maxCount    = 1000 // of a signal: each has its time kept

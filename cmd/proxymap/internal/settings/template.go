@@ -28,15 +28,12 @@ func (r *reader) template(o *object) *credential.Template {
 	override(form, "Username", &t.Username, form.text)
 	override(form, "Password", &t.Password, form.text)
 	override(o, "SessionAlphabet", &t.SessionAlphabet, o.text)
-	override(o, "SessionLength", &t.SessionLength, func(key string) int { return o.number(key, 1, maxIDLength) })
+	override(o, "SessionLength", &t.SessionLength, func(key string) int { return o.number(key, 1, credential.MaxIDLength) })
 	override(o, "TTLUnit", &t.TTLUnit, func(key string) string { return o.choice(key, "m", "s", "suffixed") })
 	override(o, "TTLMin", &t.TTLMin, o.lifetime)
 	override(o, "TTLMax", &t.TTLMax, o.lifetime)
 	return &t
 }
-
-// maxIDLength is how many characters a session id may have.
-const maxIDLength = 64
 
 // override reads a member if it is there.
 func override[T any](o *object, key string, value *T, read func(key string) T) {
