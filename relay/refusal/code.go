@@ -1,6 +1,10 @@
 package refusal
 
-import "proxymap/relay/socks"
+import (
+	"iter"
+
+	"proxymap/relay/socks"
+)
 
 // A Code is why a request is refused.
 type Code uint8
@@ -189,6 +193,14 @@ var table = [numCodes]row{
 	ResponseTooComplex: {502, badResponse, socks.Failed, "", "the %s's response lists more in Connection than can be looked through", bySide, ""},
 	SpokeFirst:         {502, badResponse, socks.Failed, "", "the %s sent something before the request", bySide, ""},
 	ProviderWantsLogin: {502, auth, socks.Failed, "", "the %s refuses this port's credentials", bySide, ""},
+}
+
+// Codes are all codes, in their order.
+func Codes() iter.Seq[Code] {
+	return func(yield func(Code) bool) {
+		for c := Code(1); c < numCodes && yield(c); c++ {
+		}
+	}
 }
 
 // Status is the status of the answer in HTTP.

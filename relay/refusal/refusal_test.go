@@ -12,7 +12,7 @@ import (
 
 // Every code has a status, a class, a reply, and something to say.
 func TestTableIsComplete(t *testing.T) {
-	for c := Code(1); c < numCodes; c++ {
+	for c := range Codes() {
 		row := &table[c]
 		if row.status < 400 || row.status > 599 {
 			t.Errorf("code %d: status %d; want an error's", c, row.status)
@@ -39,7 +39,7 @@ func TestTableIsComplete(t *testing.T) {
 // Every public class is reached. One belongs to the Session API, which has a table of its own.
 func TestEveryClassIsReached(t *testing.T) {
 	reached := map[string]bool{forbidden: true}
-	for c := Code(1); c < numCodes; c++ {
+	for c := range Codes() {
 		reached[c.Class()] = true
 	}
 	for _, class := range Classes {
@@ -55,7 +55,7 @@ func TestEveryClassIsReached(t *testing.T) {
 // What belongs to a class or a status does so in every row.
 func TestTableIsConsistent(t *testing.T) {
 	statuses := map[string]int{}
-	for c := Code(1); c < numCodes; c++ {
+	for c := range Codes() {
 		row := &table[c]
 		if have, known := statuses[row.class]; known && have != row.status {
 			t.Errorf("code %d: class %s with the statuses %d and %d", c, row.class, have, row.status)
