@@ -20,8 +20,9 @@ import (
 const (
 	chanceOfAlarm = 0.05
 	tolerance     = 0.02
-	leastRounds   = 5 // with 4 only the greatest sum of all is an alarm, and with 2 none
-	moreRounds    = 2 // times as many when a row that was outside is measured again by itself
+	leastRounds   = 5   // with 4 only the greatest sum of all is an alarm, and with 2 none
+	muchNoise     = 0.1 // between runs of one commit: what is within then may well hide a change of a tenth
+	moreRounds    = 2   // times as many when a row that was outside is measured again by itself
 )
 
 // A trial is one round of a row: the CPU time of an operation with the old commit, with the old one again, and with the
@@ -33,6 +34,7 @@ type judgement struct {
 	ratio, low, high             float64 // new to old: median, least, greatest of the rounds
 	itself, itselfLow, itselfTop float64 // old to itself, the same
 	chance                       float64 // of a sum as great, if nothing has changed
+	noise                        float64 // how far the old commit is from itself: median of the rounds
 	verdict                      verdict
 }
 
@@ -40,17 +42,19 @@ type verdict string
 
 const (
 	within  verdict = "within"
+	noisy   verdict = "within, but noisy"
 	outside verdict = "outside"
 	better  verdict = "better"
 )
 
 // judge compares the CPU times of trials.
 func judge(trials []trial) judgement {
-	var ratios, itself []float64
+	var ratios, itself, apart []float64
 	more, less := 0, 0
 	for _, t := range trials {
 		ratios = append(ratios, t.new.cpu/math.Sqrt(t.old.cpu*t.again.cpu))
 		itself = append(itself, t.again.cpu/t.old.cpu)
+		apart = append(apart, away(t.again.cpu/t.old.cpu))
 		for _, old := range []float64{t.old.cpu, t.again.cpu} {
 			if t.new.cpu > old {
 				more++
@@ -63,12 +67,15 @@ func judge(trials []trial) judgement {
 	j := judgement{verdict: within, chance: chanceOfSum(len(trials), more)}
 	j.ratio, j.low, j.high = spread(ratios)
 	j.itself, j.itselfLow, j.itselfTop = spread(itself)
+	j.noise, _, _ = spread(apart)
 	most := 1 + max(tolerance, away(j.itself))
 	switch {
 	case j.chance <= chanceOfAlarm && j.ratio > most:
 		j.verdict = outside
 	case chanceOfSum(len(trials), less) <= chanceOfAlarm && j.ratio < 1/most:
 		j.verdict = better
+	case j.noise > muchNoise:
+		j.verdict = noisy
 	}
 	return j
 }

@@ -44,6 +44,10 @@ func TestJudge(t *testing.T) {
 			[3]float64{10, 10, 11}), outside, 1.1},
 		{"one wild round", costs(
 			[3]float64{10, 10.1, 40}, [3]float64{10.1, 10, 10}, [3]float64{10, 10.1, 10.05}, [3]float64{10.1, 10, 10.02}, [3]float64{10, 10.1, 10.2}), within, 1},
+		{"much noise, and no more than that", costs(
+			[3]float64{10, 12, 11}, [3]float64{12, 10, 11}, [3]float64{10, 12, 11}, [3]float64{12, 10, 11}, [3]float64{10, 10, 10}), noisy, 1},
+		{"much noise, and far more than that", costs(
+			[3]float64{10, 12, 30}, [3]float64{12, 10, 31}, [3]float64{10, 12, 29}, [3]float64{12, 10, 32}, [3]float64{10, 10, 30}), outside, 2.83},
 		{"with 2 rounds nothing is outside", repeat(2, [3]float64{10, 10, 20}), within, 2},
 	} {
 		j := judge(row.trials)
