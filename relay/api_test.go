@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +30,39 @@ func (p *peer) apiAnswer() (res *http.Response, body map[string]any) {
 	}
 	res.Body.Close()
 	return res, body
+}
+
+// HEAD has the head of GET's answer, and no content: what comes next on the connection is the next answer. It rotates nothing.
+func TestHEADOfTheAPI(t *testing.T) {
+	g := newRig(t, withAPI("portmapper"))
+	c := g.client(0)
+	ask := func(method, path string) *http.Response {
+		t.Helper()
+		c.send(method + " http://portmapper" + path + " HTTP/1.1\r\nHost: portmapper\r\n\r\n")
+		res, err := http.ReadResponse(c.r, &http.Request{Method: method})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, res.Body); err != nil || method == "GET" && n != res.ContentLength {
+			t.Fatalf("%s %s: %d bytes of content, %v", method, path, n, err)
+		}
+		res.Header.Del("Date")
+		return res
+	}
+	head, get := ask("HEAD", "/session/"), ask("GET", "/session/")
+	if head.StatusCode != 200 || head.ContentLength != get.ContentLength || !maps.EqualFunc(head.Header, get.Header, slices.Equal) {
+		t.Errorf("HEAD is answered %d, %v; GET %d, %v", head.StatusCode, head.Header, get.StatusCode, get.Header)
+	}
+	for path, allow := range map[string]string{"/session/new": "GET, POST", "/session/reset": "GET"} {
+		c = g.client(0) // which is closed after an error
+		if res := ask("HEAD", path); res.StatusCode != 405 || res.Header.Get("Allow") != allow {
+			t.Errorf("HEAD %s: %d, Allow %q", path, res.StatusCode, res.Header.Get("Allow"))
+		}
+	}
+	c = g.client(0)
+	if after := ask("HEAD", "/session/").Header.Get("X-Session-Id"); after != get.Header.Get("X-Session-Id") {
+		t.Errorf("the session is %q; want %q still", after, get.Header.Get("X-Session-Id"))
+	}
 }
 
 // All the ways to the API, each twice over one connection.

@@ -91,26 +91,28 @@ func (a Answer) WithConnections(closed, draining int) Answer {
 	return a
 }
 
-// Answer carries out a call at that moment and says how to answer it.
+// Answer carries out a call at that moment and says how to answer it. The answer to HEAD is the one to GET, Body included:
+// who sends it leaves that out.
 func (a *API) Answer(slot *Slot, r *Request, now int64) Answer {
 	if r.Direct && !LocalHost(r.Host, r.Listen) {
 		return refusal(403, "forbidden", "the Host must be localhost, the listen address or another IP address, and none of 0.0.0.0, [::] and [::ffff:...]; with others a web page could get here")
 	}
 	var call func(*Slot, *Request, int64) Answer
-	allow := "GET"
+	var allow []string // HEAD is safe (RFC 9110 section 9.2.1), and so never new or reset: it does not rotate
 	switch string(r.Path) {
 	case "/session/":
-		call = show
+		call, allow = show, []string{"GET", "HEAD"}
 	case "/session/new":
-		call, allow = renew, "GET, POST"
+		call, allow = renew, []string{"GET", "POST"}
 	case "/session/reset":
-		call = reset
+		call, allow = reset, []string{"GET"}
 	default:
 		return refusal(404, "not-found", "the Session API has /session/, /session/new and /session/reset")
 	}
-	if method := string(r.Method); method != "GET" && !(method == "POST" && allow != "GET") {
-		answer := refusal(405, "method-not-allowed", "allowed here: "+allow)
-		answer.Fields = append(answer.Fields, "Allow: "+allow+"\r\n"...)
+	if !slices.Contains(allow, string(r.Method)) {
+		list := strings.Join(allow, ", ")
+		answer := refusal(405, "method-not-allowed", "allowed here: "+list)
+		answer.Fields = append(answer.Fields, "Allow: "+list+"\r\n"...)
 		return answer
 	}
 	if string(r.Path) != "/session/" {

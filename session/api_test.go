@@ -67,6 +67,22 @@ func TestArticle(t *testing.T) {
 	}
 }
 
+// HEAD is answered as GET is, makes a session where there is none, as that does, and never rotates.
+func TestHead(t *testing.T) {
+	slot := articleSlot(t)
+	head := testAPI.Answer(slot, call("HEAD", "/session/"), now)
+	get := testAPI.Answer(slot, call("GET", "/session/"), now)
+	if head.Status != 200 || string(head.Fields) != string(get.Fields) || string(head.Body) != string(get.Body) || head.Change.New == nil {
+		t.Errorf("HEAD is answered %d, %q, %q; want what GET is: %q, %q", head.Status, head.Fields, head.Body, get.Fields, get.Body)
+	}
+	for _, path := range []string{"/session/new", "/session/reset"} {
+		before := slot.Last()
+		if got := testAPI.Answer(slot, call("HEAD", path), now); got.Status != 405 || slot.Last() != before {
+			t.Errorf("HEAD %s: status %d, the session is another: %v", path, got.Status, slot.Last() != before)
+		}
+	}
+}
+
 func TestFields(t *testing.T) {
 	slot := articleSlot(t)
 	want := "Cache-Control: no-store\r\nX-Session-Id: " + slot.Current(now, nil).ID() + "\r\nX-Session-Time: 10\r\nX-Expires-At: Wed, 10 Jun 2026 16:19:43 GMT\r\n"
@@ -108,12 +124,13 @@ func TestStatuses(t *testing.T) {
 		{"GET", "/session/new", 200, "", ""},
 		{"POST", "/session/new", 200, "", ""},
 		{"GET", "/session/reset", 200, "", ""},
-		{"POST", "/session/", 405, "method-not-allowed", "Allow: GET\r\n"},
-		{"HEAD", "/session/", 405, "method-not-allowed", "Allow: GET\r\n"},
+		{"POST", "/session/", 405, "method-not-allowed", "Allow: GET, HEAD\r\n"},
+		{"HEAD", "/session/new", 405, "method-not-allowed", "Allow: GET, POST\r\n"},
+		{"HEAD", "/session/reset", 405, "method-not-allowed", "Allow: GET\r\n"},
 		{"POST", "/session/reset", 405, "method-not-allowed", "Allow: GET\r\n"},
 		{"PUT", "/session/new", 405, "method-not-allowed", "Allow: GET, POST\r\n"},
 		{"OPTIONS", "/session/new", 405, "method-not-allowed", "Allow: GET, POST\r\n"},
-		{"get", "/session/", 405, "method-not-allowed", "Allow: GET\r\n"},
+		{"get", "/session/", 405, "method-not-allowed", "Allow: GET, HEAD\r\n"},
 		{"GET", "/session", 404, "not-found", ""},
 		{"GET", "/", 404, "not-found", ""},
 		{"GET", "/session/new/", 404, "not-found", ""},
