@@ -501,7 +501,7 @@ func leftovers(l *loop) string {
 		if c == nil {
 			continue
 		}
-		if !c.in.empty() || !c.toClient.empty() || !c.toUpstream.empty() || c.toClient.pipe != nil || c.toUpstream.pipe != nil || c.creds != nil || c.x != nil {
+		if !c.in.empty() || !c.toClient.empty() || !c.toUpstream.empty() || c.toClient.pipe != nil || c.toUpstream.pipe != nil || !c.creds.empty() || c.x != nil {
 			return fmt.Sprintf("connection %d holds memory", c.index)
 		}
 	}

@@ -81,7 +81,8 @@ type conn struct {
 	host      *hostTally       // the loop's, of the last request's host; nil: none
 	discarded int              // bytes, while lingering
 
-	creds    []byte           // credentials line that is the connection's own; nil: none
+	creds    buffer // credentials line that is the connection's own, if hasCreds; empty: it has none
+	hasCreds bool
 	credsFor *session.Session // what it was rendered for
 	credsWho *session.Client
 	credsAt  int
@@ -442,7 +443,8 @@ func (c *conn) close() {
 
 // forget drops the credentials that are the connection's own.
 func (c *conn) forget() {
-	c.creds, c.credsFor, c.credsWho = nil, nil, nil
+	c.creds.release()
+	c.hasCreds, c.credsFor, c.credsWho = false, nil, nil
 	c.who, c.whoField, c.sessWho = nil, "", nil
 	c.target = endpoint{}
 }

@@ -322,12 +322,13 @@ func (c *conn) credentials() []byte {
 			return line
 		}
 	}
-	if c.creds == nil || c.credsFor != c.sess || c.credsAt != c.server || c.credsWho != c.who {
-		var line [512]byte
-		c.creds = bytes.Clone(c.port.slot.Plan().AppendCredentials(line[:0], c.sess, c.server, c.who))
-		c.credsFor, c.credsAt, c.credsWho = c.sess, c.server, c.who
+	if !c.hasCreds || c.credsFor != c.sess || c.credsAt != c.server || c.credsWho != c.who {
+		var line [1024]byte
+		c.creds.release()
+		c.creds.append(c.port.slot.Plan().AppendCredentials(line[:0], c.sess, c.server, c.who))
+		c.hasCreds, c.credsFor, c.credsAt, c.credsWho = true, c.sess, c.server, c.who
 	}
-	return c.creds
+	return c.creds.bytes()
 }
 
 // pumpRequest moves the request's content upstream, as far as it has come and upstream takes it.

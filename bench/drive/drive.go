@@ -46,6 +46,8 @@ type Scenario struct {
 	Response int // bytes of the content of a response; 0 means 1024
 	Content  int // bytes of content that plain requests carry; 0: none, they are GETs
 
+	Fields string // field lines that plain requests carry beside their own, each with its CRLF
+
 	// Streams are tunnels that the provider fills beside the clients; they count only in Background.
 	Streams int
 

@@ -45,7 +45,7 @@ func newMessages(s *Scenario) *messages {
 	if s.Content > 0 {
 		method, length = "PUT", fmt.Sprintf("Content-Length: %d\r\n", s.Content)
 	}
-	m.request = fmt.Appendf(nil, "%s http://plain.example/index.html HTTP/1.1\r\nHost: plain.example\r\nUser-Agent: bench/1\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n%s\r\n", method, length)
+	m.request = fmt.Appendf(nil, "%s http://plain.example/index.html HTTP/1.1\r\nHost: plain.example\r\nUser-Agent: bench/1\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n%s%s\r\n", method, length, s.Fields)
 	return m
 }
 
