@@ -240,8 +240,8 @@ func (c *conn) callAPI() {
 	if x.api.rotates {
 		c.leaveSession() // so it is none of those that the call reaches
 		l.relay.rotate(map[*port]reaching{c.port: {how, x.api.answer.Change.Ended}}, false, func(closed, draining int) {
-			l.do(func() {
-				if c := l.connection(r); c != nil && c.stage == stageAPI {
+			l.doFor(r, func(c *conn) {
+				if c.stage == stageAPI {
 					c.x.api.closed, c.x.api.draining = closed, draining
 					c.onCondition(nil)
 				}
@@ -250,8 +250,8 @@ func (c *conn) callAPI() {
 	}
 	if kept {
 		store.Confirm(c.port.addr, func(err error) {
-			l.do(func() {
-				if c := l.connection(r); c != nil && c.stage == stageAPI {
+			l.doFor(r, func(c *conn) {
+				if c.stage == stageAPI {
 					c.onCondition(err)
 				}
 			})

@@ -38,6 +38,7 @@ type Config struct {
 
 	lookup  lookup                                 // of servers' names, for tests; nil: the system's
 	accept  func(listener int) (fd int, err error) // for tests; nil: accept4(2)
+	loud    bool                                   // a panic ends the process, for tests
 	inOrder bool                                   // servers are not shuffled, for tests
 	spread  bool                                   // connections evenly over the loops, to compare with gathering
 }

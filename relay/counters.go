@@ -88,6 +88,7 @@ const (
 	proxyFailed
 	bypassConnected
 	bypassFailed
+	panics
 	numCounts
 )
 
@@ -153,6 +154,8 @@ type Stats struct {
 	ProxyFailed     int64 // requests for which no upstream proxy could be reached
 	BypassConnected int64
 	BypassFailed    int64 // requests whose target could not be reached
+
+	Panics int64 // each of which has ended a connection; please report them
 
 	Mappings []MappingStats // in the order of Config
 	Ports    []PortStats    // in the order of Relay.Ports
@@ -262,6 +265,7 @@ func (s *Stats) counts() [numCounts]*int64 {
 		hostRejected: &s.HostRejected, hostProxified: &s.HostProxified, hostBypassed: &s.HostBypassed,
 		proxyConnected: &s.ProxyConnected, proxyFailed: &s.ProxyFailed,
 		bypassConnected: &s.BypassConnected, bypassFailed: &s.BypassFailed,
+		panics: &s.Panics,
 	}
 }
 

@@ -74,7 +74,7 @@ func newWorld(t *testing.T) *world {
 		Servers: []Server{{Host: p.Addr().Addr().String(), Port: p.Addr().Port()}},
 		API:     session.API{Enabled: true, Domain: "portmapper"},
 	}
-	w.relay = serve(t, Config{Mappings: []Mapping{m, m}})
+	w.relay = serve(t, Config{loud: true, Mappings: []Mapping{m, m}})
 	return w
 }
 

@@ -24,7 +24,7 @@ func driven(t *testing.T, ports int, change ...func(*Config)) (*Relay, drive.Sce
 	t.Helper()
 	provider := freeAddr(t)
 	pid := os.Getpid()
-	cfg := Config{Loops: 2, Mappings: []Mapping{{
+	cfg := Config{loud: true, Loops: 2, Mappings: []Mapping{{
 		Address: netip.AddrFrom4([4]byte{127, byte(30 + drivenCount.Add(1)%30), byte(pid >> 8), byte(pid)}), // all its ports are free
 		First:   10000,
 		Last:    uint16(10000 + ports - 1),

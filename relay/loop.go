@@ -83,6 +83,8 @@ type loop struct {
 	mail   mailbox // from other loops and goroutines
 	gather gathering
 
+	current *conn // whose event it is, or deadline, or turn: who a panic ends
+
 	// Scratch space, in use within one event only.
 	buf    [readSize]byte
 	plain  [len("255.255.255.255")]byte // an IPv4 address for the rules
@@ -105,9 +107,7 @@ func newLoop(r *Relay) (*loop, error) {
 		return nil, err
 	}
 	l := &loop{relay: r, poll: poller, start: r.start, reserveLeft: reserveRate}
-	l.req.Names = apiFields
-	l.req.Fields = make([]httpparse.Field, 0, r.headLimits.Fields)
-	l.res.Fields = make([]httpparse.Field, 0, r.headLimits.Fields)
+	l.makeHeads()
 	l.tick()
 	return l, nil
 }
@@ -156,7 +156,7 @@ func (l *loop) Event(token poll.Token, ev poll.Events) {
 	s.note(ev)
 	l.handled++
 	l.sawEvent(c)
-	c.onEvent(s, ev)
+	l.onEvent(c, s, ev)
 	if l.gather.give > 0 && c.quiet() {
 		l.giveAway(c)
 	}
@@ -206,7 +206,7 @@ func (l *loop) Turn() (ended bool) {
 		l.unpack(p)
 	}
 	for c := l.timers.due(l.now); c != nil; c = l.timers.due(l.now) {
-		c.onDeadline()
+		l.onDeadline(c)
 	}
 	if l.resumeAt != 0 && l.now >= l.resumeAt {
 		l.resumeListening()
@@ -252,7 +252,7 @@ func (l *loop) runScheduled() {
 			l.giveAway(c) // what it was to do, it does there
 			continue
 		}
-		c.run()
+		l.run(c)
 	}
 	if l.ran*2 >= len(l.runnable) {
 		l.runnable, l.ran = l.runnable[:copy(l.runnable, l.runnable[l.ran:])], 0

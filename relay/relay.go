@@ -28,26 +28,28 @@ type Relay struct {
 	store      Store
 	start      time.Time
 
-	ports     []*port
-	mappings  []*mapping
-	loops     []*loop
-	placed    atomic.Uint32 // connections given out in turn
-	lookup    lookup
-	accept    func(listener int) (fd int, err error)
-	spread    bool // connections go to the loops in turn
-	inOrder   bool
-	rules     *hostrule.Index
-	remedies  refusal.Remedies
-	targets   targets
-	own       map[uint16][]netip.Addr // where no request may be dialled for, by port
-	userAgent string
-	admission admission
-	pipes     pipeCount
-	memory    memoryReturn
-	baseline  baseline
-	draining  atomic.Bool
-	begun     atomic.Bool // Serve or Close has been called
-	endings   endings
+	ports      []*port
+	mappings   []*mapping
+	loops      []*loop
+	placed     atomic.Uint32 // connections given out in turn
+	lookup     lookup
+	accept     func(listener int) (fd int, err error)
+	spread     bool // connections go to the loops in turn
+	inOrder    bool
+	rules      *hostrule.Index
+	remedies   refusal.Remedies
+	targets    targets
+	own        map[uint16][]netip.Addr // where no request may be dialled for, by port
+	userAgent  string
+	admission  admission
+	pipes      pipeCount
+	memory     memoryReturn
+	baseline   baseline
+	draining   atomic.Bool
+	loud       bool         // a panic ends the process, whosever it is
+	panickedAt atomic.Int64 // the loops' time of the last panic
+	begun      atomic.Bool  // Serve or Close has been called
+	endings    endings
 
 	subscribers []func(session.Event)
 }
@@ -85,7 +87,7 @@ func Listen(cfg Config) (*Relay, error) {
 		spread:    cfg.spread || !poll.Measures,
 	}
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
-	r.inOrder = cfg.inOrder
+	r.inOrder, r.loud = cfg.inOrder, cfg.loud
 	r.rules, r.remedies, r.userAgent = cfg.Rules, cfg.Remedies, cfg.UserAgent
 	r.own = map[uint16][]netip.Addr{}
 	for _, addr := range cfg.OtherPorts {

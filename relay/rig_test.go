@@ -64,6 +64,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 			Servers: []Server{serverAt(provider.Addr())},
 		}},
 		inOrder: true,
+		loud:    true,
 		Log:     slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {

@@ -172,11 +172,7 @@ func (s *server) find(l *loop) {
 	s.waiting, s.busy = nil, false
 	s.mu.Unlock()
 	for _, w := range waiting {
-		w.l.do(func() {
-			if c := w.l.connection(w.ref); c != nil {
-				c.onLookup(s, list, err)
-			}
-		})
+		w.l.doFor(w.ref, func(c *conn) { c.onLookup(s, list, err) })
 	}
 }
 

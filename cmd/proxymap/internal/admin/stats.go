@@ -124,6 +124,7 @@ var (
 	requestsMetric    = describe("requests_total", "Requests, those of SOCKS clients included.", "mapping", "ports")
 	readMetric        = describe("upstream_read_bytes_total", "Bytes read from upstream.", "mapping", "ports", "way")
 	sentMetric        = describe("upstream_sent_bytes_total", "Bytes sent upstream.", "mapping", "ports", "way")
+	panicsMetric      = describe("panics_total", "Panics, each of which has ended a connection; please report them.")
 	answersMetric     = describe("answers_total", "The relay's own answers of errors, by X-Proxymap-Error.", "mapping", "ports", "class")
 
 	portConnectionsMetric = describe("port_connections_total", "Clients' connections accepted.", "port")
@@ -135,7 +136,7 @@ var (
 
 func (m *relayMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range [...]*prometheus.Desc{
-		portsMetric, eventsMetric, connectionsMetric, openMetric, requestsMetric, readMetric, sentMetric, answersMetric,
+		portsMetric, eventsMetric, connectionsMetric, openMetric, requestsMetric, readMetric, sentMetric, answersMetric, panicsMetric,
 		portConnectionsMetric, portOpenMetric, portRequestsMetric, portReadMetric, portSentMetric,
 	} {
 		to <- d
@@ -154,6 +155,7 @@ func (m *relayMetrics) Collect(to chan<- prometheus.Metric) {
 	for event, n := range events(&s) {
 		counter(eventsMetric, n, event)
 	}
+	counter(panicsMetric, s.Panics)
 	for i := range s.Mappings {
 		p := &s.Mappings[i]
 		mapping, ports := strconv.Itoa(i), strconv.Itoa(int(p.First))+"-"+strconv.Itoa(int(p.Last))
