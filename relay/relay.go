@@ -119,6 +119,9 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 		if cfg.First > cfg.Last {
 			return fmt.Errorf("ports %d-%d: the first is behind the last", cfg.First, cfg.Last)
 		}
+		if err := checkSignals(cfg.RotateOn); err != nil {
+			return fmt.Errorf("ports %d-%d: %w", cfg.First, cfg.Last, err)
+		}
 		m := &mapping{Mapping: cfg, index: len(r.mappings), listed: len(cfg.Servers)}
 		m.shuffle(cfg.Servers, r.inOrder)
 		r.mappings = append(r.mappings, m)

@@ -38,6 +38,25 @@ const (
 	reasonRequests = "requests"
 )
 
+// What bounds a mapping's signals, as each is counted for each of its ports, and keeps the times of those that count.
+const (
+	MaxSignals     = 20   // of a mapping
+	MaxSignalCount = 1000 // of a signal
+)
+
+// checkSignals checks a mapping's signals against what bounds them.
+func checkSignals(list []Signal) error {
+	if len(list) > MaxSignals {
+		return fmt.Errorf("%d signals: at most %d are allowed", len(list), MaxSignals)
+	}
+	for i := range list {
+		if n := list[i].Count; n < 1 || n > MaxSignalCount {
+			return fmt.Errorf("signal %d: count %d: must be 1 to %d", i+1, n, MaxSignalCount)
+		}
+	}
+	return nil
+}
+
 // signals is what has come of a port's signals. It is locked: connections of all loops may belong to the port's session.
 // Nothing of it is there until the first one.
 type signals struct {

@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -345,5 +347,19 @@ func TestExpiryIsToldBeforeTheNextSession(t *testing.T) {
 	want := "traffic expired traffic expired traffic reset"
 	if got := strings.Join(ev.reasons(), " "); got != want {
 		t.Errorf("got %s; want %s", got, want)
+	}
+}
+
+// What costs every port memory is bounded where it is kept, whoever makes the configuration.
+func TestSignalsAreBounded(t *testing.T) {
+	for want, list := range map[string][]Signal{
+		"21 signals: at most 20 are allowed":         slices.Repeat([]Signal{{Status: []int{403}, Count: 1}}, MaxSignals+1),
+		"signal 2: count 1001: must be 1 to 1000":    {{Count: 1}, {Count: MaxSignalCount + 1}},
+		"ports 7-8: signal 1: count 0: must be 1 to": {{}},
+	} {
+		_, err := Listen(Config{Mappings: []Mapping{{Address: netip.MustParseAddr("127.0.0.1"), First: 7, Last: 8, RotateOn: list}}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v; want %s", err, want)
+		}
 	}
 }

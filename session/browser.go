@@ -11,7 +11,7 @@ import (
 // preflight, and OPTIONS is refused.
 func (a *API) crossSite(r *Request) string {
 	if a.RequireHeader && string(r.Header) != "1" {
-		return `send the field "X-Proxymap: 1"; SessionAPI.RequireHeader demands it`
+		return `send the field "X-Proxymap: 1"; the settings demand it`
 	}
 	if why := CrossSite(r.Host, r.FetchSite, r.Origin, r.Referer); why != "" {
 		return why + " (a web page is not allowed to change a session)"

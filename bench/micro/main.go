@@ -1,7 +1,5 @@
 //go:build linux
 
-// Command micro runs the micro-benchmarks of a package at an earlier commit and as the files are, in turn, so that what
-// disturbs the machine disturbs both, and shows them with benchstat. See bench/README.md.
 package main
 
 import (

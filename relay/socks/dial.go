@@ -110,11 +110,11 @@ func (s *Dial) Begin(dst []byte, version uint8, host []byte, addr netip.Addr, po
 // checkCredentials checks what a message has room for. The errors do not tell what the credentials are.
 func (s *Dial) checkCredentials() error {
 	switch {
-	case len(s.user) > maxField:
+	case len(s.user) > MaxField:
 		return fmt.Errorf("the user name has %d bytes, its parameters included, and SOCKS takes 255", len(s.user))
 	case s.version == V4 && strings.IndexByte(s.user, 0) >= 0:
 		return errors.New("the user name holds a NUL, which SOCKS4 takes for its end")
-	case s.version == V5 && len(s.password) > maxField:
+	case s.version == V5 && len(s.password) > MaxField:
 		return fmt.Errorf("the password has %d bytes, and SOCKS takes 255", len(s.password))
 	}
 	return nil

@@ -16,9 +16,11 @@ const (
 const (
 	connect = 1 // the command; 2 is BIND, 3 UDP ASSOCIATE
 
-	loginVersion = 1   // RFC 1929 section 2
-	maxField     = 255 // bytes of a name, a user name or a password: what a length byte can tell; version 4 alike
+	loginVersion = 1 // RFC 1929 section 2
 )
+
+// MaxField is how many bytes a name, a user name or a password may have: what a length byte can tell; version 4 alike.
+const MaxField = 255
 
 // Methods of authentication (RFC 1928 section 3).
 const (
@@ -135,9 +137,9 @@ func isMark4A(addr netip.Addr) bool {
 // cutNUL cuts a field off b that ends with NUL. n counts the NUL too, and is 0 if that has not come; ok is false if the
 // field is too long.
 func cutNUL(b []byte) (field []byte, n int, ok bool) {
-	i := bytes.IndexByte(b[:min(len(b), maxField+1)], 0)
+	i := bytes.IndexByte(b[:min(len(b), MaxField+1)], 0)
 	if i < 0 {
-		return nil, 0, len(b) <= maxField
+		return nil, 0, len(b) <= MaxField
 	}
 	return b[:i:i], i + 1, true
 }
@@ -159,7 +161,7 @@ func isName(b []byte) bool {
 			return false
 		}
 	}
-	return len(b) > 0 && len(b) <= maxField
+	return len(b) > 0 && len(b) <= MaxField
 }
 
 // addrOrName tells IP addresses from names: one of the two is returned.

@@ -27,8 +27,6 @@ const (
 	maxLifetime = credential.MaxMinutes
 	maxJitter   = session.MaxJitter
 	maxRequests = 1_000_000_000
-	maxSignals  = 20   // in RotateOn: each is counted for each port
-	maxCount    = 1000 // of a signal: each has its time kept
 )
 
 func (r *reader) rotation(o *object) rotationSettings {
@@ -39,8 +37,8 @@ func (r *reader) rotation(o *object) rotationSettings {
 	}
 	s.onRotate, _ = session.ParseOnRotate(o.choice("OnRotate", "Keep", "Drain", "Close"))
 	list := o.list("RotateOn")
-	if len(list) > maxSignals {
-		r.fault(o.get("RotateOn"), "has %d signals; at most %d are allowed", len(list), maxSignals)
+	if len(list) > relay.MaxSignals {
+		r.fault(o.get("RotateOn"), "has %d signals; at most %d are allowed", len(list), relay.MaxSignals)
 		return s
 	}
 	for _, item := range list {
@@ -53,7 +51,7 @@ func (r *reader) rotation(o *object) rotationSettings {
 
 // signal reads what counts against a session.
 func (r *reader) signal(o *object) relay.Signal {
-	s := relay.Signal{Count: max(o.number("Count", 1, maxCount), 1), Within: o.durationOr("Within", defaultWithin)}
+	s := relay.Signal{Count: max(o.number("Count", 1, relay.MaxSignalCount), 1), Within: o.durationOr("Within", defaultWithin)}
 	for _, n := range o.list("Status") {
 		if code := n.number(r, 100, 599); code > 0 {
 			s.Status = append(s.Status, code)

@@ -10,6 +10,7 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay"
+	"proxymap/relay/socks"
 )
 
 type serverSettings struct {
@@ -67,9 +68,6 @@ func (r *reader) sources(o *object) (list []netip.Addr) {
 	return list
 }
 
-// maxSocksField is what SOCKS has room for: bytes of a user name, and of a password.
-const maxSocksField = 255
-
 // socksFaults tells what of the account for a server no SOCKS message has room for. What sessions and clients put into a
 // user name is not known yet.
 func (r *reader) socksFaults(s *Settings, m *mappingSettings, server *serverSettings) {
@@ -92,17 +90,17 @@ func (r *reader) socksFaults(s *Settings, m *mappingSettings, server *serverSett
 			n += len("-" + p.Name + "-" + p.Value)
 		}
 	}
-	if n > maxSocksField {
+	if n > socks.MaxField {
 		r.fault(a.at.get("Username"), "has %d bytes with its parameters; a SOCKS server (%s) takes at most %d: shorten it, or use ProxyType Http",
-			n, server.Server.HostPort(), maxSocksField)
+			n, server.Server.HostPort(), socks.MaxField)
 	}
 	if len(a.Password) == 0 {
 		return
 	}
 	if server.Type == relay.SOCKS4 {
 		s.warnOnce(fmt.Sprintf("upstream %s gets no password, for SOCKS4 has none; Socks5 has", server.Server.HostPort()))
-	} else if len(a.Password) > maxSocksField {
+	} else if len(a.Password) > socks.MaxField {
 		r.fault(a.at.get("Password"), "has %d bytes; a SOCKS5 server (%s) takes at most %d: shorten it, or use ProxyType Http",
-			len(a.Password), server.Server.HostPort(), maxSocksField)
+			len(a.Password), server.Server.HostPort(), socks.MaxField)
 	}
 }
