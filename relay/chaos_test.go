@@ -26,6 +26,7 @@ import (
 const (
 	chaosClients = 2000
 	chaosAtOnce  = 200
+	chaosWild    = 4                      // ports of clients and a provider that misbehave
 	chaosLimit   = 100 * time.Millisecond // every deadline of the relay
 	chaosRace    = 5 * time.Second        // of seeds, under the race detector
 	chaosLong    = 3 * time.Minute        // of seeds, with PROXYMAP_LONG=1
@@ -62,7 +63,7 @@ func TestChaos(t *testing.T) {
 func chaos(t *testing.T, seed uint64) {
 	t.Logf("to do this again: PROXYMAP_SEED=%d go test -run TestChaos ./relay", seed)
 	kept := &keptOpen{}
-	g := newChaosRig(t, seed, kept)
+	g, store := newChaosRig(t, seed, kept)
 	t.Cleanup(kept.close)
 	go serveHonestly(g.provider)
 	awaitNothing(t, g.relay) // the loops run
@@ -77,11 +78,13 @@ func chaos(t *testing.T, seed uint64) {
 		for w.isServed() && !over.Load() {
 		}
 	})
+	mix := &chaosMix{t: t, r: g.relay, ports: store.order, first: chaosWild + 2}
+	mix.begin(seed)
 	var next atomic.Int64
 	for range chaosAtOnce {
 		ends.Go(func() {
 			for i := int(next.Add(1)); i <= chaosClients; i = int(next.Add(1)) {
-				ports := g.relay.Ports()[1:]
+				ports := g.relay.Ports()[1 : 1+chaosWild]
 				conn, err := net.Dial("tcp", ports[i%len(ports)].String())
 				if err != nil {
 					t.Errorf("a client is not let in: %v", err)
@@ -94,6 +97,7 @@ func chaos(t *testing.T, seed uint64) {
 	ends.Wait()
 	over.Store(true)
 	witness.Wait()
+	mix.end()
 	t.Logf("the client that behaves was served %d times, %d of them after a deadline of its own", w.served, w.late)
 
 	await(t, "all connections are closed", func() bool { return g.relay.Connections() == 0 })
@@ -109,8 +113,9 @@ func chaos(t *testing.T, seed uint64) {
 }
 
 // newChaosRig makes a relay of which the first port leads to the rig's provider and the others to one that misbehaves:
-// directly, behind a server that refuses, and behind one that never answers.
-func newChaosRig(t *testing.T, seed uint64, kept *keptOpen) *rig {
+// directly, behind a server that refuses, and behind one that never answers. Behind them are those of a chaosMix, whose
+// provider is a third.
+func newChaosRig(t *testing.T, seed uint64, kept *keptOpen) (*rig, *chaosStore) {
 	t.Helper()
 	provider, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -128,43 +133,32 @@ func newChaosRig(t *testing.T, seed uint64, kept *keptOpen) *rig {
 	}()
 	bad := serverAt(provider.Addr())
 	dead, silent := deadServer(t), silentServer(t)
-	var witness atomic.Pointer[netip.AddrPort]
+	mixed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { mixed.Close() })
+	go serveMixed(mixed)
+	store := &chaosStore{ports: map[netip.AddrPort]*chaosPort{}, calm: func(i int) bool { return i == 0 || i > chaosWild }}
 	g := newRig(t, func(cfg *Config) {
-		for _, servers := range [][]Server{{bad}, {bad}, {dead, bad}, {silent, bad}} {
+		for i, servers := range [chaosWild][]Server{{bad}, {bad}, {dead, bad}, {silent, bad}} {
 			m := cfg.Mappings[0]
 			m.Servers = servers
+			m.Plan = newPlan(t, session.PlanConfig{Lifetime: 100 * time.Millisecond})
+			m.OnRotate = []session.OnRotate{session.Keep, session.Drain, session.CloseAll, session.CloseAll}[i]
+			m.DrainTime, m.IdleLifetime, m.MaxRequests = chaosLimit/4, chaosLimit/2, 50
+			m.RotateOn = []Signal{{Status: []int{407, 413}, Errors: ErrorRefused | ErrorTimeout | ErrorReset, Count: 2, Within: time.Minute}}
 			cfg.Mappings = append(cfg.Mappings, m)
 		}
 		cfg.Mappings[2].Plan = newPlan(t, session.PlanConfig{}) // each connection a session of its own
+		cfg.Mappings = append(cfg.Mappings, mixedMappings(t, cfg.Mappings[0], mixed.Addr())...)
 		limit := chaosLimit
 		cfg.Limits = Limits{Head: limit, Idle: limit, Dial: 2 * limit, Reply: limit, TunnelIdle: limit, HalfClosed: limit, Linger: limit, API: limit}
-		cfg.Store = chaosStore(&witness)
+		cfg.Store = store
 		cfg.Loops = 3
 		cfg.spread = seed%2 == 0
 	}, withAPI("portmapper"))
-	witness.Store(&g.relay.Ports()[0])
-	return g
-}
-
-// chaosStore confirms at once, late, too late, or never, in turn; for the witness, who only looks, always at once.
-func chaosStore(witness *atomic.Pointer[netip.AddrPort]) Store {
-	var calls atomic.Uint32
-	return confirmer(func(port netip.AddrPort, done func(error)) {
-		if port == *witness.Load() {
-			done(nil)
-			return
-		}
-		switch calls.Add(1) % 4 {
-		case 0:
-			done(nil)
-		case 1:
-			time.AfterFunc(chaosLimit/10, func() { done(nil) })
-		case 2:
-			time.AfterFunc(2*chaosLimit, func() { done(nil) })
-		default:
-			done(errors.New("it cannot be met"))
-		}
-	})
+	return g, store
 }
 
 var (
@@ -184,6 +178,8 @@ var (
 		"GET http://example.com/ HTTP/1.0\r\n\r\n",
 		"GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
 		"GET http://portmapper/session/new?country=de HTTP/1.1\r\nHost: portmapper\r\n\r\n",
+		renewSession+"?on_rotate=close HTTP/1.1\r\nHost: portmapper\r\n\r\n",
+		resetSession+"?on_rotate=drain HTTP/1.1\r\nHost: portmapper\r\n\r\n"+get,
 		"GET http://portmapper/session/reset HTTP/1.1\r\nHost: portmapper\r\n\r\n"+get,
 		"POST http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\nContent-Length: 41\r\n\r\n{\"UsernameParameters\": {\"country\": \"de\"}}",
 		"CONNECT portmapper:80 HTTP/1.1\r\nHost: portmapper:80\r\n\r\nGET /session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n",
