@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,12 +30,20 @@ func allKeys() (names []string) {
 // humps are words that no sentence but one about settings has.
 var humps = regexp.MustCompile(`^([A-Z][a-z]+.*[A-Z].*|TTL.*|Username|Password)$`)
 
-// Nothing that the relay says to clients or logs names a key of the settings: these come from here, as remedies.
+// membersOfCalls are keys that the Session API's calls have too.
+var membersOfCalls = map[string]bool{"OnRotate": true, "UsernameParameters": true}
+
+// stillNaming are the files whose faults still have keys in their text. A file leaves the list when it has none, and none
+// joins it.
+var stillNaming = []string{"session/credential/account.go", "session/credential/rules.go", "session/plan.go", "session/slot.go"}
+
+// Nothing that the relay and what it stands on say to clients or log names a key of the settings: these come from here, as
+// remedies.
 func TestRelayNamesNoSettings(t *testing.T) {
 	known := map[string]bool{}
 	for _, name := range allKeys() {
 		if humps.MatchString(name) {
-			known[name] = true
+			known[name] = !membersOfCalls[name]
 		}
 	}
 	if !known["RejectHttpProxy"] || !known["ProxyServers"] || known["Host"] {
@@ -42,15 +51,18 @@ func TestRelayNamesNoSettings(t *testing.T) {
 	}
 	words := regexp.MustCompile(`[A-Za-z]+`)
 	files := 0
-	for _, literal := range sentences(t, "../../../../relay", &files) {
+	said := sentences(t, "../../../../relay", &files)
+	said = append(said, sentences(t, "../../../../session", &files)...)
+	said = append(said, sentences(t, "../../../../httpparse", &files)...)
+	for _, literal := range said {
 		for _, word := range words.FindAllString(literal.text, -1) {
-			if known[word] {
+			if known[word] && !slices.ContainsFunc(stillNaming, func(file string) bool { return strings.HasSuffix(literal.at.Filename, file) }) {
 				t.Errorf("%s: %q names the key %s; put it into remedies", literal.at, literal.text, word)
 			}
 		}
 	}
-	if files < 30 {
-		t.Errorf("%d files were looked at; want all of relay", files)
+	if files < 60 {
+		t.Errorf("%d files were looked at; want all of relay, session and httpparse", files)
 	}
 }
 
