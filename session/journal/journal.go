@@ -47,12 +47,13 @@ type journal struct {
 
 	// The goroutine's own.
 	live    map[netip.AddrPort]record // the newest of each port
-	file    diskFile                  // nil: there is none yet
-	size    int                       // of file
-	limit   int                       // size from which on the file is compacted
-	stale   bool                      // file cannot be appended to
-	failing bool                      // the last flush did
-	err     error                     // of the last flush of all
+	foreign map[foreignKey]foreignRecord
+	file    diskFile // nil: there is none yet
+	size    int      // of file
+	limit   int      // size from which on the file is compacted
+	stale   bool     // file cannot be appended to
+	failing bool     // the last flush did
+	err     error    // of the last flush of all
 }
 
 // openJournal opens a journal, or makes one, and returns the sessions in it that have not expired, by port. A damaged
@@ -114,7 +115,10 @@ func (j *journal) load() error {
 	var reader journalReader
 	reader.read(f)
 	_ = f.Close()
-	j.live = reader.newest
+	j.live, j.foreign = reader.newest, reader.foreign
+	if reader.skipped > 0 {
+		j.log.Warn("the state file has records of a newer version that cannot be kept; they are dropped", "file", j.name, "dropped", reader.skipped)
+	}
 	if reader.damaged() {
 		j.setAside(&reader)
 	}
@@ -323,6 +327,13 @@ func (j *journal) rewrite() error {
 			continue
 		}
 		text = r.appendLine(text)
+	}
+	for key, r := range j.foreign {
+		if r.over(now) {
+			delete(j.foreign, key)
+			continue
+		}
+		text = appendLine(text, r.text)
 	}
 	if j.file == nil {
 		j.stale = true
