@@ -107,7 +107,7 @@ func TestLifetimeZeroShowsNulls(t *testing.T) {
 
 // Parameters that would belong to no session are not swallowed.
 func TestLifetimeZeroTakesNoParameters(t *testing.T) {
-	slot := NewSlot(mustPlan(t, PlanConfig{}))
+	slot := NewSlot(mustPlan(t, PlanConfig{Remedy: "set StickyProxyLifetime"}))
 	if got := testAPI.Answer(slot, call("GET", "/session/new?country=de"), now); got.Status != 400 || !strings.Contains(string(got.Body), "StickyProxyLifetime") {
 		t.Errorf("got %d %s; want 400 and why", got.Status, got.Body)
 	}

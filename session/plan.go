@@ -30,16 +30,24 @@ type PlanConfig struct {
 	// the mapping's.
 	Servers []*credential.Account
 
+	// Remedy says what to set where a session is asked for that the lifetime of 0 does not leave: it stands at the end of
+	// ErrNoSession. Empty: nothing is said.
+	Remedy string
+
 	// Random gives what the id of a session, and of a connection that is one of its own, is drawn of: equal sources make
 	// equal ids. It is called once for each, from several goroutines; nil: the runtime's randomness.
 	Random func() rand.Source
 }
+
+// ErrNoSession says that a session is asked for where there is none to be had.
+var ErrNoSession = errors.New("the lifetime is 0, so each client connection is a session of its own, and there is none that could have parameters")
 
 // A Plan makes the sessions of a mapping. It never changes, and may be used from any goroutine.
 type Plan struct {
 	accounts *credential.Accounts
 	jitter   int // percent
 	random   func() rand.Source
+	none     error // ErrNoSession, with the remedy
 
 	remove, require, verify, parse bool
 	alone                          bool // clients that name no parameters: see Client.alone
@@ -54,8 +62,11 @@ const MaxJitter = 90
 // NewPlan makes a plan of cfg. The error joins all faults, each a *credential.Fault.
 func NewPlan(cfg PlanConfig) (*Plan, error) {
 	p := &Plan{
-		jitter: cfg.LifetimeJitter, random: cfg.Random,
+		jitter: cfg.LifetimeJitter, random: cfg.Random, none: ErrNoSession,
 		remove: cfg.Remove, require: cfg.Require, verify: cfg.Verify, parse: cfg.ParseParameters,
+	}
+	if cfg.Remedy != "" {
+		p.none = fmt.Errorf("%w; %s", ErrNoSession, cfg.Remedy)
 	}
 	if cfg.Account != nil {
 		p.account, p.secret = cfg.Account.Username, secretOf(cfg.Account.Username, cfg.Account.Password)

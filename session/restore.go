@@ -24,7 +24,7 @@ func (p *Plan) Restore(id, minutes string, expires int64, lifetime time.Duration
 		return nil, fmt.Errorf("the lifetime %v must be positive", lifetime)
 	}
 	if !p.keeps() {
-		return nil, errNoSession
+		return nil, p.none
 	}
 	if err := checkKept(params); err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ func TestRestoreRefuses(t *testing.T) {
 		{sticky, "a", "", 1, []Pair{{Name: "a b", Value: "c"}}, `parameter "a b"`},
 		{sticky, "a", "", 1, []Pair{{Name: "a", Value: strings.Repeat("c", credential.MaxValue+1)}}, `parameter "a"`},
 		{sticky, "a", "", 1, make([]Pair, credential.MaxParameters+1), "33 parameters"},
-		{mustPlan(t, PlanConfig{}), "a", "", 1, nil, "StickyProxyLifetime"},
+		{mustPlan(t, PlanConfig{Remedy: "set StickyProxyLifetime"}), "a", "", 1, nil, "StickyProxyLifetime"},
 	} {
 		s, err := row.plan.Restore(row.id, row.minutes, now, row.lifetime, row.params)
 		if s != nil || err == nil || !strings.Contains(err.Error(), row.want) {

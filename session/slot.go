@@ -1,7 +1,6 @@
 package session
 
 import (
-	"errors"
 	"sync"
 	"sync/atomic"
 )
@@ -111,7 +110,7 @@ func (s *Slot) Renew(now int64, given []Pair) (Change, error) {
 	defer s.mu.Unlock()
 	made, err := s.plan.New(now, nil, given)
 	if err == nil && made == nil && len(given) > 0 {
-		err = errNoSession
+		err = s.plan.none
 	}
 	if err != nil {
 		return Change{}, err
@@ -145,9 +144,6 @@ func (s *Slot) Drop(old *Session, reason string) bool {
 	s.tell(s.put(nil), reason)
 	return true
 }
-
-var errNoSession = errors.New("the lifetime is 0, so each client connection is a session of its own, and there is none that could have parameters; " +
-	"set StickyProxyLifetime in the settings")
 
 // Reset removes the session. The next Current makes a new one.
 func (s *Slot) Reset(now int64) Change {

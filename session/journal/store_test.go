@@ -17,7 +17,7 @@ import (
 // keptPlan makes sessions of that lifetime.
 func keptPlan(t testing.TB, lifetime time.Duration) *session.Plan {
 	t.Helper()
-	p, err := session.NewPlan(session.PlanConfig{Lifetime: lifetime})
+	p, err := session.NewPlan(session.PlanConfig{Lifetime: lifetime, Remedy: "set StickyProxyLifetime"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ func (s *Settings) add(r *reader, m *mappingSettings, api session.API) {
 	cfg := session.PlanConfig{
 		Lifetime: m.rotation.lifetime, LifetimeJitter: m.rotation.jitter, Account: &m.auth.account.Account, Set: m.auth.set, Remove: m.auth.remove,
 		Require: m.auth.required, Verify: m.auth.verify, ParseParameters: m.auth.parse,
+		Remedy: "set StickyProxyLifetime in the settings",
 	}
 	out := relay.Mapping{
 		Address: m.listen.address, First: uint16(m.listen.first), Last: uint16(m.listen.last),
