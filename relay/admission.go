@@ -31,7 +31,7 @@ const (
 	reserveRate = 64
 
 	// sparedDescriptors are kept for files, look-ups of names and what the runtime opens.
-	sparedDescriptors = 32
+	sparedDescriptors = 2*maxLookups + 16
 
 	// pipeShare is the part of all descriptors that pipes may take: a sixteenth, two for each pipe.
 	pipeShare = 32

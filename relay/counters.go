@@ -155,6 +155,9 @@ type Stats struct {
 	BypassConnected int64
 	BypassFailed    int64 // requests whose target could not be reached
 
+	LookUps        int64 // of names, that have been made
+	LookUpsRefused int64 // because too many others were waiting
+
 	Panics int64 // each of which has ended a connection; please report them
 
 	Mappings []MappingStats // in the order of Config
@@ -225,6 +228,7 @@ func (r *Relay) collect() Stats {
 			*total += l.counts[i].Load()
 		}
 	}
+	s.LookUps, s.LookUpsRefused = r.lookups.made.Load(), r.lookups.refused.Load()
 	for i, m := range r.mappings {
 		s.Mappings[i] = MappingStats{First: m.First, Last: m.Last}
 	}
@@ -275,6 +279,8 @@ func (s *Stats) subtract(before *Stats) {
 	for i, n := range s.counts() {
 		*n -= *had[i]
 	}
+	s.LookUps -= before.LookUps
+	s.LookUpsRefused -= before.LookUpsRefused
 	for i := range s.Ports {
 		t := &s.Ports[i].Traffic
 		open := t.Open

@@ -150,6 +150,7 @@ func (c *conn) dropExchange() {
 	if x == nil {
 		return
 	}
+	c.stopWaiting()
 	c.x = nil
 	x.head.release()
 	x.partial.release()

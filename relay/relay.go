@@ -39,6 +39,7 @@ type Relay struct {
 	rules      *hostrule.Index
 	remedies   refusal.Remedies
 	targets    targets
+	lookups    lookups
 	own        map[uint16][]netip.Addr // where no request may be dialled for, by port
 	userAgent  string
 	admission  admission

@@ -222,7 +222,7 @@ type endpoint struct {
 }
 
 // resolveTarget begins to look the target's name up, if it must be known before dialling. It reports whether that is to
-// be waited for.
+// be waited for, or has been answered already.
 func (c *conn) resolveTarget() bool {
 	x, m := c.x, c.port.mapping
 	resolves := m.resolves
@@ -238,7 +238,15 @@ func (c *conn) resolveTarget() bool {
 	}
 	d := &x.dial
 	d.target = c.l.relay.targets.of(c.targetHost(), c.targetPort())
-	addrs := d.target.resolve(waiter{c.l, c.ref()})
+	addrs, err := d.target.resolve(waiter{c.l, c.ref()})
+	if err != nil {
+		d.server, d.err = d.target, err
+		if err != errManyLookups {
+			d.err = errLookup{err}
+		}
+		c.dialFailed()
+		return true
+	}
 	if addrs == nil {
 		d.lookup = true
 		c.enter(stageDial)

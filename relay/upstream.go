@@ -24,6 +24,11 @@ const (
 	lookupRetry     = 5 * time.Second // after which one that failed, or whose addresses have, is tried again
 	lookupTimeout   = 5 * time.Second // of one look-up
 
+	// serverAge and targetAge are the greatest age of addresses, where looking them up again fails or nobody has asked for
+	// long. Servers are renewed while they are in use, so theirs is for resolvers that are down.
+	serverAge = time.Hour
+	targetAge = 5 * time.Minute
+
 	// quarantine is how long a server that took no connection is passed over, if there is another.
 	quarantine = 5 * time.Second
 
@@ -64,6 +69,7 @@ type addresses struct {
 	list  []netip.AddrPort // not empty
 	since int64            // the loops' time at which they were looked up
 	until int64            // the loops' time at which they are to be looked up again
+	found int64            // the loops' time at which a look-up last gave some
 }
 
 // A waiter is a connection that waits for a server's addresses, if it still does.
@@ -93,28 +99,56 @@ func systemLookup(ctx context.Context, host string) ([]netip.Addr, error) {
 }
 
 // resolve returns the server's addresses, nil while there are none. Looking them up happens off the loops; w is told of
-// the result if there are none yet. Old addresses are good until new ones have come.
-func (s *server) resolve(w waiter) []netip.AddrPort {
-	known := s.known.Load()
-	if known != nil && w.l.now < known.until {
-		return known.list
+// the result if there are none yet. Old addresses are good until new ones have come, but not for ever. An error says that
+// there will be no result.
+func (s *server) resolve(w waiter) ([]netip.AddrPort, error) {
+	known, now := s.known.Load(), w.l.now
+	if known != nil && now < known.until {
+		return known.list, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lookUp(w.l)
-	if known != nil {
-		return known.list
+	err := s.lookUp(w.l.relay)
+	if known != nil && now-known.found < int64(s.greatestAge()) {
+		return known.list, nil
 	}
-	s.waiting = append(s.waiting, w)
-	return nil
+	if err == nil {
+		s.waiting = append(s.waiting, w)
+	}
+	return nil, err
+}
+
+// greatestAge is how old addresses may be that are used: who has them may be somebody else by then.
+func (s *server) greatestAge() time.Duration {
+	if s.listed {
+		return serverAge
+	}
+	return targetAge
 }
 
 // lookUp begins a look-up if none is under way. s.mu is held.
-func (s *server) lookUp(l *loop) {
-	if !s.busy {
-		s.busy = true
-		go s.find(l)
+func (s *server) lookUp(r *Relay) error {
+	if s.busy {
+		return nil
 	}
+	err := r.lookups.ask(r, s)
+	s.busy = err == nil
+	return err
+}
+
+// forget is called when a connection waits no more.
+func (s *server) forget(r ref, l *loop) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = slices.DeleteFunc(s.waiting, func(w waiter) bool { return w.l == l && w.ref == r })
+}
+
+// wants reports whether a look-up is still of use: somebody waits, or there are addresses to be renewed. If not it is over.
+func (s *server) wants() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = len(s.waiting) > 0 || s.known.Load() != nil
+	return s.busy
 }
 
 // failed is called when none of the server's addresses takes a connection: it is passed over for a while, and its name may
@@ -128,12 +162,12 @@ func (s *server) failed(l *loop) {
 	}
 	until := min(known.until, known.since+int64(lookupRetry))
 	if until != known.until {
-		s.known.CompareAndSwap(known, &addresses{known.list, known.since, until})
+		s.known.CompareAndSwap(known, &addresses{known.list, known.since, until, known.found})
 	}
 	if l.now >= until {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.lookUp(l)
+		_ = s.lookUp(l.relay) // there will be another time
 	}
 }
 
@@ -142,30 +176,24 @@ func (s *server) prefer(addr netip.AddrPort) {
 	known := s.known.Load()
 	if i := slices.Index(known.list, addr); i > 0 {
 		list := slices.Concat(known.list[i:], known.list[:i])
-		s.known.CompareAndSwap(known, &addresses{list, known.since, known.until})
+		s.known.CompareAndSwap(known, &addresses{list, known.since, known.until, known.found})
 	}
 }
 
-// find looks the name up and tells those who wait.
-func (s *server) find(l *loop) {
-	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
-	defer cancel()
-	found, err := l.relay.lookup(ctx, s.Host)
-	if err == nil && len(found) == 0 {
-		err = errors.New("the name has no address")
-	}
+// found takes the result of a look-up and tells those who wait.
+func (s *server) found(r *Relay, addrs []netip.Addr, err error) {
 	var list []netip.AddrPort
-	for _, a := range found {
+	for _, a := range addrs {
 		list = append(list, netip.AddrPortFrom(a.Unmap(), s.Port))
 	}
-	now := l.clock()
-	if err != nil {
-		s.warnLookup(l.relay, err, now)
-	}
+	now := r.clock()
 	if err == nil {
-		s.known.Store(&addresses{list, now, now + int64(lookupAge)})
-	} else if old := s.known.Load(); old != nil {
-		s.known.Store(&addresses{old.list, now, now + int64(lookupRetry)})
+		s.known.Store(&addresses{list, now, now + int64(lookupAge), now})
+	} else {
+		s.warnLookup(r, err, now)
+		if old := s.known.Load(); old != nil {
+			s.known.Store(&addresses{old.list, now, now + int64(lookupRetry), old.found})
+		}
 	}
 	s.mu.Lock()
 	waiting := s.waiting
@@ -209,7 +237,7 @@ func (r *Relay) refreshOnce() {
 		for _, s := range m.servers {
 			if known := s.known.Load(); known != nil && known.until != never {
 				s.mu.Lock()
-				s.lookUp(r.loops[0])
+				_ = s.lookUp(r) // there will be another time
 				s.mu.Unlock()
 			}
 		}
@@ -295,8 +323,14 @@ func (c *conn) tryServer() {
 	} else {
 		d.server = c.port.mapping.servers[c.server]
 	}
-	d.addrs = d.server.resolve(waiter{c.l, c.ref()})
-	if d.addrs == nil {
+	d.addrs, d.err = d.server.resolve(waiter{c.l, c.ref()})
+	if d.err == errManyLookups {
+		c.dialFailed() // which is not the server's fault
+		return
+	}
+	if d.err != nil {
+		d.err = errLookup{d.err}
+	} else if d.addrs == nil {
 		d.lookup = true
 		c.enter(stageDial)
 		return
@@ -480,7 +514,7 @@ func (c *conn) repin() {
 func (c *conn) onDialTimeout() {
 	d := &c.x.dial
 	d.err = errDialTimeout
-	d.lookup = false
+	c.stopWaiting()
 	if d.target != nil {
 		d.server = d.target
 		c.dialFailed()
@@ -488,6 +522,19 @@ func (c *conn) onDialTimeout() {
 	}
 	c.closeUpstream()
 	c.connectNext()
+}
+
+// stopWaiting ends the wait for a look-up, if there is one.
+func (c *conn) stopWaiting() {
+	d := &c.x.dial
+	switch {
+	case !d.lookup:
+	case d.target != nil:
+		d.target.forget(c.ref(), c.l)
+	default:
+		d.server.forget(c.ref(), c.l)
+	}
+	d.lookup = false
 }
 
 // dialFailed answers when nothing could be reached.
@@ -521,6 +568,8 @@ func whyNotDialled(err error) (code refusal.Code, cause error) {
 		return refusal.NoSourcePort, nil
 	case exhausted(err):
 		return refusal.NoDescriptors, nil
+	case err == errManyLookups:
+		return refusal.TooManyLookups, nil
 	}
 	return refusal.ConnectFailed, err
 }

@@ -48,8 +48,9 @@ const (
 	NameUnknown   // the name has no address
 	ConnectFailed // the address takes no connection
 	ConnectTimeout
-	NoSourcePort  // no local port is left
-	NoDescriptors // no descriptor, or memory, is left
+	NoSourcePort   // no local port is left
+	NoDescriptors  // no descriptor, or memory, is left
+	TooManyLookups // names, that wait to be looked up
 
 	// Of the handshake with an upstream SOCKS server.
 	HandshakeTimeout
@@ -173,6 +174,8 @@ var table = [numCodes]row{
 	ConnectTimeout: {504, timeout, socks.HostUnreachable, "", "dial %s: no answer in time", byName, ""},
 	NoSourcePort:   {503, noSourcePort, socks.Failed, retrySoon, "no local port is free to dial from", unnamed, "close connections or try again later"},
 	NoDescriptors:  {503, noDescriptors, socks.Failed, retrySoon, "out of descriptors or memory", unnamed, "raise the limit of open files, or try again later"},
+
+	TooManyLookups: {503, noDescriptors, socks.Failed, retrySoon, "too many names wait to be looked up", unnamed, "try again later, and check that the resolver answers"},
 
 	HandshakeTimeout:     {504, timeout, socks.HostUnreachable, "", "%s did not answer the SOCKS handshake in time", byName, ""},
 	HandshakeClosed:      {502, closed, socks.Failed, "", "%s closed the connection within the SOCKS handshake", byName, "try again"},

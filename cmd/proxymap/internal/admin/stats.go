@@ -124,6 +124,8 @@ var (
 	requestsMetric    = describe("requests_total", "Requests, those of SOCKS clients included.", "mapping", "ports")
 	readMetric        = describe("upstream_read_bytes_total", "Bytes read from upstream.", "mapping", "ports", "way")
 	sentMetric        = describe("upstream_sent_bytes_total", "Bytes sent upstream.", "mapping", "ports", "way")
+	lookUpsMetric     = describe("lookups_total", "Look-ups of names.")
+	refusedMetric     = describe("lookups_refused_total", "Requests and renewals for which too many names waited to be looked up.")
 	panicsMetric      = describe("panics_total", "Panics, each of which has ended a connection; please report them.")
 	answersMetric     = describe("answers_total", "The relay's own answers of errors, by X-Proxymap-Error.", "mapping", "ports", "class")
 
@@ -136,7 +138,7 @@ var (
 
 func (m *relayMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range [...]*prometheus.Desc{
-		portsMetric, eventsMetric, connectionsMetric, openMetric, requestsMetric, readMetric, sentMetric, answersMetric, panicsMetric,
+		portsMetric, eventsMetric, connectionsMetric, openMetric, requestsMetric, readMetric, sentMetric, answersMetric, panicsMetric, lookUpsMetric, refusedMetric,
 		portConnectionsMetric, portOpenMetric, portRequestsMetric, portReadMetric, portSentMetric,
 	} {
 		to <- d
@@ -156,6 +158,8 @@ func (m *relayMetrics) Collect(to chan<- prometheus.Metric) {
 		counter(eventsMetric, n, event)
 	}
 	counter(panicsMetric, s.Panics)
+	counter(lookUpsMetric, s.LookUps)
+	counter(refusedMetric, s.LookUpsRefused)
 	for i := range s.Mappings {
 		p := &s.Mappings[i]
 		mapping, ports := strconv.Itoa(i), strconv.Itoa(int(p.First))+"-"+strconv.Itoa(int(p.Last))

@@ -1,0 +1,163 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// maxLookups is how many names are looked up at once. Each takes two sockets, for both IP versions, which
+	// sparedDescriptors holds.
+	maxLookups = 8
+
+	// maxQueued is how many names wait for that. Beyond it requests are refused.
+	maxQueued = 1024
+
+	// maxMissing is how many names that do not exist are remembered.
+	maxMissing = 1024
+)
+
+// errManyLookups says that too many names wait to be looked up.
+var errManyLookups = errors.New("too many names wait to be looked up")
+
+// errNoAddress says that a name stands for nothing.
+var errNoAddress = errors.New("the name has no address")
+
+// lookups are a relay's look-ups of names: a few at a time, each name once for all who ask, the others in a queue. A name
+// that does not exist is remembered for lookupRetry.
+type lookups struct {
+	mu      sync.Mutex // taken after a server's
+	byHost  map[string]*asking
+	queue   []*asking
+	workers int
+
+	made    atomic.Int64
+	refused atomic.Int64
+}
+
+// An asking is a name that is being looked up, or waits to be, or does not exist.
+type asking struct {
+	host    string
+	servers []*server // to be told
+	missing error     // nil: it is not known yet
+	until   int64     // the loops' time until which missing is remembered
+}
+
+// ask has the server's name looked up, and the server told by found. An error says that this will not be: why the name
+// was not found a moment ago, or errManyLookups. s.mu is held.
+func (k *lookups) ask(r *Relay, s *server) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a := k.byHost[s.Host]
+	switch {
+	case a != nil && a.missing == nil:
+		a.servers = append(a.servers, s)
+		return nil
+	case a != nil && r.clock() < a.until:
+		return a.missing
+	case len(k.queue) >= maxQueued:
+		k.refused.Add(1)
+		return errManyLookups
+	}
+	if k.byHost == nil {
+		k.byHost = map[string]*asking{}
+	}
+	a = &asking{host: s.Host, servers: []*server{s}}
+	k.byHost[s.Host] = a
+	k.queue = append(k.queue, a)
+	if k.workers < maxLookups {
+		k.workers++
+		go k.work(r)
+	}
+	return nil
+}
+
+// work looks up what is in the queue until that is empty.
+func (k *lookups) work(r *Relay) {
+	for a := k.next(); a != nil; a = k.next() {
+		if !k.wanted(a) {
+			continue
+		}
+		k.made.Add(1)
+		addrs, err := r.find(a.host)
+		for _, s := range k.finish(a, err, r.clock()) {
+			s.found(r, addrs, err)
+		}
+	}
+}
+
+func (k *lookups) next() *asking {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.queue) == 0 {
+		k.queue = nil
+		k.workers--
+		return nil
+	}
+	a := k.queue[0]
+	k.queue = k.queue[1:]
+	return a
+}
+
+// wanted reports whether anybody still waits for a name. Connections that have gone, or whose time is over, do not.
+func (k *lookups) wanted(a *asking) bool {
+	k.mu.Lock()
+	servers := a.servers
+	a.servers = nil
+	k.mu.Unlock()
+	var left []*server
+	for _, s := range servers {
+		if s.wants() {
+			left = append(left, s)
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a.servers = append(a.servers, left...) // others may have asked meanwhile
+	if len(a.servers) == 0 {
+		delete(k.byHost, a.host)
+	}
+	return len(a.servers) > 0
+}
+
+// finish ends the asking, and returns who is to be told.
+func (k *lookups) finish(a *asking, err error, now int64) []*server {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	servers := a.servers
+	a.servers = nil
+	if !isMissing(err) {
+		delete(k.byHost, a.host)
+		return servers
+	}
+	a.missing, a.until = err, now+int64(lookupRetry)
+	if len(k.byHost) > maxMissing+maxQueued+maxLookups {
+		for host, old := range k.byHost {
+			if old != a && old.missing != nil {
+				delete(k.byHost, host)
+			}
+		}
+	}
+	return servers
+}
+
+// isMissing reports whether err says that the name does not exist, and not that it could not be asked for.
+func isMissing(err error) bool {
+	var dns *net.DNSError
+	return err == errNoAddress || errors.As(err, &dns) && dns.IsNotFound
+}
+
+// find looks a name up.
+func (r *Relay) find(host string) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	addrs, err := r.lookup(ctx, host)
+	if err == nil && len(addrs) == 0 {
+		err = errNoAddress
+	}
+	return addrs, err
+}
