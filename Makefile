@@ -3,13 +3,15 @@
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME    ?= 60s
-FUZZERS      = ./httpparse ./session ./session/credential ./session/credential/pattern ./relay/hostrule ./relay/socks ./cmd/proxymap/internal/settings
+
+VERIFY = verify-lint verify-test verify-smoke verify-syscalls verify-long verify-e2e verify-race verify-chaos verify-race20 \
+	verify-portable20 verify-fuzz verify-soak
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race portable lint fuzz bench benchstat bench-tools compare syscalls soak smoke verify
+.PHONY: help build run test race portable lint lint-here fuzz bench benchstat bench-tools compare syscalls soak smoke verify $(VERIFY)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/proxymap
 	$(GO) build -o bin/proxymap ./cmd/proxymap
@@ -17,26 +19,33 @@ build: ## build bin/proxymap
 run: build ## start a stub provider and the relay on ports 10201-10300, and print what to try
 	@./bin/proxymap demo
 
-test: ## run all tests; one package after the other, for some of them load the machine
-	$(GO) test -p 1 ./...
+# Packages whose tests load or measure the machine have it to themselves; the others run side by side.
+LOUD = ./relay ./cmd/proxymap/internal/e2e ./bench/drive
+calm = $(filter-out $(LOUD:./%=proxymap/%),$(shell $(GO) list ./...))
+
+test: ## run all tests; PROXYMAP_LONG=1 has the long ones run too
+	$(GO) test $(calm)
+	$(GO) test -p 1 $(LOUD)
 
 race: ## run all tests under the race detector
-	$(GO) test -race -p 1 ./...
+	$(GO) test -race $(calm)
+	$(GO) test -race -p 1 $(LOUD)
 
 portable: ## run the relay's tests on the portable poller, under the race detector
 	$(GO) test -race -tags netpoll ./relay/...
 
-lint: ## gofmt, go vet, staticcheck; for other systems too
+lint: lint-here ## gofmt, go vet, staticcheck; go vet for other systems too
+	GOOS=darwin $(GO) vet ./relay/... ./cmd/...
+	GOOS=freebsd $(GO) vet ./relay/... ./cmd/...
+
+lint-here: ## the same for this system alone, whose packages need not be compiled for others
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags netpoll ./relay/...
-	GOOS=darwin $(GO) vet ./relay/... ./cmd/proxymap
-	GOOS=freebsd $(GO) vet ./relay/... ./cmd/proxymap
 	$(GO) run $(STATICCHECK) ./...
 
-fuzz: ## run each fuzzer for FUZZTIME (60s)
-	@set -e; for p in $(FUZZERS); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; done; done
+fuzz: ## run each fuzzer for FUZZTIME (60s); FUZZ=--blind builds faster, without coverage
+	@./.ci/fuzz $(FUZZTIME) $(FUZZ)
 
 bench: ## run the micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
@@ -60,11 +69,21 @@ soak: ## look whether proxymap stays as it was under mixed load, ten minutes; SO
 smoke: build ## start the binary, ask it with curl, stop it
 	./.ci/smoke bin/proxymap
 
-verify: lint test smoke syscalls ## everything, the long way: run before calling something done
-	PROXYMAP_LONG=1 $(GO) test -run 'TestTimeWait|TestTunnelsComeAndGo|TestStateOverKills' -count=1 ./cmd/proxymap
-	PROXYMAP_LONG=1 $(GO) test -race -run TestChaos -count=1 ./relay
-	$(GO) test -race -p 1 ./...
-	$(GO) test -race -timeout 40m -count=20 ./relay
-	$(GO) test -race -timeout 40m -count=20 -tags netpoll ./relay/...
-	$(MAKE) fuzz
-	$(MAKE) soak SOAK='--time 2m'
+verify: ## everything, the long way, in the steps below; a summary at the end
+	@./.ci/verify $(VERIFY)
+
+# Each step can be run alone; it prints its time. .ci/verify says what they do.
+verify-lint: ## make lint
+verify-test: ## make test
+verify-smoke: ## make smoke
+verify-syscalls: ## make syscalls, which fails where one of the numbers is above its budget
+verify-long: ## what PROXYMAP_LONG=1 adds to the tests inside of packages
+verify-e2e: ## what PROXYMAP_LONG=1 adds to those that run the program: kills, TIME_WAIT, scale, all of the browser's rows
+verify-race: ## make race
+verify-chaos: ## three minutes of the chaos test under the race detector
+verify-race20: ## the relay's tests 20 times under the race detector
+verify-portable20: ## the same on the portable poller
+verify-fuzz: ## each fuzzer for 30 s
+verify-soak: ## the soak, for two minutes
+$(VERIFY):
+	@./.ci/verify $@
