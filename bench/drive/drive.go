@@ -130,69 +130,101 @@ func Run(s Scenario) (*Result, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
+	l := &load{s: &s}
+	defer l.closeAll()
 	m := newMessages(&s)
-	workers := make([]*worker, 0, s.Threads)
-	defer func() {
-		for _, w := range workers {
-			w.closeAll()
-		}
-	}()
 	for i := range s.Threads {
 		w, err := newWorker(&s, m, i)
 		if err != nil {
 			return nil, err
 		}
-		workers = append(workers, w)
+		l.workers = append(l.workers, w)
 	}
 	defer reserveProcs(s.Threads)()
-	var wg sync.WaitGroup
-	var failed atomic.Bool
-	for _, w := range workers {
-		wg.Go(func() {
+	for _, w := range l.workers {
+		l.running.Go(func() {
 			w.run()
-			failed.Store(true)
+			l.ended.Store(true)
 		})
 	}
-	stop := func() {
-		for _, w := range workers {
-			w.stop.Store(true)
-		}
-		wg.Wait()
+	defer l.stop()
+	if err := l.awaitConnections(); err != nil {
+		return nil, err
 	}
+	elapsed := l.measure()
+	l.stop()
+	return l.result(elapsed), nil
+}
+
+// A load is a scenario at work.
+type load struct {
+	s       *Scenario
+	workers []*worker
+	running sync.WaitGroup
+	ended   atomic.Bool // a worker has, by itself
+}
+
+// awaitConnections waits until all of the scenario's stand.
+func (l *load) awaitConnections() error {
+	want := l.s.Clients + l.s.Streams
 	for end := time.Now().Add(setupTime); ; time.Sleep(time.Millisecond) {
 		up := 0
-		for _, w := range workers {
+		for _, w := range l.workers {
 			up += int(w.up.Load())
 		}
-		if up == s.Clients+s.Streams {
-			break
+		if up == want {
+			return nil
 		}
-		if failed.Load() || time.Now().After(end) {
-			stop()
-			return nil, fmt.Errorf("only %d of %d connections stand: %w", up, s.Clients+s.Streams, firstError(workers))
+		if l.ended.Load() || time.Now().After(end) {
+			l.stop()
+			return fmt.Errorf("only %d of %d connections stand: %w", up, want, firstError(l.workers))
 		}
 	}
-	for _, w := range workers {
+}
+
+// measure begins the load, and has the clock run after it has warmed up.
+func (l *load) measure() time.Duration {
+	for _, w := range l.workers {
 		w.begin.Store(true)
 	}
-	time.Sleep(s.Warm)
+	time.Sleep(l.s.Warm)
 	from := time.Now()
-	if s.Began != nil {
-		s.Began()
+	if l.s.Began != nil {
+		l.s.Began()
 	}
-	for _, w := range workers {
-		w.counting.Store(true)
+	l.count(true)
+	time.Sleep(l.s.Duration)
+	l.count(false)
+	if l.s.Ended != nil {
+		l.s.Ended()
 	}
-	time.Sleep(s.Duration)
-	for _, w := range workers {
-		w.counting.Store(false)
+	return time.Since(from)
+}
+
+func (l *load) count(on bool) {
+	for _, w := range l.workers {
+		w.counting.Store(on)
 	}
-	if s.Ended != nil {
-		s.Ended()
+}
+
+// stop ends the workers' loops. Their counts may be read then.
+func (l *load) stop() {
+	for _, w := range l.workers {
+		w.stop.Store(true)
 	}
-	r := &Result{Elapsed: time.Since(from)}
-	stop()
-	for _, w := range workers {
+	l.running.Wait()
+}
+
+func (l *load) closeAll() {
+	for _, w := range l.workers {
+		w.closeAll()
+	}
+}
+
+// result adds up what the workers have counted.
+func (l *load) result(elapsed time.Duration) *Result {
+	r := &Result{Elapsed: elapsed, FirstError: firstError(l.workers)}
+	for _, w := range l.workers {
 		r.Connections += w.connections
 		r.Operations += w.operations
 		r.Bytes += w.bytes
@@ -200,12 +232,11 @@ func Run(s Scenario) (*Result, error) {
 		r.Errors += w.errors
 		r.latencies = append(r.latencies, w.latencies...)
 	}
-	r.FirstError = firstError(workers)
 	slices.Sort(r.latencies)
-	if s.bulk() {
+	if l.s.bulk() {
 		r.Operations = r.Bytes >> 20
 	}
-	return r, nil
+	return r
 }
 
 // connects reports whether each operation is a connection.
