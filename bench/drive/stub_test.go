@@ -12,6 +12,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Clients of HTTP/1.0 are told that the connection persists, and heads may come in any pieces.
@@ -42,6 +44,39 @@ func TestStub(t *testing.T) {
 		n, err := io.Copy(io.Discard, res.Body)
 		if res.StatusCode != 200 || n != 1000 || err != nil || res.Header.Get("Connection") != "keep-alive" {
 			t.Errorf("pieces of %d: %s, %d bytes, %v, %v", size, res.Status, n, err, res.Header)
+		}
+	}
+}
+
+// A head that comes byte by byte is one request, and none before its last byte.
+func TestHeadInPieces(t *testing.T) {
+	s := Scenario{Kind: Plain, Provider: address()}.withDefaults()
+	w, err := newWorker(&Scenario{Kind: Plain, Provider: address(), Threads: 1, Response: 1}, newMessages(&s), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.closeAll()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	e := w.newEnd(fds[0])
+	e.provider, e.state, e.writable = true, stateHead, true
+	request, got := "GET http://plain.example/ HTTP/1.1\r\nHost: x\r\n\r\n", make([]byte, 64)
+	for round := range 2 {
+		for i := range len(request) {
+			if n, err := unix.Read(fds[1], got); err != unix.EAGAIN {
+				t.Fatalf("request %d is answered after %d of %d bytes: %q, %v", round, i, len(request), got[:max(n, 0)], err)
+			}
+			e.take([]byte(request[i : i+1]))
+		}
+		for n := 0; n < len(w.m.reply); {
+			k, err := unix.Read(fds[1], got)
+			if err != nil || n == 0 && !bytes.HasPrefix(got, []byte("HTTP/1.1 200 OK\r\n")) {
+				t.Fatalf("request %d: %d bytes of %d, %q, %v", round, n, len(w.m.reply), got, err)
+			}
+			n += k
 		}
 	}
 }
