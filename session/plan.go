@@ -76,7 +76,7 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 		faults = append(faults, &credential.Fault{Server: -1, Parameter: -1, Key: key, Reason: fmt.Sprintf(format, args...)})
 	}
 	if cfg.Verify && p.account == "" {
-		fault("Verify", "needs a Username to compare the clients' with")
+		fault("Verify", "needs a user name to compare the clients' with")
 	}
 	if cfg.Lifetime < 0 {
 		fault("StickyProxyLifetime", "must not be negative")

@@ -35,7 +35,7 @@ var membersOfCalls = map[string]bool{"OnRotate": true, "UsernameParameters": tru
 
 // stillNaming are the files whose faults still have keys in their text. A file leaves the list when it has none, and none
 // joins it.
-var stillNaming = []string{"session/credential/account.go", "session/credential/rules.go", "session/plan.go", "session/slot.go"}
+var stillNaming = []string{"session/credential/account.go", "session/credential/rules.go"}
 
 // Nothing that the relay and what it stands on say to clients or log names a key of the settings: these come from here, as
 // remedies.

@@ -214,7 +214,7 @@ func TestFaults(t *testing.T) {
 		{"state in the settings", with(`"State":{"File":"./f"}`), `f:1: State.File: value "./f": is this settings file`},
 		{"state that is a number", with(`"State":{"File":[1]}`), `f:1: State.File: value […]: must be a string`},
 		{"Required", auth(`"Required":"yes"`), `f:1: Authentication.Required: value "yes": must be true or false`},
-		{"Verify without a user name", auth(`"verify":true`), `f:1: Authentication.verify: needs a Username to compare the clients' with`},
+		{"Verify without a user name", auth(`"verify":true`), `f:1: Authentication.verify: needs a user name to compare the clients' with`},
 		{"RemoveAuthentication", auth(`"RemoveAuthentication":2`), `Authentication.RemoveAuthentication: value "2": must be true or false`},
 		{"ParseUsernameParameters", auth(`"ParseUsernameParameters":[]`), `Authentication.ParseUsernameParameters: value […]: must be true or false`},
 		{"set without a user name", auth(`"SetAuthentication":true`), `f:1: Authentication.SetAuthentication: is true, but Username is empty`},
@@ -366,7 +366,7 @@ func TestFaultsTogether(t *testing.T) {
 DIR/my.json:2: Listen.Port: value "0": must be a whole number from 1 to 65535
 DIR/my.json:2: Listen.Adress: unknown key; did you mean "Address"?
 DIR/my.json:3: Authentication.SetAuthentication: value "1": must be true or false
-DIR/my.json:3: Authentication.Verify: needs a Username to compare the clients' with
+DIR/my.json:3: Authentication.Verify: needs a user name to compare the clients' with
 DIR/my.json:5: ProxyServers.Items[0].Host: value "a b": must be a host name or an IP address, without a port
 DIR/my.json:6: ProxyServers.Files[1].Path: value "none.json": stat DIR/none.json: no such file or directory; must be a JSON file {"Items": […]}, its path relative to the settings file's folder
 DIR/my.json:9: SessionAPI.Enabled: value "on": must be true or false
