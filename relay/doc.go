@@ -30,8 +30,8 @@
 // looks at what else has come (loop.go: turnBudget).
 //
 // A connection belongs to one loop at a time. Connections gather on as few loops as keep up (gather.go), and what one
-// loop has for another goes through that one's mailbox (mailbox.go). When a burst is over its memory goes back to the
-// system (memory.go). What it all comes to is counted by each loop for itself and summed up for who asks (counters.go,
+// loop has for another goes through that one's mailbox (mailbox.go). When a burst is over its tables are made
+// small again, and the process is told (memory.go). What it all comes to is counted by each loop for itself and summed up for who asks (counters.go,
 // hosts.go).
 //
 // It may import httpparse, session and what is under them, the packages under relay, x/sys for the names of errors, and a

@@ -1,14 +1,12 @@
 package relay
 
 import (
-	"runtime/debug"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
-// After a burst the process gives its memory back. The tables of a loop grow with its connections and would stay as they
-// are, and what the collector frees it keeps for long, in a process that then allocates nothing.
+// After a burst the tables of a loop, which grow with its connections, are made small again. What becomes of the memory is
+// the process's affair, which is told (Config.BurstEnded).
 const (
 	burstSize = 64          // connections, or exchanges, of one loop whose going is worth it
 	burstRest = time.Second // how long they must have been gone
@@ -56,27 +54,7 @@ func (l *loop) trim() {
 	l.runnable, l.ran = slices.Clone(l.runnable[l.ran:]), 0
 	l.mail.trim()
 	l.peak, l.peakExchanges = l.size(), l.exchanges
-	l.relay.memory.giveBack()
-}
-
-// A memoryReturn gives the process's unused memory back to the system.
-type memoryReturn struct {
-	asked atomic.Int32
-}
-
-// giveBack returns at once. What is asked for while it is being done is done again behind it.
-func (m *memoryReturn) giveBack() {
-	if m.asked.Add(1) > 1 {
-		return
+	if ended := l.relay.burstEnded; ended != nil {
+		ended()
 	}
-	go func() {
-		for {
-			n := m.asked.Load()
-			debug.FreeOSMemory()
-			debug.FreeOSMemory() // what was in a sync.Pool survives one collection
-			if m.asked.CompareAndSwap(n, 0) {
-				return
-			}
-		}
-	}()
 }

@@ -44,7 +44,7 @@ type Relay struct {
 	userAgent  string
 	admission  admission
 	pipes      pipeCount
-	memory     memoryReturn
+	burstEnded func() // nil: nobody is told
 	baseline   baseline
 	draining   atomic.Bool
 	loud       bool         // a panic ends the process, whosever it is
@@ -88,7 +88,7 @@ func Listen(cfg Config) (*Relay, error) {
 		spread:    cfg.spread || !poll.Measures,
 	}
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
-	r.inOrder, r.loud = cfg.inOrder, cfg.loud
+	r.inOrder, r.loud, r.burstEnded = cfg.inOrder, cfg.loud, cfg.BurstEnded
 	r.rules, r.remedies, r.userAgent = cfg.Rules, cfg.Remedies, cfg.UserAgent
 	r.own = map[uint16][]netip.Addr{}
 	for _, addr := range cfg.OtherPorts {

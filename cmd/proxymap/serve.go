@@ -59,6 +59,8 @@ func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace ti
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
+	memory := newMemoryReturn()
+	cfg.BurstEnded = memory.burstEnded
 	r, end, err := listenKept(cfg, stateFile, log)
 	if err != nil {
 		return err
