@@ -393,6 +393,7 @@ func (m *chaosMix) lone(p *chaosPort) {
 	if rand.IntN(2) == 0 {
 		request = connect
 	}
+	began := time.Now()
 	if _, err := io.WriteString(conn, request); err != nil {
 		return
 	}
@@ -400,7 +401,6 @@ func (m *chaosMix) lone(p *chaosPort) {
 	if err != nil || res.StatusCode != 403 {
 		return
 	}
-	began := time.Now()
 	if _, err := io.ReadAll(res.Body); err == nil {
 		m.whole.Add(1)
 	} else if time.Since(began) < chaosLimit/2 { // else a deadline may have passed
