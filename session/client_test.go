@@ -297,8 +297,8 @@ func TestAdmit(t *testing.T) {
 func TestVerifyNeedsAUsername(t *testing.T) {
 	for _, a := range []*credential.Account{nil, {Password: "x"}} {
 		_, err := NewPlan(PlanConfig{Verify: true, Account: a})
-		if err == nil || !strings.HasPrefix(err.Error(), "Verify: needs a user name") {
-			t.Errorf("got %v; want a fault of Verify", err)
+		if err == nil || !strings.HasPrefix(err.Error(), "verifying of clients: needs a user name") {
+			t.Errorf("got %v; want a fault of verifying", err)
 		}
 	}
 }

@@ -72,17 +72,17 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 		p.account, p.secret = cfg.Account.Username, secretOf(cfg.Account.Username, cfg.Account.Password)
 	}
 	var faults []error
-	fault := func(key, format string, args ...any) {
-		faults = append(faults, &credential.Fault{Server: -1, Parameter: -1, Key: key, Reason: fmt.Sprintf(format, args...)})
+	fault := func(field credential.Field, format string, args ...any) {
+		faults = append(faults, &credential.Fault{Server: -1, Parameter: -1, Field: field, Reason: fmt.Sprintf(format, args...)})
 	}
 	if cfg.Verify && p.account == "" {
-		fault("Verify", "needs a user name to compare the clients' with")
+		fault(credential.FieldVerify, "needs a user name to compare the clients' with")
 	}
 	if cfg.Lifetime < 0 {
-		fault("StickyProxyLifetime", "must not be negative")
+		fault(credential.FieldLifetime, "must not be negative")
 	}
 	if cfg.LifetimeJitter < 0 || cfg.LifetimeJitter > MaxJitter {
-		fault("LifetimeJitter", "value %d: must be 0 to %d percent", cfg.LifetimeJitter, MaxJitter)
+		fault(credential.FieldJitter, "value %d: must be 0 to %d percent", cfg.LifetimeJitter, MaxJitter)
 	}
 	var err error
 	p.accounts, err = credential.Compile(credential.Config{
@@ -95,8 +95,8 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 	return p, errors.Join(faults...)
 }
 
-// Warnings are what the plan's templates allow but hardly mean, each a sentence that says what to do about it.
-func (p *Plan) Warnings() []string { return p.accounts.Warnings() }
+// Warnings are what the plan's templates allow but hardly mean.
+func (p *Plan) Warnings() []credential.Warning { return p.accounts.Warnings() }
 
 // Lifetime is that of a session to which no parameters were given; 0: each client connection is a session of its own.
 func (p *Plan) Lifetime() time.Duration {

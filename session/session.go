@@ -59,20 +59,20 @@ func (s *Session) Parameters() []Pair { return s.params }
 // where they differ from client connection to client connection, and where no more lines are kept: there
 // Plan.AppendCredentials makes the line, or none. It is not to be changed.
 func (s *Session) Line(server int) []byte {
-	for l := s.lines.Load(); l != nil; l = l.next {
+	last := s.lines.Load()
+	for l := last; l != nil; l = l.next {
 		if l.server == server {
 			return l.text
 		}
 	}
-	return s.makeLine(server)
+	return s.makeLine(server, last)
 }
 
-// makeLine is Line for a server that has none ready.
-func (s *Session) makeLine(server int) []byte {
+// makeLine is Line for a server that has none among those up to last.
+func (s *Session) makeLine(server int, last *line) []byte {
 	if !s.accounts.Sets(server) || s.accounts.PerConnection(server) {
 		return nil
 	}
-	last := s.lines.Load()
 	made := &line{server: server, next: last, number: 1}
 	if last != nil {
 		made.number += last.number

@@ -45,25 +45,6 @@ type Config struct {
 	ParseParameters bool // clients' user names hold parameters, and $name reads them
 }
 
-// A Fault is one thing that is wrong with accounts.
-type Fault struct {
-	Server    int    // index in Servers; -1: Account, or the plan as a whole
-	Parameter int    // index in the account's Parameters; -1: the account itself
-	Key       string // of the settings: Username, Value, Template.Username, TTLUnit, …
-	Reason    string // what is wrong and what is allowed; holds no user name and no password
-}
-
-func (f *Fault) Error() string {
-	var where string
-	if f.Server >= 0 {
-		where = fmt.Sprintf("server %d: ", f.Server)
-	}
-	if f.Parameter >= 0 {
-		where += fmt.Sprintf("parameter %d: ", f.Parameter)
-	}
-	return where + f.Key + ": " + f.Reason
-}
-
 // Compile checks accounts and makes them ready. The error joins all faults, each a *Fault.
 func Compile(cfg Config) (*Accounts, error) {
 	b := builder{}
@@ -124,8 +105,8 @@ type builder struct {
 	faults      []error
 }
 
-func (b *builder) fault(server, parameter int, key, format string, args ...any) {
-	b.faults = append(b.faults, &Fault{server, parameter, key, fmt.Sprintf(format, args...)})
+func (b *builder) fault(server, parameter int, field Field, format string, args ...any) {
+	b.faults = append(b.faults, &Fault{server, parameter, field, fmt.Sprintf(format, args...)})
 }
 
 // account compiles an account.
@@ -135,11 +116,11 @@ func (b *builder) account(server int, a *Account) template {
 	}
 	t := template{sets: true, username: a.Username, password: a.Password}
 	if strings.Contains(a.Username, ":") {
-		b.fault(server, -1, "Username", "a user name cannot hold a colon (RFC 7617 section 2)")
+		b.fault(server, -1, FieldUsername, "a user name cannot hold a colon (RFC 7617 section 2)")
 	}
-	for key, text := range map[string]string{"Username": a.Username, "Password": a.Password} {
+	for field, text := range map[Field]string{FieldUsername: a.Username, FieldPassword: a.Password} {
 		if !isPrintable(text) {
-			b.fault(server, -1, key, "control characters are not allowed")
+			b.fault(server, -1, field, "control characters are not allowed")
 		}
 	}
 	if a.Template == nil {
@@ -147,7 +128,7 @@ func (b *builder) account(server int, a *Account) template {
 		return t
 	}
 	if len(a.Parameters) > 0 {
-		b.fault(server, -1, "Template", "Template and UsernameParameters cannot both be set; a template has {param:name} for them")
+		b.fault(server, -1, FieldTemplate, "stands beside parameters of the user name; remove one of the two: a template has {param:name} for parameters")
 	}
 	t.form = b.template(server, a.Template)
 	return t
@@ -170,18 +151,18 @@ func (b *builder) parameters(server int, params []Parameter) *form {
 // parameter compiles what stands for a parameter's value.
 func (b *builder) parameter(server, i int, p *Parameter) part {
 	if !IsName(p.Name) {
-		b.fault(server, i, "Name", "value %q: must be a token without a colon, of at most %d bytes", p.Name, MaxName)
+		b.fault(server, i, FieldName, "value %q: must be a token without a colon, of at most %d bytes", p.Name, MaxName)
 	}
 	v := b.value(server, i, p)
 	switch {
 	case p.SessionID && p.SessionTime:
-		b.fault(server, i, "SessionTime", "SessionId and SessionTime cannot both be set")
+		b.fault(server, i, FieldSessionTime, "a parameter cannot be both the session's id and its lifetime")
 	case p.SessionID && !b.id.given:
 		b.id = v
 	case p.SessionTime && !b.minutes.given:
 		b.minutes = v
-		b.checkMinutes(server, i, "Value", p.Value, v.literal, v.draw)
-		b.checkMinutes(server, i, "Default", p.Default, v.fallback, v.drawDefault)
+		b.checkMinutes(server, i, FieldValue, p.Value, v.literal, v.draw)
+		b.checkMinutes(server, i, FieldDefault, p.Default, v.fallback, v.drawDefault)
 	}
 	switch {
 	case p.SessionID:
@@ -193,11 +174,11 @@ func (b *builder) parameter(server, i int, p *Parameter) part {
 }
 
 // checkMinutes tries what a SessionTime parameter has without a client: a literal or what is drawn; empty is nothing.
-func (b *builder) checkMinutes(server, i int, key, setting, minutes string, draw *pattern.Pattern) {
+func (b *builder) checkMinutes(server, i int, field Field, setting, minutes string, draw *pattern.Pattern) {
 	if draw != nil {
 		minutes = string(draw.Append(nil, runtimeSource{}))
 	}
 	if _, err := ParseMinutes(minutes); err != nil && minutes != "" {
-		b.fault(server, i, key, "value %q: %v", setting, err)
+		b.fault(server, i, field, "value %q: %v", setting, err)
 	}
 }

@@ -83,12 +83,12 @@ func TestPlanFaults(t *testing.T) {
 		{"colon in a name", Account{Parameters: []Parameter{{Name: "a:b", Value: "x"}}}, "token"},
 		{"colon in a value", Account{Parameters: []Parameter{{Name: "a", Value: "x:y"}}}, "colon"},
 		{"control character in a default", Account{Parameters: []Parameter{{Name: "a", Value: "$x", Default: "\n"}}}, "control character"},
-		{"bad pattern", Account{Parameters: []Parameter{{Name: "a", Value: "^["}}}, `parameter 0: Value: value "^[": not a regular expression that can be used: error parsing regexp: missing closing ]`},
+		{"bad pattern", Account{Parameters: []Parameter{{Name: "a", Value: "^["}}}, `parameter 0: value: value "^[": not a regular expression that can be used: error parsing regexp: missing closing ]`},
 		{"pattern with a colon", Account{Parameters: []Parameter{{Name: "a", Value: "^a:b"}}}, "makes strings with a colon"},
 		{"time that is none", Account{Parameters: []Parameter{{Name: "a", Value: "ten", SessionTime: true}}}, "whole minutes"},
-		{"pattern that makes no time", Account{Parameters: []Parameter{{Name: "a", Value: "^x", SessionTime: true}}}, `parameter 0: Value: value "^x": must be whole minutes`},
-		{"default that makes no time", Account{Parameters: []Parameter{{Name: "a", Value: "$t", Default: "^x", SessionTime: true}}}, `parameter 0: Default: value "^x": must be whole minutes`},
-		{"time and id", Account{Parameters: []Parameter{{Name: "a", Value: "1", SessionTime: true, SessionID: true}}}, "cannot both"},
+		{"pattern that makes no time", Account{Parameters: []Parameter{{Name: "a", Value: "^x", SessionTime: true}}}, `parameter 0: value: value "^x": must be whole minutes`},
+		{"default that makes no time", Account{Parameters: []Parameter{{Name: "a", Value: "$t", Default: "^x", SessionTime: true}}}, `parameter 0: default: value "^x": must be whole minutes`},
+		{"time and id", Account{Parameters: []Parameter{{Name: "a", Value: "1", SessionTime: true, SessionID: true}}}, "cannot be both"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := Compile(Config{Account: &row.account})

@@ -17,7 +17,7 @@ type Accounts struct {
 	minutes   value
 	templates []template // by server
 	parse     bool
-	warnings  []string
+	warnings  []Warning
 }
 
 // A Binding is what a session and a client connection bring into credentials.
@@ -48,7 +48,7 @@ func orRuntime(src rand.Source) rand.Source {
 }
 
 // Warnings are what the templates allow but hardly mean, each a sentence that says what to do about it.
-func (a *Accounts) Warnings() []string { return a.warnings }
+func (a *Accounts) Warnings() []Warning { return a.warnings }
 
 // Sets reports whether requests to that server carry credentials of ours.
 func (a *Accounts) Sets(server int) bool {

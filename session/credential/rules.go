@@ -29,20 +29,20 @@ func (b *builder) idRule(server int, t *Template, f *form) idRule {
 		rule.length = defaultLength
 	}
 	if rule.length < 0 || rule.length > MaxIDLength {
-		b.fault(server, -1, "SessionLength", "value %d: must be 1 to %d", t.SessionLength, MaxIDLength)
+		b.fault(server, -1, FieldLength, "value %d: must be 1 to %d", t.SessionLength, MaxIDLength)
 	}
 	var err error
 	if rule.alphabet, err = parseAlphabet(orElse(t.SessionAlphabet, defaultAlphabet)); err != nil {
-		b.fault(server, -1, "SessionAlphabet", "value %q: %v", t.SessionAlphabet, err)
+		b.fault(server, -1, FieldAlphabet, "value %q: %v", t.SessionAlphabet, err)
 	} else if !legal(rule.alphabet, f.punctuation) {
-		b.fault(server, -1, "SessionAlphabet", "value %q: holds a character that the template has between its placeholders", t.SessionAlphabet)
+		b.fault(server, -1, FieldAlphabet, "value %q: holds a character that the template has between its placeholders", t.SessionAlphabet)
 	}
 	switch {
 	case !f.has(partID):
 	case !b.id.given:
 		b.id, b.ids = value{given: true, draw: rule.pattern()}, rule
 	case b.ids != rule:
-		b.fault(server, -1, "SessionAlphabet", "the mapping's ids are drawn by another rule; a session has one id for all servers, so give all the same SessionAlphabet and SessionLength")
+		b.fault(server, -1, FieldAlphabet, "the mapping's ids are drawn by another rule; a session has one id for all servers, so give all the same alphabet and length")
 	}
 	return rule
 }
@@ -133,17 +133,17 @@ func (b *builder) ttlRule(server int, t *Template) ttlRule {
 	case "suffixed":
 		rule.unit, rule.suffixed = time.Second, true
 	default:
-		b.fault(server, -1, "TTLUnit", "value %q: must be s, m or suffixed", t.TTLUnit)
+		b.fault(server, -1, FieldTTLUnit, "value %q: must be s, m or suffixed", t.TTLUnit)
 	}
-	check := func(key string, bound time.Duration) {
+	check := func(field Field, bound time.Duration) {
 		if bound < 0 || bound%rule.unit != 0 {
-			b.fault(server, -1, key, "value %v: must be whole units of %v, or 0 for no bound", bound, rule.unit)
+			b.fault(server, -1, field, "value %v: must be whole units of %v, or 0 for no bound", bound, rule.unit)
 		}
 	}
-	check("TTLMin", t.TTLMin)
-	check("TTLMax", t.TTLMax)
+	check(FieldTTLMin, t.TTLMin)
+	check(FieldTTLMax, t.TTLMax)
 	if t.TTLMax > 0 && t.TTLMin > t.TTLMax {
-		b.fault(server, -1, "TTLMin", "value %v: must not be more than TTLMax, %v", t.TTLMin, t.TTLMax)
+		b.fault(server, -1, FieldTTLMin, "value %v: must not be more than the greatest lifetime, %v", t.TTLMin, t.TTLMax)
 	}
 	return rule
 }
@@ -178,31 +178,33 @@ func (r *ttlRule) append(dst []byte, d time.Duration) []byte {
 const fewIDs = 1_000_000
 
 // warnings are what is allowed but hardly meant, for sessions of that lifetime.
-func (t *template) warnings(lifetime time.Duration) (out []string) {
+func (t *template) warnings(lifetime time.Duration) (out []Warning) {
 	f := t.form
-	warn := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	warn := func(doubt Doubt, format string, args ...any) {
+		out = append(out, Warning{doubt, fmt.Sprintf(format, args...)})
+	}
 	if prefix := f.prefix(); prefix != "" && strings.HasPrefix(t.username, prefix) {
-		warn("Username begins with %s, which the credentials template puts in front of it once more; leave it out", prefix)
+		warn(PrefixTwice, "the user name begins with %s, which the credentials template puts in front of it once more; leave it out", prefix)
 	}
 	switch {
 	case !f.has(partID):
-		warn("the credentials template has no {session}: the provider does not see which session a request belongs to, and new does not change the exit address")
+		warn(NoID, "the credentials template has no {session}: the provider does not see which session a request belongs to, and new does not change the exit address")
 	case lifetime == 0:
-		warn("the lifetime is 0 and the credentials template has {session}: each client connection has an id of its own; set StickyProxyLifetime to keep one")
+		warn(IDOfConnection, "the lifetime is 0 and the credentials template has {session}: each client connection has an id of its own")
 	case f.ids.count() < fewIDs:
-		warn("SessionAlphabet and SessionLength make %.0f session ids only: two ports can come to have the same one, and so the same exit address", f.ids.count())
+		warn(FewIDs, "there are %.0f session ids only: two ports can come to have the same one, and so the same exit address", f.ids.count())
 	}
 	tells, minutes := f.has(partTTL), lifetime.Minutes()
 	switch {
 	case lifetime == 0:
 		if tells && !f.vanishes(partTTL) {
-			warn("{ttl} is empty where the lifetime is 0; put it into a group, as in [-ttl-{ttl}], or set StickyProxyLifetime")
+			warn(NoTTL, "{ttl} is empty where the lifetime is 0; put it into a group, as in [-ttl-{ttl}]")
 		}
 	case f.ttl.max > 0 && lifetime > f.ttl.max:
-		warn("the lifetime of %v min is longer than the provider keeps a session, %v min (TTLMax): the exit address changes unseen in between; set StickyProxyLifetime to that at most",
+		warn(LifetimeOverTTLMax, "the lifetime of %v min is longer than the provider keeps a session, %v min: the exit address changes unseen in between",
 			minutes, f.ttl.max.Minutes())
 	case tells && lifetime < f.ttl.min:
-		warn("the lifetime of %v min is shorter than the provider takes, so {ttl} says %v min (TTLMin)", minutes, f.ttl.min.Minutes())
+		warn(LifetimeUnderTTLMin, "the lifetime of %v min is shorter than the provider takes, so {ttl} says %v min", minutes, f.ttl.min.Minutes())
 	}
 	return out
 }

@@ -55,7 +55,7 @@ func TestOneIDRuleForAllServers(t *testing.T) {
 		{"none", &Account{Template: &Template{}}, false},
 	} {
 		_, err := Compile(Config{Account: row.account, Servers: []*Account{digits}})
-		if (err != nil) != row.fault || err != nil && !strings.HasPrefix(err.Error(), "server 0: SessionAlphabet: the mapping's ids are drawn by another rule") {
+		if (err != nil) != row.fault || err != nil && !strings.HasPrefix(err.Error(), "server 0: alphabet of session ids: the mapping's ids are drawn by another rule") {
 			t.Errorf("%s: got %v; want a fault %v", row.name, err, row.fault)
 		}
 	}
@@ -110,25 +110,25 @@ func TestWarnings(t *testing.T) {
 		want     string // in the only warning; empty: there is none
 	}{
 		{"nothing to say", Template{Username: both, TTLMin: time.Minute, TTLMax: time.Hour}, time.Hour, ""},
-		{"clamped", Template{Username: both, TTLMax: time.Hour}, 61 * time.Minute, "lifetime of 61 min is longer than the provider keeps a session, 60 min (TTLMax)"},
-		{"not told, but longer than the provider keeps", Template{Username: id, TTLMax: time.Hour}, 61 * time.Minute, "longer than the provider keeps a session, 60 min (TTLMax)"},
-		{"raised", Template{Username: both, TTLMin: 3 * time.Minute}, 2 * time.Minute, "{ttl} says 3 min (TTLMin)"},
+		{"clamped", Template{Username: both, TTLMax: time.Hour}, 61 * time.Minute, "lifetime of 61 min is longer than the provider keeps a session, 60 min"},
+		{"not told, but longer than the provider keeps", Template{Username: id, TTLMax: time.Hour}, 61 * time.Minute, "longer than the provider keeps a session, 60 min"},
+		{"raised", Template{Username: both, TTLMin: 3 * time.Minute}, 2 * time.Minute, "{ttl} says 3 min"},
 		{"lifetime 0", Template{Username: both}, 0, "each client connection has an id of its own"},
 		{"lifetime 0 and nothing to keep", Template{Username: both, TTLMin: time.Minute, TTLMax: time.Hour}, 0, "each client connection has an id of its own"},
 		{"no session", Template{Username: "{username}"}, time.Hour, "has no {session}"},
-		{"few ids", Template{Username: id, SessionAlphabet: "0-9", SessionLength: 4}, time.Hour, "make 9000 session ids only"},
+		{"few ids", Template{Username: id, SessionAlphabet: "0-9", SessionLength: 4}, time.Hour, "there are 9000 session ids only"},
 		{"ids enough", Template{Username: id, SessionAlphabet: "0-9", SessionLength: 8}, time.Hour, ""},
-		{"the prefix twice", Template{Username: "us{username}-{session}"}, time.Hour, "Username begins with us, which"},
+		{"the prefix twice", Template{Username: "us{username}-{session}"}, time.Hour, "the user name begins with us, which"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got := templateAccounts(t, row.template, row.lifetime).Warnings()
-			if row.want == "" && len(got) > 0 || row.want != "" && (len(got) != 1 || !strings.Contains(got[0], row.want)) {
-				t.Errorf("got %q; want one that says %q", got, row.want)
+			if row.want == "" && len(got) > 0 || row.want != "" && (len(got) != 1 || !strings.Contains(got[0].Text, row.want)) {
+				t.Errorf("got %v; want one that says %q", got, row.want)
 			}
 		})
 	}
-	if got := templateAccounts(t, Template{Username: "{session}-{ttl}"}, 0).Warnings(); len(got) != 2 || !strings.Contains(got[1], "put it into a group") {
-		t.Errorf("{ttl} outside of a group, lifetime 0: got %q", got)
+	if got := templateAccounts(t, Template{Username: "{session}-{ttl}"}, 0).Warnings(); len(got) != 2 || !strings.Contains(got[1].Text, "put it into a group") {
+		t.Errorf("{ttl} outside of a group, lifetime 0: got %v", got)
 	}
 }
 
@@ -136,10 +136,10 @@ func TestWarnings(t *testing.T) {
 func TestWarningsComeOnce(t *testing.T) {
 	cfg := Config{Set: true, Servers: []*Account{nil, nil, {Username: "own"}}, Account: &Account{Template: &Template{Username: "{session}"}}}
 	if got := mustCompile(t, cfg).Warnings(); len(got) != 1 {
-		t.Errorf("got %q; want one", got)
+		t.Errorf("got %v; want one", got)
 	}
 	cfg.Set, cfg.Servers = false, cfg.Servers[:2]
 	if got := mustCompile(t, cfg).Warnings(); !slices.Equal(got, nil) {
-		t.Errorf("got %q; want none", got)
+		t.Errorf("got %v; want none", got)
 	}
 }

@@ -42,8 +42,8 @@ const punctuation = "._~-,+"
 // template compiles a Template.
 func (b *builder) template(server int, t *Template) *form {
 	f := &form{punctuation: punctuation, hasTemplate: true}
-	f.user = b.text(server, "Template.Username", orElse(t.Username, "{username}"), f)
-	f.pass = b.text(server, "Template.Password", orElse(t.Password, "{password}"), f)
+	f.user = b.text(server, FieldTemplateUsername, orElse(t.Username, "{username}"), f)
+	f.pass = b.text(server, FieldTemplatePassword, orElse(t.Password, "{password}"), f)
 	for _, groups := range [][]group{f.user, f.pass} {
 		eachPart(groups, func(p *part) { p.value.checked, p.value.legal = true, f.punctuation })
 	}
@@ -60,10 +60,10 @@ func orElse(s, other string) string {
 }
 
 // text parses a template's user name or password. What punctuation it has is taken from the form's.
-func (b *builder) text(server int, key, text string, f *form) []group {
-	p := parser{text: text, isUser: key == "Template.Username"}
+func (b *builder) text(server int, field Field, text string, f *form) []group {
+	p := parser{text: text, isUser: field == FieldTemplateUsername}
 	if err := p.parse(); err != nil {
-		b.fault(server, -1, key, "%v", err)
+		b.fault(server, -1, field, "%v", err)
 	}
 	eachPart(p.groups, func(p *part) {
 		f.punctuation = strings.Map(func(r rune) rune {

@@ -55,37 +55,37 @@ func TestTemplateFaults(t *testing.T) {
 		template Template
 		want     string // how the error begins
 	}{
-		{"unknown placeholder", Template{Username: "üa{sesion}"}, "Template.Username: at character 3: no placeholder; allowed are {username}"},
-		{"placeholders are told apart by case", Template{Username: "{Session}"}, "Template.Username: at character 1: no placeholder"},
-		{"no placeholder at all", Template{Password: "a{}"}, "Template.Password: at character 2: no placeholder"},
-		{"the password in the user name", Template{Username: "{password}"}, "Template.Username: at character 1: no placeholder"},
-		{"a parameter without a name", Template{Username: "{param:}"}, "Template.Username: at character 1: a parameter's name"},
-		{"a default that breaks out", Template{Username: "{param:a|b:c}"}, "Template.Username: at character 1: a parameter's name"},
-		{"open placeholder", Template{Username: "a{session"}, "Template.Username: at character 2: the placeholder does not end"},
-		{"closing brace", Template{Username: "a}b"}, "Template.Username: at character 2: a closing brace"},
-		{"open group", Template{Username: "ab[{session}"}, "Template.Username: at character 3: the group does not end"},
-		{"a group that ends in a doubled bracket", Template{Username: "[{session}]]"}, "Template.Username: at character 1: the group does not end"},
-		{"closing bracket", Template{Username: "a]b"}, "Template.Username: at character 2: a closing bracket"},
-		{"nested groups", Template{Username: "[a[{session}]b]"}, "Template.Username: at character 3: a group inside a group"},
-		{"a group without a placeholder", Template{Username: "[ab]"}, "Template.Username: at character 4: the group that ends here has no placeholder"},
-		{"an empty group", Template{Username: "[]"}, "Template.Username: at character 2: the group that ends here has no placeholder"},
-		{"a colon in the user name", Template{Username: "a:{session}"}, "Template.Username: at character 2: a user name cannot hold a colon"},
-		{"a line end", Template{Password: "a\n"}, "Template.Password: at character 2: control characters"},
-		{"no UTF-8", Template{Password: "\xff"}, "Template.Password: at character 1: control characters"},
-		{"too long", Template{Password: strings.Repeat("x", maxTemplate+1)}, "Template.Password: is longer than 1024 bytes"},
+		{"unknown placeholder", Template{Username: "üa{sesion}"}, "template of the user name: at character 3: no placeholder; allowed are {username}"},
+		{"placeholders are told apart by case", Template{Username: "{Session}"}, "template of the user name: at character 1: no placeholder"},
+		{"no placeholder at all", Template{Password: "a{}"}, "template of the password: at character 2: no placeholder"},
+		{"the password in the user name", Template{Username: "{password}"}, "template of the user name: at character 1: no placeholder"},
+		{"a parameter without a name", Template{Username: "{param:}"}, "template of the user name: at character 1: a parameter's name"},
+		{"a default that breaks out", Template{Username: "{param:a|b:c}"}, "template of the user name: at character 1: a parameter's name"},
+		{"open placeholder", Template{Username: "a{session"}, "template of the user name: at character 2: the placeholder does not end"},
+		{"closing brace", Template{Username: "a}b"}, "template of the user name: at character 2: a closing brace"},
+		{"open group", Template{Username: "ab[{session}"}, "template of the user name: at character 3: the group does not end"},
+		{"a group that ends in a doubled bracket", Template{Username: "[{session}]]"}, "template of the user name: at character 1: the group does not end"},
+		{"closing bracket", Template{Username: "a]b"}, "template of the user name: at character 2: a closing bracket"},
+		{"nested groups", Template{Username: "[a[{session}]b]"}, "template of the user name: at character 3: a group inside a group"},
+		{"a group without a placeholder", Template{Username: "[ab]"}, "template of the user name: at character 4: the group that ends here has no placeholder"},
+		{"an empty group", Template{Username: "[]"}, "template of the user name: at character 2: the group that ends here has no placeholder"},
+		{"a colon in the user name", Template{Username: "a:{session}"}, "template of the user name: at character 2: a user name cannot hold a colon"},
+		{"a line end", Template{Password: "a\n"}, "template of the password: at character 2: control characters"},
+		{"no UTF-8", Template{Password: "\xff"}, "template of the password: at character 1: control characters"},
+		{"too long", Template{Password: strings.Repeat("x", maxTemplate+1)}, "template of the password: is longer than 1024 bytes"},
 
-		{"one character", Template{SessionAlphabet: "a"}, `SessionAlphabet: value "a": must be two or more`},
-		{"a range that goes down", Template{SessionAlphabet: "z-a"}, `SessionAlphabet: value "z-a": "z-a" is no range`},
-		{"a range over kinds", Template{SessionAlphabet: "0-9A-z"}, `SessionAlphabet: value "0-9A-z": "A-z" is no range`},
-		{"other characters", Template{SessionAlphabet: "ab:"}, `SessionAlphabet: value "ab:": must be two or more`},
-		{"a byte that is none", Template{SessionAlphabet: "ab\xff"}, `SessionAlphabet: value "ab\xff": must be two or more`},
-		{"a separator", Template{Username: "{username}-{session}", SessionAlphabet: "a-z-"}, `SessionAlphabet: value "a-z-": holds a character that the template has`},
-		{"length", Template{SessionLength: 65}, "SessionLength: value 65: must be 1 to 64"},
-		{"negative length", Template{SessionLength: -1}, "SessionLength: value -1: must be 1 to 64"},
-		{"unit", Template{TTLUnit: "h"}, `TTLUnit: value "h": must be s, m or suffixed`},
-		{"negative bound", Template{TTLMin: -time.Minute}, "TTLMin: value -1m0s: must be whole units of 1m0s"},
-		{"half a minute", Template{TTLMax: 90 * time.Second}, "TTLMax: value 1m30s: must be whole units of 1m0s"},
-		{"bounds the other way round", Template{TTLMin: time.Hour, TTLMax: time.Minute}, "TTLMin: value 1h0m0s: must not be more than TTLMax, 1m0s"},
+		{"one character", Template{SessionAlphabet: "a"}, `alphabet of session ids: value "a": must be two or more`},
+		{"a range that goes down", Template{SessionAlphabet: "z-a"}, `alphabet of session ids: value "z-a": "z-a" is no range`},
+		{"a range over kinds", Template{SessionAlphabet: "0-9A-z"}, `alphabet of session ids: value "0-9A-z": "A-z" is no range`},
+		{"other characters", Template{SessionAlphabet: "ab:"}, `alphabet of session ids: value "ab:": must be two or more`},
+		{"a byte that is none", Template{SessionAlphabet: "ab\xff"}, `alphabet of session ids: value "ab\xff": must be two or more`},
+		{"a separator", Template{Username: "{username}-{session}", SessionAlphabet: "a-z-"}, `alphabet of session ids: value "a-z-": holds a character that the template has`},
+		{"length", Template{SessionLength: 65}, "length of session ids: value 65: must be 1 to 64"},
+		{"negative length", Template{SessionLength: -1}, "length of session ids: value -1: must be 1 to 64"},
+		{"unit", Template{TTLUnit: "h"}, `unit of the lifetime: value "h": must be s, m or suffixed`},
+		{"negative bound", Template{TTLMin: -time.Minute}, "least lifetime: value -1m0s: must be whole units of 1m0s"},
+		{"half a minute", Template{TTLMax: 90 * time.Second}, "greatest lifetime: value 1m30s: must be whole units of 1m0s"},
+		{"bounds the other way round", Template{TTLMin: time.Hour, TTLMax: time.Minute}, "least lifetime: value 1h0m0s: must not be more than the greatest lifetime, 1m0s"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := Compile(Config{Account: &Account{Template: &row.template}})
@@ -99,14 +99,14 @@ func TestTemplateFaults(t *testing.T) {
 // A fault says at which server it is, and no fault shows what could be a password.
 func TestTemplateFaultOfServer(t *testing.T) {
 	_, err := Compile(Config{Servers: []*Account{nil, {Template: &Template{Password: "se{cret}"}}}})
-	if err == nil || !strings.HasPrefix(err.Error(), "server 1: Template.Password: at character 3: ") || strings.Contains(err.Error(), "cret}") {
-		t.Errorf("got %v; want the server, the key and the place only", err)
+	if err == nil || !strings.HasPrefix(err.Error(), "server 1: template of the password: at character 3: ") || strings.Contains(err.Error(), "cret}") {
+		t.Errorf("got %v; want the server, the field and the place only", err)
 	}
 }
 
 func TestTemplateBesideParameters(t *testing.T) {
 	_, err := Compile(Config{Account: &Account{Template: &Template{}, Parameters: []Parameter{{Name: "a", Value: "b"}}}})
-	if err == nil || !strings.HasPrefix(err.Error(), "Template: Template and UsernameParameters cannot both be set") {
+	if err == nil || !strings.HasPrefix(err.Error(), "template: stands beside parameters of the user name") {
 		t.Errorf("got %v; want a fault", err)
 	}
 }

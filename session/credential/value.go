@@ -66,30 +66,30 @@ func (b *builder) value(server, i int, p *Parameter) value {
 	v := value{given: true}
 	switch {
 	case strings.HasPrefix(p.Value, "^"):
-		v.draw = b.generator(server, i, "Value", p.Value[1:])
+		v.draw = b.generator(server, i, FieldValue, p.Value[1:])
 	case strings.HasPrefix(p.Value, "$"):
 		v.from = p.Value[1:]
 		if strings.HasPrefix(p.Default, "^") {
-			v.drawDefault = b.generator(server, i, "Default", p.Default[1:])
+			v.drawDefault = b.generator(server, i, FieldDefault, p.Default[1:])
 		} else {
 			v.fallback = p.Default
 		}
 	default:
 		v.literal = p.Value
 	}
-	for key, literal := range map[string]string{"Value": v.literal, "Default": v.fallback} {
+	for field, literal := range map[Field]string{FieldValue: v.literal, FieldDefault: v.fallback} {
 		if !IsClean(literal) {
-			b.fault(server, i, key, "value %q: must not hold a colon or a control character", literal)
+			b.fault(server, i, field, "value %q: must not hold a colon or a control character", literal)
 		}
 	}
 	return v
 }
 
 // generator compiles a regular expression; nil if it cannot be drawn.
-func (b *builder) generator(server, i int, key, expr string) *pattern.Pattern {
+func (b *builder) generator(server, i int, field Field, expr string) *pattern.Pattern {
 	p, err := pattern.Compile(expr)
 	if err != nil {
-		b.fault(server, i, key, "value %q: not a regular expression that can be used: %v", "^"+expr, err)
+		b.fault(server, i, field, "value %q: not a regular expression that can be used: %v", "^"+expr, err)
 	}
 	return p
 }

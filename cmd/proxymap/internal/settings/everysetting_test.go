@@ -261,7 +261,7 @@ func TestWarnings(t *testing.T) {
 		{"credentials that do not go upstream", `{"Listen":{"Port":1,"StickyProxyLifetime":10},"Authentication":{"Provider":"iproyal","Username":"u"},"ProxyServers":{"Items":[{"Host":"a","Port":2},{"Host":"b","Port":2,"Username":"v"}]}}`,
 			"ports 127.0.0.1:1 have credentials in Authentication that do not go to upstream a:2: SetAuthentication is false"},
 		{"template's", `{"Listen":{"Port":1,"StickyProxyLifetime":60},"Authentication":{"SetAuthentication":true,"Provider":"dataimpulse","Username":"u"},"ProxyServers":{"Items":[{"Host":"a","Port":2},{"Host":"b","Port":2}]}}`,
-			"ports 127.0.0.1:1 may not do what is meant: the lifetime of 60 min is longer than the provider keeps a session, 30 min (TTLMax): the exit address changes unseen in between; set StickyProxyLifetime to that at most"},
+			"ports 127.0.0.1:1 may not do what is meant: the lifetime of 60 min is longer than the provider keeps a session, 30 min: the exit address changes unseen in between (TTLMax); set StickyProxyLifetime to that at most"},
 		{"rotation without a lifetime", `{"Listen":{"Port":1,"Action":"Deny","OnRotate":"Close","MaxRequests":1,"RotateOn":[]}}`,
 			"ports 127.0.0.1:1 have a lifetime of 0, so each client connection is a session of its own, and without effect are: OnRotate, MaxRequests, RotateOn; set StickyProxyLifetime"},
 	} {

@@ -50,7 +50,7 @@ func (s *Settings) warn(m *mappingSettings, out *relay.Mapping) {
 		s.Warnings = append(s.Warnings, "ports "+out.Ports()+" "+fmt.Sprintf(format, args...))
 	}
 	for _, warning := range out.Plan.Warnings() {
-		say("may not do what is meant: %s", warning)
+		say("may not do what is meant: %s%s", warning.Text, doubtRemedies[warning.Doubt])
 	}
 	for _, p := range m.auth.account.Parameters {
 		if p.SessionID && p.Value != "" && !strings.ContainsAny(p.Value[:1], "^$") {

@@ -1,6 +1,9 @@
 package settings
 
-import "proxymap/relay/refusal"
+import (
+	"proxymap/relay/refusal"
+	"proxymap/session/credential"
+)
 
 // remedies say what can be changed in the settings when the relay refuses a request.
 var remedies = refusal.Remedies{
@@ -14,4 +17,37 @@ var remedies = refusal.Remedies{
 	refusal.HandshakeMalformed: "check Port and ProxyType in ProxyServers",
 	refusal.HandshakeUnfit:     "ProxyType Socks5 takes all addresses; 255 bytes are the most for Username, with its parameters, and for Password",
 	refusal.ProviderWantsLogin: "check Username, Password and the parameters in the settings",
+}
+
+// fieldKeys are the keys that set what a plan's fault is about; those of a template behind a dot.
+var fieldKeys = map[credential.Field]string{
+	credential.FieldUsername: "Username",
+	credential.FieldPassword: "Password",
+	credential.FieldTemplate: "Template",
+
+	credential.FieldName:        "Name",
+	credential.FieldValue:       "Value",
+	credential.FieldDefault:     "Default",
+	credential.FieldSessionTime: "SessionTime",
+
+	credential.FieldTemplateUsername: "Template.Username",
+	credential.FieldTemplatePassword: "Template.Password",
+	credential.FieldAlphabet:         "SessionAlphabet",
+	credential.FieldLength:           "SessionLength",
+	credential.FieldTTLUnit:          "TTLUnit",
+	credential.FieldTTLMin:           "TTLMin",
+	credential.FieldTTLMax:           "TTLMax",
+
+	credential.FieldVerify:   "Verify",
+	credential.FieldLifetime: "StickyProxyLifetime",
+	credential.FieldJitter:   "LifetimeJitter",
+}
+
+// doubtRemedies say what can be changed about what is hardly meant. They stand at the end of a warning.
+var doubtRemedies = map[credential.Doubt]string{
+	credential.IDOfConnection:      "; set StickyProxyLifetime to keep one",
+	credential.FewIDs:              "; give SessionAlphabet more characters, or raise SessionLength",
+	credential.NoTTL:               ", or set StickyProxyLifetime",
+	credential.LifetimeOverTTLMax:  " (TTLMax); set StickyProxyLifetime to that at most",
+	credential.LifetimeUnderTTLMin: " (TTLMin)",
 }

@@ -82,18 +82,18 @@ func (a *accountSettings) lacksUsername() bool {
 
 // faultNode is where a fault of an account's is to be told.
 func (a *accountSettings) faultNode(f *credential.Fault) node {
-	o := a.at
+	o, key := a.at, fieldKeys[f.Field]
 	if f.Parameter >= 0 {
-		return a.params[f.Parameter].orSelf(f.Key)
+		return a.params[f.Parameter].orSelf(key)
 	}
-	if f.Key == "Template" {
+	if key == "Template" {
 		return o.orTemplate()
 	}
-	if key, ok := strings.CutPrefix(f.Key, "Template."); ok {
+	if key, ok := strings.CutPrefix(key, "Template."); ok {
 		if n := o.r.object(o.get("Template"), templateKeys).get(key); n.there() {
 			return n
 		}
 		return o.orTemplate()
 	}
-	return o.orSelf(f.Key)
+	return o.orSelf(key)
 }
