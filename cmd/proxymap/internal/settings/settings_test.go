@@ -186,7 +186,7 @@ func TestFaults(t *testing.T) {
 		{"provider unlike any", auth(`"Provider":"zzzzzzzz"`), `f:1: Authentication.Provider: value "zzzzzzzz": no such provider; known are brightdata, dataimpulse, evomi,`},
 		{"provider that is a list", auth(`"Provider":["oxylabs"]`), `f:1: Authentication.Provider: value […]: must be a string`},
 		{"provider beside parameters", auth(`"Provider":"oxylabs","UsernameParameters":[{"Name":"a","Value":"b"}]`),
-			`f:1: Authentication.Provider: stands beside parameters of the user name; remove one of the two: a template has {param:name} for them`},
+			`f:1: Authentication.Provider: stands beside parameters of the user name; remove one of the two: a template has {param:name} for parameters`},
 		{"provider without a user name", auth(`"Provider":"oxylabs","SetAuthentication":true`), `f:1: Authentication.SetAuthentication: is true, but Username is empty`},
 		{"server's provider without a user name", item(`"Host":"a","Port":1,"Provider":"oxylabs"`),
 			`f:1: ProxyServers.Items[0].Provider: needs a Username beside it: a server's own credentials are made of the server's own account`},
