@@ -87,9 +87,11 @@ func TestLookUpsAreBounded(t *testing.T) {
 	for _, c := range clients {
 		c.expect(ok)
 	}
+	k.mu.Lock()
 	if k.most > maxLookups {
 		t.Errorf("%d names were looked up at once; want %d at most", k.most, maxLookups)
 	}
+	k.mu.Unlock()
 	if n := g.relay.Stats().LookUps; n != names {
 		t.Errorf("%d look-ups are counted; want %d", n, names)
 	}

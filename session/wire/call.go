@@ -16,6 +16,8 @@ type Call struct {
 
 var errCall = errors.New(`the body must be empty or {"UsernameParameters": {"name": "value", …}, "OnRotate": "keep"}, the latter or both of which may be left out`)
 
+var errOnRotate = errors.New(`on_rotate: the value must be a string: "keep", "drain" or "close"`)
+
 // ReadCall reads a body, which may be empty. It is strict: unknown members and repeats are errors. What parameters and
 // OnRotate may say is for the caller to check. The error is meant for the client.
 func ReadCall(body []byte) (c Call, err error) {
@@ -35,6 +37,10 @@ func ReadCall(body []byte) (c Call, err error) {
 			c.Parameters, err = r.parameters()
 			return err == nil
 		case "onrotate":
+			if !r.before('"') {
+				err = errOnRotate
+				return false
+			}
 			how, ok := r.text()
 			c.OnRotate = &how
 			return ok

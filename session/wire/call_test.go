@@ -55,7 +55,8 @@ var badCalls = map[string]string{
 	`{"UsernameParameters":{}} /* c */`:                 "the body must be",
 	`{"UsernameParameters":{},"usernameparameters":{}}`: "the body must be",
 	`{"OnRotate":"keep","OnRotate":"keep"}`:             "the body must be",
-	`{"OnRotate":true}`:                                 "the body must be",
+	`{"OnRotate":true}`:                                 "on_rotate: the value must be a string",
+	`{"OnRotate":null}`:                                 "on_rotate: the value must be a string",
 	`{"UsernameParameters":{"a":{}}}`:                   `parameter "a": the value must be a string`,
 	`{"UsernameParameters":{"a":[1]}}`:                  `parameter "a": the value must be a string`,
 }
