@@ -44,7 +44,7 @@ const (
 
 // A Budget is what the limit of open files allows.
 type Budget struct {
-	Descriptors int // the limit that counts: the hard one, to which Listen raises the soft one
+	Descriptors int // the limit of open files
 	Fixed       int // descriptors of ports, loops, pipes and files
 	Connections int // clients' connections that are served at once, two descriptors each
 	Reserve     int // further ones that are answered by the Session API or a 503, one descriptor each
@@ -58,7 +58,7 @@ func (cfg *Config) Budget() (Budget, error) {
 	for _, m := range cfg.Mappings {
 		ports += int(m.Last) - int(m.First) + 1
 	}
-	return newBudget(hardLimit(), ports, cfg.loops(), cfg.Limits.Connections)
+	return newBudget(openFiles(), ports, cfg.loops(), cfg.Limits.Connections)
 }
 
 func newBudget(descriptors, ports, loops, most int) (Budget, error) {
@@ -79,22 +79,14 @@ func newBudget(descriptors, ports, loops, most int) (Budget, error) {
 	return b, nil
 }
 
-// hardLimit is the most files that this process can have open.
-func hardLimit() int {
+// openFiles is how many files this process can have open. Go raises the limit that counts, the soft one, to the hard one
+// when a program starts.
+func openFiles() int {
 	var lim unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
 		return 1024
 	}
-	return int(min(uint64(lim.Max), 1<<20)) // where there is no limit, as on macOS, this one will do
-}
-
-// raiseLimit lets the process have as many files open as it may. Where that fails it has what it has.
-func raiseLimit() {
-	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err == nil && lim.Cur < lim.Max {
-		lim.Cur = lim.Max
-		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &lim)
-	}
+	return int(min(uint64(lim.Cur), 1<<20)) // where there is no limit, as on macOS, this one will do
 }
 
 // admission counts the connections of all loops.

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"io"
 	"net"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"proxymap/relay/internal/poll"
 )
 
 // collectionGuard is far more than any collection takes, on a machine with other things to do too, and far less than for
@@ -43,13 +46,41 @@ func TestCollectorIsNotHeldUp(t *testing.T) {
 
 // The same in a process that has one processor.
 func TestCollectorIsNotHeldUpOnOneProcessor(t *testing.T) {
-	if os.Getenv("GOMAXPROCS") == "1" {
-		t.Skip("SKIPPED: this is the process that the test starts")
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestCollectorIsNotHeldUp$")
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	collectElsewhere(t, "GOMAXPROCS=1")
+}
+
+// The same where nobody gives the relay the processors that it wants: its loops wait in the ordinary way then. A guard
+// against a hang is in the parent.
+func TestCollectorIsNotHeldUpWithoutProcessors(t *testing.T) {
+	collectElsewhere(t, "GOMAXPROCS=1", "PROXYMAP_TEST_PROCS=none")
+}
+
+// collectElsewhere runs TestCollectorIsNotHeldUp in a process of its own.
+func collectElsewhere(t *testing.T, env ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestCollectorIsNotHeldUp$")
+	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
+// A relay that is served with as many processors as it has loops does not wait raw, one with more does.
+func TestProcessorsDecideHowLoopsWait(t *testing.T) {
+	cfg := Config{Loops: 3}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, row := range []struct {
+		procs int
+		raw   bool
+	}{{1, false}, {3, false}, {max(cfg.Processors(), 1), cfg.Processors() > 0}} {
+		runtime.GOMAXPROCS(row.procs)
+		raw, release := poll.Reserve(cfg.Loops)
+		release()
+		if raw != row.raw {
+			t.Errorf("GOMAXPROCS %d for %d loops: raw waits %v; want %v", row.procs, cfg.Loops, raw, row.raw)
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ type Relay struct {
 	subscribers []func(session.Event)
 }
 
-// processors is how many processors Go may use, as found at the start: running a relay raises GOMAXPROCS.
+// processors is how many processors Go may use, as found at the start: a program that runs relays raises GOMAXPROCS.
 var processors = runtime.GOMAXPROCS(0)
 
 // A mapping is a Mapping with its servers' state.
@@ -73,7 +73,6 @@ type mapping struct {
 // Listen binds every port of cfg and makes the loops. Nothing is served before Serve; a relay that is not to be served is
 // to be closed. An error names the port and the address that it is about; nothing stays bound then.
 func Listen(cfg Config) (*Relay, error) {
-	raiseLimit()
 	budget, err := cfg.Budget()
 	if err != nil {
 		return nil, err
@@ -209,12 +208,13 @@ func (r *Relay) Serve() error {
 	if !r.begun.CompareAndSwap(false, true) {
 		return errors.New("relay: Serve after Serve or Close; Listen again")
 	}
-	defer poll.ReserveProcs(len(r.loops))()
+	raw, release := poll.Reserve(len(r.loops))
+	defer release()
 	errs := make([]error, len(r.loops))
 	var wg sync.WaitGroup
 	for i, l := range r.loops {
 		wg.Go(func() {
-			if errs[i] = l.poll.Run(l); errs[i] != nil {
+			if errs[i] = l.poll.Run(l, raw); errs[i] != nil {
 				r.Shutdown(0)
 			}
 		})

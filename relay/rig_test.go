@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -128,6 +129,19 @@ func serverAt(addr net.Addr) Server {
 	return Server{Host: a.Addr().String(), Port: a.Port()}
 }
 
+// wanted is the sum of what the relays that run want of GOMAXPROCS.
+var wanted atomic.Int32
+
+// giveProcs does what a program does that runs the relay, unless a test is about one that does not.
+func giveProcs(t testing.TB, cfg *Config) {
+	if os.Getenv("PROXYMAP_TEST_PROCS") == "none" {
+		return
+	}
+	n := int32(cfg.Processors())
+	runtime.GOMAXPROCS(max(int(wanted.Add(n)), runtime.GOMAXPROCS(0)))
+	t.Cleanup(func() { wanted.Add(-n) })
+}
+
 // serve runs a relay until the test ends, and checks that it ends well then.
 func serve(t testing.TB, cfg Config) *Relay {
 	t.Helper()
@@ -135,6 +149,7 @@ func serve(t testing.TB, cfg Config) *Relay {
 	if err != nil {
 		t.Fatal(err)
 	}
+	giveProcs(t, &cfg)
 	done := make(chan error, 1)
 	go func() { done <- r.Serve() }()
 	t.Cleanup(func() {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -59,6 +60,8 @@ func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace ti
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
+	// What is the process's is set here and nowhere else. Setting the number by hand also keeps the runtime from lowering it.
+	runtime.GOMAXPROCS(max(cfg.Processors(), runtime.GOMAXPROCS(0)))
 	memory := newMemoryReturn()
 	cfg.BurstEnded = memory.burstEnded
 	r, end, err := listenKept(cfg, stateFile, log)

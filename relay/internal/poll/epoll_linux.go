@@ -44,7 +44,8 @@ type Poller struct {
 	closed bool
 	events [waitEvents]unix.EpollEvent
 	now    int64 // as of the last Tick
-	vain   int   // raw waits in a row that have brought nothing
+	raw    bool  // short waits are raw: see Reserve
+	vain   int   // short waits in a row that have brought nothing
 }
 
 // New makes a poller.
@@ -91,8 +92,8 @@ func (p *Poller) control(op, fd int, events uint32, token Token) error {
 }
 
 // Run is as in poller.
-func (p *Poller) Run(l Loop) error {
-	p.now = l.Tick()
+func (p *Poller) Run(l Loop, raw bool) error {
+	p.now, p.raw = l.Tick(), raw
 	for {
 		l.Waits()
 		n, err := p.wait(l)
@@ -115,13 +116,13 @@ func (p *Poller) Run(l Loop) error {
 	}
 }
 
-// wait waits for events, for a wake, or for the loop's next deadline: first raw, then the ordinary way.
+// wait waits for events, for a wake, or for the loop's next deadline: first raw, if that may be, then the ordinary way.
 func (p *Poller) wait(l Loop) (int, error) {
 	most := time.Duration(-1)
 	if next := l.Deadline(); next != 0 {
 		most = time.Duration(max(next-p.now, 0))
 	}
-	n, errno := p.waitRaw(min(uint64(rawWait), uint64(most))) // -1, for ever, is the largest
+	n, errno := p.waitShort(time.Duration(min(uint64(rawWait), uint64(most)))) // -1, for ever, is the largest
 	switch {
 	case errno == unix.EINTR:
 		runtime.Gosched() // the runtime wants this thread: for stopping the world, most likely
@@ -149,9 +150,14 @@ func (p *Poller) wait(l Loop) (int, error) {
 	return max(n, 0), err
 }
 
-// waitRaw is epoll_pwait without telling the scheduler.
-func (p *Poller) waitRaw(most uint64) (int, unix.Errno) {
-	ms := milliseconds(time.Duration(most))
+// waitShort waits for rawWait at most: raw, which is epoll_pwait without telling the scheduler, or the ordinary way.
+func (p *Poller) waitShort(most time.Duration) (int, unix.Errno) {
+	ms := milliseconds(most)
+	if !p.raw {
+		n, err := unix.EpollWait(p.fd, p.events[:], ms)
+		errno, _ := err.(unix.Errno)
+		return max(n, 0), errno
+	}
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), waitEvents, uintptr(ms), 0, 0)
 	if errno != 0 {
 		return 0, errno
@@ -162,14 +168,20 @@ func (p *Poller) waitRaw(most uint64) (int, unix.Errno) {
 // rawLoops is how many loops of this process wait raw.
 var rawLoops atomic.Int32
 
-// ReserveProcs sees to it that the runtime has a P beside those that the loops keep while they wait: with none left,
-// stopping the world takes a loop's whole raw wait, each time. Setting the number by hand also keeps the runtime from
-// lowering it. It returns what is to be called when the loops
-// have ended.
-func ReserveProcs(loops int) (release func()) {
+// Procs is the GOMAXPROCS that so many loops need to wait raw: one more, because each keeps its P while it waits.
+func Procs(loops int) int { return loops + 1 }
+
+// Reserve reports whether so many loops more may wait raw. They may if the runtime has a P beside those that all such loops
+// keep: with none left, stopping the world takes a loop's whole raw wait, each time. release is to be called once, when the
+// loops have ended.
+func Reserve(loops int) (raw bool, release func()) {
 	total := int(rawLoops.Add(int32(loops)))
-	runtime.GOMAXPROCS(max(total+1, runtime.GOMAXPROCS(0)))
-	return func() { rawLoops.Add(int32(-loops)) }
+	release = func() { rawLoops.Add(int32(-loops)) }
+	if Procs(total) <= runtime.GOMAXPROCS(0) {
+		return true, release
+	}
+	release()
+	return false, func() {}
 }
 
 // milliseconds rounds up, so that a deadline is due when the wait for it ends; negative is for ever.

@@ -45,8 +45,11 @@ func New() (*Poller, error) {
 	return p, nil
 }
 
-// ReserveProcs has nothing to do here: netpoll's waits give up their P.
-func ReserveProcs(int) (release func()) { return func() {} }
+// Procs is 0: netpoll's waits give up their P.
+func Procs(int) int { return 0 }
+
+// Reserve has nothing to reserve.
+func Reserve(int) (raw bool, release func()) { return false, func() {} }
 
 // Add is as in poller.
 func (p *Poller) Add(fd int, token Token) error {
@@ -76,7 +79,7 @@ func (p *Poller) note(fd int, token Token) {
 }
 
 // Run is as in poller.
-func (p *Poller) Run(l Loop) error {
+func (p *Poller) Run(l Loop, _ bool) error {
 	p.loop, p.now = l, l.Tick()
 	p.settle()
 	err := p.poll.Polling(func(fd int, ev netpoll.IOEvent, flags netpoll.IOFlags) error {

@@ -52,8 +52,9 @@ type poller interface {
 	AddListener(fd int, token Token) error
 	// Remove ends what AddListener, or where Measures is true Add, began. The descriptor stays open.
 	Remove(fd int) error
-	// Run returns nil when l.Turn says that the loop has ended, or what made waiting impossible.
-	Run(l Loop) error
+	// Run returns nil when l.Turn says that the loop has ended, or what made waiting impossible. raw is what Reserve has
+	// said.
+	Run(l Loop, raw bool) error
 	// Wake makes the loop take a turn soon. It may be called from any goroutine, also when Run has returned.
 	Wake()
 	// Close closes the poller's own descriptors, when Run has returned or was never called.

@@ -27,7 +27,7 @@ func (l *testLoop) run(t *testing.T, p *Poller) {
 	t.Helper()
 	l.start = time.Now()
 	ended := make(chan error, 1)
-	go func() { ended <- p.Run(l) }()
+	go func() { ended <- p.Run(l, false) }()
 	select {
 	case err := <-ended:
 		if err != nil {
