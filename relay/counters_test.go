@@ -110,7 +110,7 @@ func TestCountsBypass(t *testing.T) {
 	sent := int64(len(u.head()))
 	u.send(ok)
 	c.expect(ok)
-	want := Stats{AuthenticationNotRequired: 1, HostBypassed: 1, BypassConnected: 1, Traffic: Traffic{
+	want := Stats{AuthenticationNotRequired: 1, HostBypassed: 1, BypassConnected: 1, LookUps: 1, Traffic: Traffic{
 		Connections: 1, Open: 1, Requests: 1, BypassRead: int64(len(ok)), BypassSent: sent}}
 	g.expectStats(want)
 
@@ -118,7 +118,7 @@ func TestCountsBypass(t *testing.T) {
 	c.expectAnswer(502, "upstream-dns", "")
 	c.close()
 	want.AuthenticationNotRequired, want.HostBypassed, want.Requests, want.Open = 2, 2, 2, 0
-	want.BypassFailed, want.Answers = 1, map[string]int64{"upstream-dns": 1}
+	want.LookUps, want.BypassFailed, want.Answers = 2, 1, map[string]int64{"upstream-dns": 1}
 	g.expectStats(want)
 }
 
