@@ -62,8 +62,11 @@ var program = sync.OnceValues(func() (path string, err error) {
 // program for those of this one; but it remembers the files of the module that a test has looked at.
 func readSources(root string) error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() && d.Name() == ".git" {
-			return errors.Join(err, fs.SkipDir)
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && d.Name() == ".git":
+			return fs.SkipDir
 		}
 		switch filepath.Ext(path) {
 		case ".go", ".json", ".mod", ".sum":
