@@ -79,8 +79,7 @@ func newBudget(descriptors, ports, loops, most int) (Budget, error) {
 	return b, nil
 }
 
-// openFiles is how many files this process can have open. Go raises the limit that counts, the soft one, to the hard one
-// when a program starts.
+// openFiles is how many files this process can have open: the soft limit, which a program may raise to the hard one.
 func openFiles() int {
 	var lim unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {

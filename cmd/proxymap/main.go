@@ -75,6 +75,7 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 		fmt.Fprintf(stderr, "proxymap: %v; see proxymap --help\n", err)
 		return exitUsage
 	}
+	raiseOpenFiles()
 	if err := ctx.Run(streams{stdout, stderr}, ctl.Env{Out: stdout, Settings: askedRelay}); err != nil {
 		fmt.Fprintf(stderr, "proxymap: %v\n", err)
 		if _, ok := errors.AsType[*ctl.UsageError](err); ok {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -60,8 +59,7 @@ func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace ti
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	// What is the process's is set here and nowhere else. Setting the number by hand also keeps the runtime from lowering it.
-	runtime.GOMAXPROCS(max(cfg.Processors(), runtime.GOMAXPROCS(0)))
+	giveProcessors(&cfg)
 	memory := newMemoryReturn()
 	cfg.BurstEnded = memory.burstEnded
 	r, end, err := listenKept(cfg, stateFile, log)
