@@ -5,7 +5,7 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME    ?= 60s
 
 VERIFY = verify-lint verify-test verify-smoke verify-syscalls verify-long verify-e2e verify-race verify-chaos verify-race20 \
-	verify-portable20 verify-fuzz verify-soak
+	verify-fuzz verify-soak
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test race portable lint lint-here fuzz bench benchstat bench-tools compare syscalls soak smoke verify $(VERIFY)
@@ -81,9 +81,8 @@ verify-long: ## what PROXYMAP_LONG=1 adds to the tests inside of packages
 verify-e2e: ## what PROXYMAP_LONG=1 adds to those that run the program: kills, TIME_WAIT, scale, all of the browser's rows
 verify-race: ## make race
 verify-chaos: ## three minutes of the chaos test under the race detector
-verify-race20: ## the relay's tests 20 times under the race detector
-verify-portable20: ## the same on the portable poller
-verify-fuzz: ## each fuzzer for 30 s
+verify-race20: ## the relay's tests 20 times under the race detector, on both pollers
+verify-fuzz: ## each fuzzer for 20 s
 verify-soak: ## the soak, for two minutes
 $(VERIFY):
 	@./.ci/verify $@
