@@ -19,7 +19,7 @@ import (
 // ever. A quiet one takes 2 ms for each, with busy loops and the race detector.
 const collectionGuard = 2 * time.Second
 
-// Loops keep their P while they wait. That must never keep the collector waiting for good. PROXYMAP_LONG=1 collects ten
+// Loops keep their P while they wait. That must never keep the collector waiting for good. PROXYMAP_LONG=1 collects 25
 // times as often.
 func TestCollectorIsNotHeldUp(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestProcessorsDecideHowLoopsWait(t *testing.T) {
 
 func collect(t *testing.T) {
 	t.Helper()
-	n := 100
+	n := 40
 	if longRun {
 		n = 1000
 	}
