@@ -315,9 +315,9 @@ func (l *loop) release(c *conn) {
 	l.noteFall()
 }
 
-// drain stops accepting, closes the connections that carry nothing, and gives the others until grace has passed.
-func (l *loop) drain(grace time.Duration) {
-	at := l.now + max(int64(grace), 0)
+// drain stops accepting, closes the connections that carry nothing, and gives the others until that time: one for all
+// loops, for a connection may go to another.
+func (l *loop) drain(at int64) {
 	if !l.draining {
 		l.draining = true
 		l.closeListeners()

@@ -239,8 +239,9 @@ func (r *Relay) Serve() error {
 // closed.
 func (r *Relay) Shutdown(grace time.Duration) {
 	r.draining.Store(true)
+	at := r.clock() + max(int64(grace), 0)
 	for _, l := range r.loops {
-		l.do(func() { l.drain(grace) })
+		l.do(func() { l.drain(at) })
 	}
 }
 
