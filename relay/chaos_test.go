@@ -110,6 +110,7 @@ func chaos(t *testing.T, seed uint64) {
 	if !w.isServed() {
 		t.Error("when all is over nobody is served")
 	}
+	endChaos(g, mix, kept, seed, descriptors, goroutines)
 }
 
 // newChaosRig makes a relay of which the first port leads to the rig's provider and the others to one that misbehaves:
@@ -355,7 +356,13 @@ func serveHonestly(l net.Listener) {
 				if req.Header.Get("Proxy-Authorization") == "" {
 					content = []byte("no credentials")
 				}
-				fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(content), content)
+				fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(content))
+				if req.Header.Get("X-Drops") != "" {
+					_, _ = conn.Write(content[:len(content)/2])
+					content = content[len(content)/2:]
+					time.Sleep(chaosLimit / 10)
+				}
+				_, _ = conn.Write(content)
 			}
 		}()
 	}

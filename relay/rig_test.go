@@ -47,7 +47,8 @@ type rig struct {
 	t        testing.TB
 	relay    *Relay
 	provider net.Listener
-	dialer   net.Dialer // of clients
+	dialer   net.Dialer      // of clients
+	returned <-chan struct{} // Serve has
 }
 
 // newRig starts a relay with one port. change may alter what it is made of.
@@ -71,7 +72,9 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	for _, f := range change {
 		f(&cfg)
 	}
-	return &rig{t: t, relay: serve(t, cfg), provider: provider}
+	g := &rig{t: t, provider: provider}
+	g.relay, g.returned = serveUntil(t, cfg)
+	return g
 }
 
 // newPlan makes a plan that sets the credentials user-session-<id>:pass.
@@ -145,18 +148,29 @@ func giveProcs(t testing.TB, cfg *Config) {
 // serve runs a relay until the test ends, and checks that it ends well then.
 func serve(t testing.TB, cfg Config) *Relay {
 	t.Helper()
+	r, _ := serveUntil(t, cfg)
+	return r
+}
+
+// serveUntil is serve for who wants to know when Serve has returned.
+func serveUntil(t testing.TB, cfg Config) (r *Relay, returned <-chan struct{}) {
+	t.Helper()
 	r, err := Listen(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	giveProcs(t, &cfg)
-	done := make(chan error, 1)
-	go func() { done <- r.Serve() }()
+	done := make(chan struct{})
+	var end error
+	go func() {
+		defer close(done)
+		end = r.Serve()
+	}()
 	t.Cleanup(func() {
 		r.Shutdown(0)
 		select {
-		case err := <-done:
-			if err != nil {
+		case <-done:
+			if err := end; err != nil {
 				t.Errorf("Serve: %v", err)
 			}
 		case <-time.After(patience):
@@ -166,7 +180,7 @@ func serve(t testing.TB, cfg Config) *Relay {
 			t.Errorf("%d connections are open after the relay's end", n)
 		}
 	})
-	return r
+	return r, done
 }
 
 // testLog passes the relay's log on to the test's.
