@@ -65,6 +65,8 @@ var (
 	errNoColon        = malformed("a field line without a colon")
 	errLengthRepeated = malformed("Content-Length is given more than once")
 	errLengthValue    = malformed("Content-Length is not a plain decimal number of at most 18 digits")
+	errForwardsTwice  = malformed("Max-Forwards is given more than once")
+	errForwardsValue  = malformed("Max-Forwards is not a plain decimal number")
 	errLengthChunked  = malformed("both Content-Length and Transfer-Encoding are given")
 	errEncoding       = malformed("Transfer-Encoding is not exactly one \"chunked\"")
 	errEncoding10     = malformed("Transfer-Encoding in an HTTP/1.0 message")

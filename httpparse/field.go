@@ -38,6 +38,7 @@ const (
 	KindTransferEncoding
 	KindTrailer
 	KindProxyAuthorization
+	KindMaxForwards
 	KindNamed
 )
 
@@ -52,6 +53,7 @@ var kindNames = [KindNamed]string{
 	KindTransferEncoding:   "transfer-encoding",
 	KindTrailer:            "trailer",
 	KindProxyAuthorization: "proxy-authorization",
+	KindMaxForwards:        "max-forwards",
 }
 
 // kindOf names a field of HTTP/1's own. The length decides first, so most names cost no comparison.
@@ -65,6 +67,8 @@ func kindOf(name []byte) Kind {
 		return sameName(name, KindUpgrade) | sameName(name, KindTrailer)
 	case 10:
 		return sameName(name, KindConnection)
+	case 12:
+		return sameName(name, KindMaxForwards)
 	case 14:
 		return sameName(name, KindContentLength)
 	case 16:

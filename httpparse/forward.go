@@ -1,21 +1,66 @@
 package httpparse
 
-import "bytes"
+import (
+	"bytes"
+	"strconv"
+)
 
 // maxConnectionBytes bounds what Connection may list in a request that AppendOriginForm takes: each field name is looked
 // for in it.
 const maxConnectionBytes = 1 << 10
+
+// maxForwards is the greatest value of Max-Forwards that is sent.
+const maxForwards = 1<<31 - 1
+
+// MaxForwards returns how many times a proxy may still forward the request that buf holds, from its Max-Forwards (RFC
+// 9110 section 7.6.2): at most 2^31, so that one less is no more than what is sent; -1 if the field is not there. An *Error
+// says that it is there twice, or no number. It means something for OPTIONS and TRACE alone, which is for the caller to know.
+func (r *Request) MaxForwards(buf []byte) (n int64, err error) {
+	n = -1
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if f.Kind != KindMaxForwards {
+			continue
+		}
+		if n >= 0 {
+			return -1, errForwardsTwice
+		}
+		value := f.Value.In(buf)
+		if len(value) == 0 || !all(value, classDigit) {
+			return -1, errForwardsValue
+		}
+		n = 0
+		for _, c := range value {
+			n = min(n*10+int64(c-'0'), maxForwards+1)
+		}
+	}
+	return n, nil
+}
+
+// AppendTrace appends the request head that buf holds as the content of an answer to TRACE, a message/http: as it came,
+// without empty lines before it and without the fields that hold credentials (RFC 9110 section 9.3.8).
+func (r *Request) AppendTrace(dst, buf []byte) []byte {
+	dst = append(dst, buf[r.Start:r.LineEnd]...)
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		name := f.Name.In(buf)
+		if f.Kind != KindProxyAuthorization && !EqualFold(name, "authorization") && !EqualFold(name, "cookie") {
+			dst = append(dst, buf[f.Name.Start:f.End]...)
+		}
+	}
+	return append(dst, "\r\n"...)
+}
 
 // AppendOriginForm appends the request head that buf holds, which r describes, as a proxy sends it to the target itself:
 // with a request-target in origin-form (RFC 9112 section 3.2.1; asterisk-form for OPTIONS without a path, section 3.2.4),
 // with authority as its Host in first place (RFC 9110 section 7.2), and without hop-by-hop fields, those that Connection
 // names included (RFC 9110 section 7.6.1). Of these only what speaks of this message remains: Transfer-Encoding, for the
 // content passes as it is framed, and Upgrade with its connection option. Connection: close is sent where the client
-// means to end its connection.
+// means to end its connection. A Max-Forwards gets the value forwards, unless that is negative.
 //
 // The request must be in absolute-form. ok is false, and nothing appended, if Connection lists more than can be looked
 // through.
-func (r *Request) AppendOriginForm(dst, buf, authority []byte) (head []byte, ok bool) {
+func (r *Request) AppendOriginForm(dst, buf, authority []byte, forwards int64) (head []byte, ok bool) {
 	if !r.canBeLookedThrough(buf) {
 		return dst, false
 	}
@@ -28,7 +73,13 @@ func (r *Request) AppendOriginForm(dst, buf, authority []byte) (head []byte, ok 
 	dst = append(dst, authority...)
 	dst = append(dst, "\r\n"...)
 	for i := range r.Fields {
-		if f := &r.Fields[i]; f.Kind != KindHost && r.endToEnd(f, buf) {
+		f := &r.Fields[i]
+		switch {
+		case f.Kind == KindHost || !r.endToEnd(f, buf):
+		case f.Kind == KindMaxForwards && forwards >= 0:
+			dst = append(dst, buf[f.Name.Start:f.Value.Start]...)
+			dst = append(strconv.AppendInt(dst, forwards, 10), "\r\n"...)
+		default:
 			dst = append(dst, buf[f.Name.Start:f.End]...)
 		}
 	}

@@ -92,7 +92,7 @@ type response struct {
 	status      int
 	class       string // of an error, else empty
 	fields      string // more field lines, each with its CRLF
-	contentType string
+	contentType string // empty: there is no content
 	content     string
 	closes      bool // the connection closes behind it
 }
@@ -114,7 +114,10 @@ func (c *conn) respond(r response) {
 	out := &c.toClient.unsent
 	out.append([]byte("HTTP/1.1 " + strconv.Itoa(r.status) + " " + reason(r.status) + "\r\n"))
 	out.append([]byte("Date: " + time.Unix(0, c.l.wall).UTC().Format(http.TimeFormat) + "\r\n"))
-	out.append([]byte("Content-Type: " + r.contentType + "\r\nContent-Length: " + strconv.Itoa(len(r.content)) + "\r\n"))
+	if r.contentType != "" {
+		out.append([]byte("Content-Type: " + r.contentType + "\r\n"))
+	}
+	out.append([]byte("Content-Length: " + strconv.Itoa(len(r.content)) + "\r\n"))
 	if r.class != "" {
 		out.append([]byte("X-Proxymap-Error: " + r.class + "\r\n"))
 	}

@@ -330,7 +330,7 @@ func (c *conn) route() {
 	case c.port.mapping.RejectPlain && r.Method != httpparse.MethodConnect:
 		c.l.count(httpRejected)
 		c.refuse(refusal.PlainRejected)
-	case c.decide():
+	case c.decide() && !c.endsAtOnce():
 		c.beginExchange()
 	}
 }

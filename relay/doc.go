@@ -74,6 +74,8 @@
 //     intermediary sends its own).
 //   - Connection, Proxy-Connection and other hop-by-hop fields pass (RFC 9110 section 7.6.1). They are also obeyed: both
 //     connections persist only if request and response let them.
+//   - Max-Forwards passes to an HTTP proxy as it came, for that one counts (RFC 9110 section 7.6.2). It is counted where the
+//     request goes to its target itself (maxforwards.go).
 //   - The client's Proxy-Authorization is dropped, and the port's is put at the end of the field section.
 //   - A Host that names another authority than the target is replaced (RFC 9112 section 3.2.2).
 //   - A chunked response to an HTTP/1.0 request goes out decoded (RFC 9112 section 7.1.3).

@@ -241,6 +241,9 @@ func sameAuthority(t *httpparse.Target, head, value []byte) bool {
 // loop's buffer is free for putting them together: what was read into it is in x.head and c.in.
 func (c *conn) sendRequest() {
 	x, l := c.x, c.l
+	if c.countsForwards() && c.toTarget() && c.endsHere(c.parseAgain()) {
+		return
+	}
 	content := c.in.bytes()
 	n, err := x.request.take(content[:min(len(content), readSize/2)])
 	if err != nil {
@@ -278,12 +281,24 @@ func (c *conn) appendHead(b []byte) (out []byte, ok bool) {
 		c.sess, c.sessWho = c.sending(), c.who
 		return c.appendRequestHead(b), true
 	}
-	head, r := c.x.head.bytes(), &c.l.req
-	if err := r.Parse(head, c.l.relay.headLimits); err != nil {
-		panic("relay: a head that was good is so no longer: " + err.Error())
+	head, r := c.x.head.bytes(), c.parseAgain()
+	forwards := int64(-1)
+	if c.countsForwards() {
+		if left, _ := r.MaxForwards(head); left > 0 { // what is malformed, or 0, has been answered
+			forwards = left - 1
+		}
 	}
 	var authority [300]byte // a name has 255 bytes at most
-	return r.AppendOriginForm(b, head, c.appendAuthority(authority[:0]))
+	return r.AppendOriginForm(b, head, c.appendAuthority(authority[:0]), forwards)
+}
+
+// parseAgain has l.req describe the request's head once more: other heads may have come since.
+func (c *conn) parseAgain() *httpparse.Request {
+	r := &c.l.req
+	if err := r.Parse(c.x.head.bytes(), c.l.relay.headLimits); err != nil {
+		panic("relay: a head that was good is so no longer: " + err.Error())
+	}
+	return r
 }
 
 // appendRequestHead appends the head as a proxy takes it: as it came, with a new authority where a rule says so, without

@@ -1,0 +1,70 @@
+package relay
+
+import (
+	"slices"
+
+	"proxymap/httpparse"
+	"proxymap/relay/refusal"
+)
+
+// Max-Forwards of OPTIONS and TRACE says how many proxies may still forward a request (RFC 9110 section 7.6.2). It is
+// counted where this relay is the last proxy: where the request goes to its target itself, or through a SOCKS server. Where
+// it goes to an HTTP proxy the head passes as it came, and that proxy counts.
+
+// allowed are the methods of an answer to OPTIONS: there is none that would not be forwarded, so these are the common ones.
+const allowed = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE\r\n"
+
+// countsForwards reports whether the request's method gives Max-Forwards a meaning.
+func (c *conn) countsForwards() bool {
+	return c.x.method == httpparse.MethodOptions || c.x.method == httpparse.MethodTrace
+}
+
+// endsAtOnce is endsHere, for the request in l.req before anything is dialled. Where a list has servers of both kinds it is
+// not known yet who counts, and sendRequest asks again.
+func (c *conn) endsAtOnce() bool {
+	return c.countsForwards() && c.onlyToTarget() && c.endsHere(&c.l.req)
+}
+
+// onlyToTarget reports whether the request can reach its target in no other way than with this relay as its last proxy.
+func (c *conn) onlyToTarget() bool {
+	x, m := c.x, c.port.mapping
+	switch {
+	case x.direct:
+		return true
+	case x.rule != nil && x.rule.Server >= 0:
+		return m.servers[m.listed+x.rule.Server].Type != HTTP
+	}
+	return !slices.ContainsFunc(m.servers[:m.listed], func(s *server) bool { return s.Type == HTTP })
+}
+
+// endsHere answers the request that r describes if it may not be forwarded, and reports whether it did.
+func (c *conn) endsHere(r *httpparse.Request) bool {
+	left, err := r.MaxForwards(c.x.head.bytes())
+	switch {
+	case err != nil:
+		c.refuseFor(refusal.Malformed, err)
+	case left == 0:
+		c.answerAsTarget(r)
+	default:
+		return false
+	}
+	return true
+}
+
+// answerAsTarget answers an OPTIONS or TRACE whose final recipient is this relay. The connection closes after it if the
+// request has content, which nobody reads.
+func (c *conn) answerAsTarget(r *httpparse.Request) {
+	x := c.x
+	keep := x.persists && x.request.done() && !c.l.draining && c.drainBy == 0
+	answer := response{status: 200, fields: allowed, closes: !keep}
+	if x.method == httpparse.MethodTrace {
+		answer.fields, answer.contentType = "", "message/http"
+		answer.content = string(r.AppendTrace(nil, x.head.bytes()))
+	}
+	c.respond(answer)
+	if !x.request.done() {
+		c.linger()
+		return
+	}
+	c.endOfOwnAnswer(keep)
+}
