@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -47,22 +46,6 @@ func startProvider(t *testing.T) *provider.Provider {
 	}
 	t.Cleanup(p.Close)
 	return p
-}
-
-// openTunnel opens a tunnel to the provider's own host, which stays open.
-func openTunnel(t *testing.T, port int) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	fmt.Fprint(conn, "CONNECT ip.demo:80 HTTP/1.1\r\nHost: ip.demo:80\r\n\r\n")
-	if line, err := bufio.NewReader(conn).ReadString('\n'); line != "HTTP/1.1 200 OK\r\n" {
-		t.Fatalf("got %q, %v", line, err)
-	}
-	return conn
 }
 
 func TestExitStatus(t *testing.T) {
