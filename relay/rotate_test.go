@@ -216,6 +216,7 @@ func TestDrainTime(t *testing.T) {
 
 // A session that expires reaches its connections by itself.
 func TestExpiryReachesConnections(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
 		cfg.Mappings[0].OnRotate = session.CloseAll
 		cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{Lifetime: 300 * time.Millisecond})

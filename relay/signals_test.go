@@ -252,6 +252,7 @@ func TestIdleBeginsWithTheSession(t *testing.T) {
 
 // Without traffic a session ends, by itself, and reaches its connections; with traffic it does not.
 func TestIdleLifetime(t *testing.T) {
+	t.Parallel()
 	var ev eventLog
 	g := newRig(t, ev.in, func(cfg *Config) {
 		cfg.Mappings[0].IdleLifetime = 400 * time.Millisecond
@@ -279,6 +280,7 @@ func TestIdleLifetime(t *testing.T) {
 
 // Traffic counts from the relay's first moment on.
 func TestIdleAfterEarlyTraffic(t *testing.T) {
+	t.Parallel()
 	var ev eventLog
 	g := newRig(t, ev.in, func(cfg *Config) { cfg.Mappings[0].IdleLifetime = 200 * time.Millisecond })
 	p := g.relay.ports[0]
@@ -293,6 +295,7 @@ func TestIdleAfterEarlyTraffic(t *testing.T) {
 
 // To ask for the session is no traffic: the provider does not see it, and drops the session all the same.
 func TestCallsDoNotKeepSessionFromIdling(t *testing.T) {
+	t.Parallel()
 	var ev eventLog
 	g := newRig(t, ev.in, withAPI("portmapper"), func(cfg *Config) { cfg.Mappings[0].IdleLifetime = 200 * time.Millisecond })
 	g.served()
@@ -308,6 +311,7 @@ func TestCallsDoNotKeepSessionFromIdling(t *testing.T) {
 
 // Each change is told, in its order.
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	var ev eventLog
 	g := newRig(t, ev.in, withAPI("portmapper"), func(cfg *Config) {
 		cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{Lifetime: 300 * time.Millisecond})

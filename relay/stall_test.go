@@ -92,6 +92,7 @@ func withLife(cfg *Config) {
 // Where bytes count as life, a source that sends few of them lives for as long as it does so, and not for ever behind
 // the last one.
 func TestSlowSourceLives(t *testing.T) {
+	t.Parallel()
 	newRig(t, withLife).stream(func(source, sink *peer) error {
 		for end := time.Now().Add(lifeTest); time.Now().Before(end); time.Sleep(lifeLimit / 50) {
 			if _, err := io.WriteString(source.conn, "x"); err != nil {
@@ -107,6 +108,7 @@ func TestSlowSourceLives(t *testing.T) {
 
 // So does a sink that takes few of them: what the relay keeps for it was read all at once.
 func TestSlowSinkLives(t *testing.T) {
+	t.Parallel()
 	const size, window = 200 << 10, 4 << 10
 	g := newRig(t, withLife)
 	g.narrow()
@@ -212,6 +214,7 @@ func TestTricklesProlongNothing(t *testing.T) {
 
 // An interim response says that the provider works on it, and gives it its time anew.
 func TestInterimResponsesAreLife(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, func(cfg *Config) { cfg.Limits.Reply = lifeLimit })
 	c, u := g.asked(get)
 	for range maxInformational {

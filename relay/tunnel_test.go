@@ -60,6 +60,7 @@ func TestTunnelReset(t *testing.T) {
 
 // While one end does not read, the other end cannot send for ever, and nothing is lost when reading goes on.
 func TestBackPressure(t *testing.T) {
+	t.Parallel()
 	for _, who := range []string{"client", "provider"} {
 		t.Run(who, func(t *testing.T) {
 			g := newRig(t)
