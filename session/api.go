@@ -233,6 +233,8 @@ func checkParameters(pairs []Pair) error {
 		switch {
 		case p.Name == onRotateName:
 			return fmt.Errorf("%s is given more than once", onRotateName)
+		case isLikeOnRotate(p.Name):
+			return fmt.Errorf("parameter %q: write %s for what becomes of the connections; no parameter may have a name that is so like it", p.Name, onRotateName)
 		case !credential.IsName(p.Name):
 			return fmt.Errorf("parameter %.80q: a name is 1 to %d letters, digits and -._~", p.Name, credential.MaxName)
 		case len(p.Value) > credential.MaxValue:
@@ -245,6 +247,12 @@ func checkParameters(pairs []Pair) error {
 		seen[p.Name] = true
 	}
 	return nil
+}
+
+// isLikeOnRotate reports whether a name is on_rotate but for its case and its underscores, and so hardly meant for a
+// parameter: the settings and bodies have OnRotate.
+func isLikeOnRotate(name string) bool {
+	return strings.EqualFold(strings.ReplaceAll(name, "_", ""), "OnRotate")
 }
 
 func queryParameters(query string) (pairs []Pair, err error) {

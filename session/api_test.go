@@ -336,3 +336,23 @@ func TestOwns(t *testing.T) {
 		}
 	}
 }
+
+// A name that is on_rotate but for its case and underscores was a parameter of the user name, and the connections stayed.
+func TestNamesLikeOnRotate(t *testing.T) {
+	for _, name := range []string{"On_Rotate", "OnRotate", "onrotate", "ON_ROTATE", "_on__rotate_"} {
+		slot := articleSlot(t)
+		body := call("POST", "/session/new")
+		body.Body = []byte(`{"UsernameParameters":{"` + name + `":"close"}}`)
+		for _, r := range []*Request{call("GET", "/session/new?"+name+"=close"), call("GET", "/session/new?on_rotate=keep&"+name+"=close"), call("GET", "/session/reset?"+name+"=close"), body} {
+			got := testAPI.Answer(slot, r, now)
+			if got.Status != 400 || !strings.Contains(string(got.Body), "write on_rotate for") || slot.Last() != nil {
+				t.Errorf("%s?%s %s: got %d %q", r.Path, r.Query, r.Body, got.Status, got.Body)
+			}
+		}
+	}
+	for _, name := range []string{"rotate", "on-rotate", "on_rotate2"} {
+		if got := testAPI.Answer(articleSlot(t), call("GET", "/session/new?"+name+"=close"), now); got.Status != 200 {
+			t.Errorf("%s: got %d %q; want a parameter", name, got.Status, got.Body)
+		}
+	}
+}
