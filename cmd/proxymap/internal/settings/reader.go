@@ -342,6 +342,10 @@ func (r *reader) parse(in *source) (root node, ok bool) {
 	if err == nil {
 		return node{"", &value, in}, true
 	}
+	if len(bytes.TrimSpace(in.text)) == 0 {
+		r.faults.list = append(r.faults.list, fault{order: in.order, file: in.name, line: 1, text: "the file is empty: it must hold JSON"})
+		return node{}, false
+	}
 	line := 1
 	if _, e := fmt.Sscanf(err.Error(), "hujson: line %d", &line); e != nil {
 		line = 1

@@ -127,7 +127,8 @@ func TestFaults(t *testing.T) {
 	rule := func(s string) string { return with(`"HostRules":{"Items":[{` + s + `}]}`) }
 	hidden := strings.Repeat("hidden", 50)
 	for _, row := range []struct{ name, text, want string }{
-		{"empty file", ``, `f:1: not JSON: `},
+		{"empty file", ``, `f:1: the file is empty: it must hold JSON`},
+		{"a file of white space", "\xef\xbb\xbf \r\n\t\n", `f:1: the file is empty: it must hold JSON`},
 		{"not JSON", "{\n\"Listen\": [}\n}", `f:2: not JSON: `},
 		{"cut off", `{"Listen":`, `f:1: not JSON: `},
 		{"a list", `[]`, `f:1: value […]: must be an object: {…}`},
