@@ -52,15 +52,16 @@ type Sessions struct {
 
 // A PortSession is what a port has. ID, Expires and Time are nil where that is no session.
 type PortSession struct {
-	Port     uint16     `json:"port"`
-	Address  netip.Addr `json:"address"`
-	ID       *string    `json:"session_id"`
-	Expires  *string    `json:"expires_at"` // as Date renders it
-	Expired  bool       `json:"expired"`
-	Time     *float64   `json:"session_time"` // minutes
-	Open     int64      `json:"connections"`
-	Upstream int64      `json:"bytes_to_upstream"`
-	Client   int64      `json:"bytes_to_client"`
+	Port       uint16     `json:"port"`
+	Address    netip.Addr `json:"address"`
+	ID         *string    `json:"session_id"`
+	Expires    *string    `json:"expires_at"` // as Date renders it
+	Expired    bool       `json:"expired"`
+	Time       *float64   `json:"session_time"` // minutes
+	Parameters Parameters `json:"username_parameters,omitempty"`
+	Open       int64      `json:"connections"`
+	Upstream   int64      `json:"bytes_to_upstream"`
+	Client     int64      `json:"bytes_to_client"`
 }
 
 // An Event is a change of a port's session, in the data of a server-sent event of /sessions/events.

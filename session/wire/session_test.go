@@ -18,7 +18,7 @@ func TestText(t *testing.T) {
 	shown := wire.Session{ID: &id, Expires: &expires, Time: 10, Parameters: given}
 	list := wire.Sessions{
 		Sessions: []wire.PortSession{
-			{Port: port.Port(), Address: port.Addr(), ID: &id, Expires: &expires, Expired: true, Time: &minutes, Open: 3, Upstream: 1200, Client: 98765},
+			{Port: port.Port(), Address: port.Addr(), ID: &id, Expires: &expires, Expired: true, Time: &minutes, Parameters: given, Open: 3, Upstream: 1200, Client: 98765},
 			{Port: 10202, Address: port.Addr()},
 		},
 		Connections: &wire.Connections{Closed: 2, Draining: 1},
@@ -49,7 +49,7 @@ func TestText(t *testing.T) {
 `, string(wire.Session{}.Text(&wire.Connections{Closed: 1, Draining: 2}))},
 		{"a reset", "{\n  \"success\": true\n}\n", string(wire.Reset{Success: true}.Text(nil))},
 		{"sessions", `{"sessions":[{"port":10201,"address":"127.0.0.1","session_id":"LZpmRqdu","expires_at":"Wed, 10 Jun 2026 16:19:43 GMT",` +
-			`"expired":true,"session_time":1.5,"connections":3,"bytes_to_upstream":1200,"bytes_to_client":98765},` +
+			`"expired":true,"session_time":1.5,"username_parameters":{"country":"us","city":"\u003c\u0026\""},"connections":3,"bytes_to_upstream":1200,"bytes_to_client":98765},` +
 			`{"port":10202,"address":"127.0.0.1","session_id":null,"expires_at":null,"expired":false,"session_time":null,"connections":0,` +
 			`"bytes_to_upstream":0,"bytes_to_client":0}],"connections":{"closed":2,"draining":1}}` + "\n", string(wire.Line(list))},
 		{"an event", `{"port":10201,"address":"127.0.0.1","old_session_id":"LZpmRqdu","session_id":null,"reason":"reset","time":"2026-06-10T16:19:43.005Z"}` + "\n",

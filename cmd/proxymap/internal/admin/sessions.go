@@ -32,6 +32,9 @@ func newSessions(list []relay.PortSession) wire.Sessions {
 			id, expires := p.Session.ID(), wire.Date(p.Session.Expires())
 			minutes := p.Session.Lifetime().Minutes()
 			s.ID, s.Expires, s.Time = &id, &expires, &minutes
+			for _, given := range p.Session.Parameters() {
+				s.Parameters = append(s.Parameters, wire.Parameter(given))
+			}
 		}
 		a.Sessions[i] = s
 	}

@@ -123,6 +123,13 @@ func TestRotateWithParameters(t *testing.T) {
 			t.Errorf("the session has %v; want %v", s.Session.Parameters(), want)
 		}
 	}
+	const given, shown = `{"UsernameParameters":{"country":"de","city":"a<b"}}`, `,"username_parameters":{"country":"de","city":"a\u003cb"},"connections":`
+	if _, text := post("/sessions/new?ports=all", given); strings.Count(text, shown) != len(g.relay.Ports()) {
+		t.Errorf("the answer does not show the parameters of each port: %s", text)
+	}
+	if _, text := g.do("GET", "/sessions"); strings.Count(text, shown) != len(g.relay.Ports()) {
+		t.Errorf("/sessions does not show the parameters of each port: %s", text)
+	}
 	for _, row := range []struct {
 		path, body string
 		status     int
