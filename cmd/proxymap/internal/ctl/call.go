@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"proxymap/session/wire"
 )
 
 // maxAnswer is how many bytes an answer may have: 65,535 ports are some twenty MiB.
@@ -21,7 +24,8 @@ type sessionCall struct {
 	what         string // get, new, reset or list
 	method, path string
 	query        []string
-	parameters   bool // there are some of a session in the query
+	body         []byte
+	parameters   wire.Parameters // of the new session: a port takes them in the query, the admin listener in the body
 
 	server string // host:port that is asked
 	port   int    // whose session it is about; 0 if the admin listener is asked
@@ -46,7 +50,7 @@ func (c *sessionCall) do(timeout time.Duration) (*answer, error) {
 		target.Host = c.host
 		transport.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: c.server, User: c.user})
 	}
-	req, err := http.NewRequestWithContext(ctx, c.method, target.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, c.method, target.String(), bytes.NewReader(c.body))
 	if err != nil {
 		return nil, usagef("%s: %v", target.Host, err)
 	}

@@ -69,7 +69,7 @@ type sessionGet struct{ sessionFlags }
 type sessionNew struct {
 	sessionFlags
 	rotateFlags
-	Parameters []string `arg:"" optional:"" name:"name=value" help:"Parameters of the new session."`
+	Parameters []string `arg:"" optional:"" name:"name=value" help:"Parameters of the new session, or of each port's."`
 }
 
 type sessionReset struct {
@@ -94,9 +94,8 @@ func (c sessionNew) Run(e Env) error {
 		case name == "on_rotate":
 			return usagef("parameter %q: the name is taken; use --on-rotate", p)
 		}
-		call.add(name, value)
+		call.parameters = append(call.parameters, wire.Parameter{Name: name, Value: value})
 	}
-	call.parameters = len(c.Parameters) > 0
 	return c.rotate(e, &call, &c.sessionFlags)
 }
 
@@ -166,6 +165,9 @@ func (c *sessionFlags) toPort(call *sessionCall, set *Relay) error {
 		address, domain = cmp.Or(address, reachable(known.Address)), cmp.Or(domain, known.Domain)
 		call.user = known.User
 	}
+	for _, p := range call.parameters {
+		call.add(p.Name, p.Value)
+	}
 	call.port, call.server, call.host = port, net.JoinHostPort(cmp.Or(address, "127.0.0.1"), c.Port), domain
 	if c.User != "" {
 		name, password, _ := strings.Cut(c.User, ":")
@@ -184,14 +186,14 @@ func (c *sessionFlags) toAdmin(call *sessionCall, set *Relay) error {
 	if _, _, err := net.SplitHostPort(call.server); err != nil {
 		return usagef("--admin %q: the admin listener is asked here, so its HOST:PORT must be given, or a --config that has Admin.Address", c.Admin)
 	}
-	switch {
-	case call.parameters:
-		return usagef("parameters can be given to one port at a time, and not by the admin listener")
-	case c.Port == "" && call.what != "list":
+	if c.Port == "" && call.what != "list" {
 		return usagef("--port is missing: the ports whose sessions it is about, or all")
 	}
 	if c.Port != "" && (c.Port != wire.AllPorts || call.what == "new" || call.what == "reset") {
 		call.add("ports", c.Port)
+	}
+	if len(call.parameters) > 0 {
+		call.body = wire.Line(wire.Call{Parameters: call.parameters})
 	}
 	call.list, call.method, call.path = true, "POST", "/sessions/"+call.what
 	if call.what == "get" || call.what == "list" {

@@ -3,6 +3,7 @@ package ctl
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -48,7 +49,8 @@ func TestSessionsOfManyPorts(t *testing.T) {
 	const token = "secret-0123456789"
 	var asked string
 	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = r.Method + " " + r.URL.Path + " " + r.URL.Query().Encode() + " " + r.Header.Get("X-Proxymap")
+		body, _ := io.ReadAll(r.Body)
+		asked = r.Method + " " + r.URL.Path + " " + r.URL.Query().Encode() + " " + r.Header.Get("X-Proxymap") + string(body)
 		connections := ""
 		switch {
 		case r.Header.Get("Authorization") != "Bearer "+token:
@@ -79,6 +81,8 @@ func TestSessionsOfManyPorts(t *testing.T) {
 		{[]string{"get", "--admin", at, "--token", token, "--port=10201"}, "GET /sessions ports=10201 1", ""},
 		{[]string{"get", "--config", file, "--port=all"}, "GET /sessions  1", ""},
 		{[]string{"new", "--config", file, "--port=10201-10203"}, "POST /sessions/new ports=10201-10203 1", ""},
+		{[]string{"new", "--config", file, "--port=10201-10203", "--on-rotate=drain", "country=de", "city=a\"b"},
+			"POST /sessions/new on_rotate=drain&ports=10201-10203 1" + `{"UsernameParameters":{"country":"de","city":"a\"b"}}` + "\n", "connections: 2 closed, 1 draining\n"},
 		{[]string{"reset", "--config", file, "--port=all", "--on-rotate=drain"}, "POST /sessions/reset on_rotate=drain&ports=all 1",
 			"connections: 2 closed, 1 draining\n"},
 	} {
