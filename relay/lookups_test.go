@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -100,6 +101,29 @@ func TestLookUpsAreBounded(t *testing.T) {
 		defer g.relay.lookups.mu.Unlock()
 		return g.relay.lookups.workers == 0 && len(g.relay.lookups.byHost) == 0
 	})
+}
+
+// A socket to a name server that is silent is closed with its look-up.
+func TestQueryEndsWithItsLookUp(t *testing.T) {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c, err := dialNameServer(ctx, "udp", silent.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("reading ends with %v; want %v", err, net.ErrClosed)
+	}
 }
 
 // Requests for one name share a look-up, whatever the port.

@@ -95,7 +95,27 @@ func (s *server) name() string { return s.HostPort() }
 type lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
 func systemLookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	return systemResolver.LookupNetIP(ctx, "ip", host)
+}
+
+// systemResolver is the system's resolver. Where Go asks the name servers itself, as it mostly does on Linux, a socket is
+// closed when its look-up ends. net.DefaultResolver leaves it open until its own time has passed, which is 10 s, or what
+// /etc/resolv.conf says, so more would be open than are counted.
+var systemResolver = net.Resolver{Dial: dialNameServer}
+
+// dialNameServer connects to a name server for as long as the query of ctx is under way.
+func dialNameServer(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() {
+		if ctx.Err() == context.Canceled { // else a deadline of the connection says so
+			_ = c.Close()
+		}
+	})
+	return c, nil
 }
 
 // resolve returns the server's addresses, nil while there are none. Looking them up happens off the loops; w is told of
