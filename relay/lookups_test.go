@@ -214,7 +214,7 @@ func TestTooManyLookUps(t *testing.T) {
 	k.mu.Lock()
 	k.workers, k.queue = maxLookups, make([]*asking, maxQueued)
 	k.mu.Unlock()
-	g.asks("a.example").expectAnswer(503, "no-descriptors", "too many names wait to be looked up")
+	g.asks("a.example").expectAnswer(503, "too-many-lookups", "too many names wait to be looked up")
 	if n := g.relay.Stats().LookUpsRefused; n != 1 {
 		t.Errorf("%d refused look-ups are counted; want 1", n)
 	}

@@ -96,6 +96,7 @@ const (
 	badResponse      = "upstream-bad-response"
 	contentTimeout   = "content-timeout"
 	noDescriptors    = "no-descriptors"
+	tooManyLookups   = "too-many-lookups"
 	noSourcePort     = "no-source-port"
 	tooMany          = "too-many-connections"
 	denied           = "denied"
@@ -108,8 +109,8 @@ const (
 // Classes are all of them, as they are counted.
 var Classes = [...]string{
 	badRequest, targetTooLong, headTooLarge, headTimeout, version, methodNotAllowed, notFound, contentTooLarge, noUpstream,
-	refused, dns, timeout, auth, closed, badResponse, contentTimeout, noDescriptors, noSourcePort, tooMany, denied, proxyAuth,
-	unsupported, notConfirmed, forbidden,
+	refused, dns, timeout, auth, closed, badResponse, contentTimeout, noDescriptors, tooManyLookups, noSourcePort, tooMany,
+	denied, proxyAuth, unsupported, notConfirmed, forbidden,
 }
 
 // A row is what clients are told of a code.
@@ -175,7 +176,7 @@ var table = [numCodes]row{
 	NoSourcePort:   {503, noSourcePort, socks.Failed, retrySoon, "no local port is free to dial from", unnamed, "close connections or try again later"},
 	NoDescriptors:  {503, noDescriptors, socks.Failed, retrySoon, "out of descriptors or memory", unnamed, "raise the limit of open files, or try again later"},
 
-	TooManyLookups: {503, noDescriptors, socks.Failed, retrySoon, "too many names wait to be looked up", unnamed, "try again later, and check that the resolver answers"},
+	TooManyLookups: {503, tooManyLookups, socks.Failed, retrySoon, "too many names wait to be looked up", unnamed, "try again later, and check that the resolver answers"},
 
 	HandshakeTimeout:     {504, timeout, socks.HostUnreachable, "", "%s did not answer the SOCKS handshake in time", byName, ""},
 	HandshakeClosed:      {502, closed, socks.Failed, "", "%s closed the connection within the SOCKS handshake", byName, "try again"},

@@ -79,7 +79,8 @@ func TestTableIsConsistent(t *testing.T) {
 		if row.reply != want {
 			t.Errorf("code %d: reply %d; want %d", c, row.reply, want)
 		}
-		if (row.class == tooMany || row.class == noDescriptors || row.class == noSourcePort) != (row.fields == retrySoon) {
+		soon := slices.Contains([]string{tooMany, tooManyLookups, noDescriptors, noSourcePort}, row.class)
+		if soon != (row.fields == retrySoon) {
 			t.Errorf("code %d: class %s with the fields %q", c, row.class, row.fields)
 		}
 	}
