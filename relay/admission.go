@@ -30,11 +30,17 @@ const (
 	acceptPause = 100 * time.Millisecond
 	reserveRate = 64
 
-	// sparedDescriptors are kept for files, look-ups of names and what the runtime opens.
-	sparedDescriptors = 2*maxLookups + 16
+	// sparedDescriptors are kept for files and what the runtime opens.
+	sparedDescriptors = 16
 
 	// pipeShare is the part of all descriptors that pipes may take: a sixteenth, two for each pipe.
 	pipeShare = 32
+
+	// lookupShare is the part of all descriptors that look-ups of names may take: a 64th, two for each look-up, one for each
+	// IP version. They are at least minLookups and at most maxLookups.
+	lookupShare = 128
+	minLookups  = 4
+	maxLookups  = 128
 
 	// maxAcceptFaults is how many accepts of a port may fail in a row before it rests, too.
 	maxAcceptFaults = 16
@@ -45,10 +51,11 @@ const (
 // A Budget is what the limit of open files allows.
 type Budget struct {
 	Descriptors int // the limit of open files
-	Fixed       int // descriptors of ports, loops, pipes and files
+	Fixed       int // descriptors of ports, loops, pipes, look-ups and files
 	Connections int // clients' connections that are served at once, two descriptors each
 	Reserve     int // further ones that are answered by the Session API or a 503, one descriptor each
 	pipes       int // open at once
+	lookups     int // of names, at once
 }
 
 // Budget tells how a relay with that configuration would spend the limit of open files of this process. The error says
@@ -63,7 +70,8 @@ func (cfg *Config) Budget() (Budget, error) {
 
 func newBudget(descriptors, ports, loops, most int) (Budget, error) {
 	b := Budget{Descriptors: descriptors, pipes: min(maxPipes, descriptors/pipeShare)}
-	b.Fixed = ports + 2*loops + 2*b.pipes + sparedDescriptors
+	b.lookups = min(max(descriptors/lookupShare, minLookups), maxLookups)
+	b.Fixed = ports + 2*loops + 2*b.pipes + 2*b.lookups + sparedDescriptors
 	room := b.Descriptors - b.Fixed
 	// The reserve is a tenth of them, or less, and for a moment there may be twice as many: a place is taken over before
 	// the descriptor of who had it is closed.

@@ -10,11 +10,7 @@ import (
 )
 
 const (
-	// maxLookups is how many names are looked up at once. Each takes two sockets, for both IP versions, which
-	// sparedDescriptors holds.
-	maxLookups = 8
-
-	// maxQueued is how many names wait for that. Beyond it requests are refused.
+	// maxQueued is how many names wait to be looked up. Beyond it requests are refused.
 	maxQueued = 1024
 
 	// maxMissing is how many names that do not exist are remembered.
@@ -29,7 +25,12 @@ var errNoAddress = errors.New("the name has no address")
 
 // lookups are a relay's look-ups of names: a few at a time, each name once for all who ask, the others in a queue. A name
 // that does not exist is remembered for lookupRetry.
+//
+// A name whose name server is silent has a place for lookupTimeout. As long as fewer than most/lookupTimeout such names come
+// in a second, the others do not wait for them.
 type lookups struct {
+	most int // at once; see Budget
+
 	mu      sync.Mutex // taken after a server's
 	byHost  map[string]*asking
 	queue   []*asking
@@ -69,7 +70,7 @@ func (k *lookups) ask(r *Relay, s *server) error {
 	a = &asking{host: s.Host, servers: []*server{s}}
 	k.byHost[s.Host] = a
 	k.queue = append(k.queue, a)
-	if k.workers < maxLookups {
+	if k.workers < k.most {
 		k.workers++
 		go k.work(r)
 	}
@@ -135,7 +136,7 @@ func (k *lookups) finish(a *asking, err error, now int64) []*server {
 		return servers
 	}
 	a.missing, a.until = err, now+int64(lookupRetry)
-	if len(k.byHost) > maxMissing+maxQueued+maxLookups {
+	if len(k.byHost) > maxMissing+maxQueued+k.most {
 		for host, old := range k.byHost {
 			if old != a && old.missing != nil {
 				delete(k.byHost, host)
@@ -151,7 +152,7 @@ func isMissing(err error) bool {
 	return err == errNoAddress || errors.As(err, &dns) && dns.IsNotFound
 }
 
-// find looks a name up.
+// find looks a name up, which takes lookupTimeout at most.
 func (r *Relay) find(host string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()

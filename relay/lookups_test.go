@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -69,11 +70,19 @@ func (g *rig) asks(host string) *peer {
 	return c
 }
 
+// bound has the relay look up so many names at once, whatever the limit of open files here.
+func (g *rig) bound(most int) {
+	g.relay.lookups.mu.Lock()
+	defer g.relay.lookups.mu.Unlock()
+	g.relay.lookups.most = most
+}
+
 // However many names clients ask for, a few are looked up at a time, and each request is served in its turn.
 func TestLookUpsAreBounded(t *testing.T) {
-	const names = 5 * maxLookups
+	const most, names = 8, 5 * 8
 	k, bypass := bypassing()
 	g := newRig(t, bypass)
+	g.bound(most)
 	g.echo()
 	var clients []*peer
 	for i := range names {
@@ -82,15 +91,15 @@ func TestLookUpsAreBounded(t *testing.T) {
 	await(t, "all wait", func() bool {
 		g.relay.lookups.mu.Lock()
 		defer g.relay.lookups.mu.Unlock()
-		return len(g.relay.lookups.queue) == names-maxLookups
+		return len(g.relay.lookups.queue) == names-most
 	})
 	close(k.opened)
 	for _, c := range clients {
 		c.expect(ok)
 	}
 	k.mu.Lock()
-	if k.most > maxLookups {
-		t.Errorf("%d names were looked up at once; want %d at most", k.most, maxLookups)
+	if k.most > most {
+		t.Errorf("%d names were looked up at once; want %d at most", k.most, most)
 	}
 	k.mu.Unlock()
 	if n := g.relay.Stats().LookUps; n != names {
@@ -101,6 +110,42 @@ func TestLookUpsAreBounded(t *testing.T) {
 		defer g.relay.lookups.mu.Unlock()
 		return g.relay.lookups.workers == 0 && len(g.relay.lookups.byHost) == 0
 	})
+}
+
+// Six names a second whose name servers are silent, each of which has a place for all of lookupTimeout, do not keep others
+// from being looked up.
+func TestSilentNamesDoNotStarveOthers(t *testing.T) {
+	const silent = 6 * int(lookupTimeout/time.Second)
+	k, bypass := bypassing()
+	g := newRig(t, bypass, func(cfg *Config) {
+		cfg.lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			if strings.HasPrefix(host, "silent") {
+				return k.lookup(ctx, host)
+			}
+			if at, ok := ctx.Deadline(); !ok || time.Until(at) > lookupTimeout {
+				t.Errorf("the look-up of %s may take until %v; want %v at most", host, at, lookupTimeout)
+			}
+			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+		}
+	})
+	b, err := newBudget(20_000, 1, 2, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.bound(b.lookups)
+	g.echo()
+	var waiting []*peer
+	for i := range silent {
+		waiting = append(waiting, g.asks(fmt.Sprintf("silent%d.example", i)))
+	}
+	for i := range 20 {
+		g.asks(fmt.Sprintf("quick%d.example", i)).expect(ok)
+	}
+	await(t, "all silent names are being looked up", func() bool { return k.count("") == silent })
+	close(k.opened)
+	for _, c := range waiting {
+		c.expect(ok)
+	}
 }
 
 // A socket to a name server that is silent is closed with its look-up.
@@ -180,14 +225,16 @@ func TestMissingNameIsRemembered(t *testing.T) {
 
 // A client that leaves takes its look-up with it.
 func TestLookUpOfGoneClientIsDropped(t *testing.T) {
+	const most = 8
 	k, bypass := bypassing()
 	g := newRig(t, bypass)
+	g.bound(most)
 	g.echo()
 	var clients []*peer
-	for i := range maxLookups {
+	for i := range most {
 		clients = append(clients, g.asks(fmt.Sprintf("host%d.example", i)))
 	}
-	await(t, "all workers are at work", func() bool { return k.count("") == maxLookups })
+	await(t, "all workers are at work", func() bool { return k.count("") == most })
 	gone := g.asks("gone.example")
 	await(t, "it waits", func() bool {
 		g.relay.lookups.mu.Lock()
@@ -195,7 +242,7 @@ func TestLookUpOfGoneClientIsDropped(t *testing.T) {
 		return len(g.relay.lookups.queue) == 1
 	})
 	gone.reset()
-	await(t, "it has gone", func() bool { return g.relay.Connections() == maxLookups })
+	await(t, "it has gone", func() bool { return g.relay.Connections() == most })
 	close(k.opened)
 	for _, c := range clients {
 		c.expect(ok)
@@ -212,7 +259,7 @@ func TestTooManyLookUps(t *testing.T) {
 	g := newRig(t, bypass)
 	k := &g.relay.lookups
 	k.mu.Lock()
-	k.workers, k.queue = maxLookups, make([]*asking, maxQueued)
+	k.workers, k.queue = k.most, make([]*asking, maxQueued)
 	k.mu.Unlock()
 	g.asks("a.example").expectAnswer(503, "too-many-lookups", "too many names wait to be looked up")
 	if n := g.relay.Stats().LookUpsRefused; n != 1 {

@@ -79,6 +79,7 @@ func Listen(cfg Config) (*Relay, error) {
 	}
 	r := &Relay{
 		admission: admission{budget: budget},
+		lookups:   lookups{most: budget.lookups},
 		limits:    cfg.Limits.withDefaults(),
 		log:       cfg.Log,
 		store:     cfg.Store,
