@@ -84,15 +84,24 @@ func (a *Accounts) markClient(part *part) {
 	part.client = a.parse && from != "" && from != a.id.from && from != a.minutes.from
 }
 
-// warn collects the warnings of all templates that are in use, each once.
+// warn collects the warnings of all templates and parameters that are in use, each once.
 func (a *Accounts) warn() {
 	_, lifetime, _ := a.Lifetime(nil, nil, nil)
 	for i := range a.templates {
-		if t := &a.templates[i]; t.sets && t.hasTemplate {
-			for _, w := range t.warnings(lifetime) {
-				if !slices.Contains(a.warnings, w) {
-					a.warnings = append(a.warnings, w)
-				}
+		t := &a.templates[i]
+		if !t.sets {
+			continue
+		}
+		warnings := a.id.warnings(lifetime)
+		switch {
+		case t.hasTemplate:
+			warnings = t.warnings(lifetime)
+		case !t.has(partID):
+			warnings = nil // the ids do not leave
+		}
+		for _, w := range warnings {
+			if !slices.Contains(a.warnings, w) {
+				a.warnings = append(a.warnings, w)
 			}
 		}
 	}

@@ -69,13 +69,14 @@ func (f *Fault) Error() string {
 // A Doubt is why something that is allowed is hardly meant.
 type Doubt uint8
 
-// The doubts about a template and a lifetime.
+// The doubts about a lifetime and a template, or parameters.
 const (
 	_                  Doubt = iota
 	PrefixTwice              // the user name begins with what the template puts before it
 	NoID                     // the provider never sees the session id
 	IDOfConnection           // the lifetime is 0, so each client connection has an id of its own
 	FewIDs                   // ports can come to share one
+	FewPatternIDs            // the same, where the pattern of a SessionID parameter draws them
 	NoTTL                    // the lifetime is 0, and the template wants one
 	LifetimeOverTTLMax       // the provider's session ends first
 	LifetimeUnderTTLMin

@@ -177,6 +177,31 @@ func (r *ttlRule) append(dst []byte, d time.Duration) []byte {
 // fewIDs is how many ids are too few: of 1,000 ports, two would share one with a likelihood of 0.4.
 const fewIDs = 1_000_000
 
+// fewText says that there are no more ids than that.
+func fewText(count float64) string {
+	if count == 1 {
+		return "there is one session id only: all ports have it, and so the same exit address, and new does not change it"
+	}
+	return fmt.Sprintf("there are %.0f session ids only: two ports can come to have the same one, and so the same exit address", count)
+}
+
+// warnings are those of a SessionID parameter's value, for sessions of that lifetime.
+func (v *value) warnings(lifetime time.Duration) []Warning {
+	draw, where := v.draw, ""
+	if draw == nil {
+		draw, where = v.drawDefault, "where none is given, "
+	}
+	if draw == nil || lifetime == 0 || draw.Count() >= fewIDs || isNothing(draw) {
+		return nil
+	}
+	return []Warning{{FewPatternIDs, where + fewText(draw.Count())}}
+}
+
+// isNothing reports whether a pattern makes nothing, and so leaves the id to letters, which are enough.
+func isNothing(p *pattern.Pattern) bool {
+	return p.Count() == 1 && len(p.Append(nil, runtimeSource{})) == 0
+}
+
 // warnings are what is allowed but hardly meant, for sessions of that lifetime.
 func (t *template) warnings(lifetime time.Duration) (out []Warning) {
 	f := t.form
@@ -192,7 +217,7 @@ func (t *template) warnings(lifetime time.Duration) (out []Warning) {
 	case lifetime == 0:
 		warn(IDOfConnection, "the lifetime is 0 and the credentials template has {session}: each client connection has an id of its own")
 	case f.ids.count() < fewIDs:
-		warn(FewIDs, "there are %.0f session ids only: two ports can come to have the same one, and so the same exit address", f.ids.count())
+		warn(FewIDs, "%s", fewText(f.ids.count()))
 	}
 	tells, minutes := f.has(partTTL), lifetime.Minutes()
 	switch {

@@ -132,6 +132,43 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// Patterns that draw few ids were passed over: only templates were looked at.
+func TestFewIDsOfPattern(t *testing.T) {
+	id := func(value, fallback string) []Parameter {
+		return []Parameter{{Name: "session", Value: value, Default: fallback, SessionID: true}}
+	}
+	for _, row := range []struct {
+		name     string
+		params   []Parameter
+		lifetime time.Duration
+		unset    bool   // requests do not carry the account
+		want     string // begins the only warning; empty: there is none
+	}{
+		{"one", id("^abc", ""), time.Hour, false, "there is one session id only: all ports have it"},
+		{"two", id("^[ab]", ""), time.Hour, false, "there are 2 session ids only: two ports can"},
+		{"hundreds", id("^[a-z]{2}", ""), time.Hour, false, "there are 676 session ids only"},
+		{"just enough", id("^[0-9]{6}", ""), time.Hour, false, ""},
+		{"just too few", id("^[1-9][0-9]{5}", ""), time.Hour, false, "there are 900000 session ids only"},
+		{"enough", id("^[A-Za-z]{8}", ""), time.Hour, false, ""},
+		{"nothing, so letters", id("^", ""), time.Hour, false, ""},
+		{"a default", id("$session", "^[ab]"), time.Hour, false, "where none is given, there are 2 session ids only"},
+		{"a default that is enough", id("$session", "^[a-z]{8}"), time.Hour, false, ""},
+		{"a literal", id("abc", ""), time.Hour, false, ""}, // the settings warn of it
+		{"lifetime 0", id("^[ab]", ""), 0, false, ""},
+		{"not sent", id("^[ab]", ""), time.Hour, true, ""},
+		{"not in the user name", []Parameter{{Name: "account", Value: "^[ab]", SessionID: true}}, time.Hour, false, ""},
+		{"no id", []Parameter{{Name: "country", Value: "^de|fr"}}, time.Hour, false, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			cfg := Config{Lifetime: row.lifetime, Set: !row.unset, Account: &Account{Username: "user", Parameters: row.params}, Servers: []*Account{nil, nil}}
+			got := mustCompile(t, cfg).Warnings()
+			if row.want == "" && len(got) > 0 || row.want != "" && (len(got) != 1 || got[0].Doubt != FewPatternIDs || !strings.HasPrefix(got[0].Text, row.want)) {
+				t.Errorf("got %v; want one that begins %q", got, row.want)
+			}
+		})
+	}
+}
+
 // Servers that share a template give one warning, and a template that is not in use none.
 func TestWarningsComeOnce(t *testing.T) {
 	cfg := Config{Set: true, Servers: []*Account{nil, nil, {Username: "own"}}, Account: &Account{Template: &Template{Username: "{session}"}}}

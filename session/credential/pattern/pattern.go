@@ -42,6 +42,10 @@ func Compile(expr string) (*Pattern, error) {
 // Append draws a string and appends it.
 func (p *Pattern) Append(dst []byte, src rand.Source) []byte { return p.root.append(dst, src) }
 
+// Count is about how many strings there are to draw; beyond 2^40 it says 2^40. One that can be drawn in several ways, as
+// a of a?a?, counts for each of them.
+func (p *Pattern) Count() float64 { return float64(p.root.ways) }
+
 // A node is a part of a pattern.
 type node struct {
 	kind    kind

@@ -186,6 +186,16 @@ func TestDistribution(t *testing.T) {
 	}
 }
 
+func TestCount(t *testing.T) {
+	for expr, want := range map[string]float64{
+		``: 1, `abc`: 1, `[ab]`: 2, `[a-z]{2}`: 676, `[ab]{1,3}`: 14, `us|de|[xy]`: 4, `a?b`: 2, `[ж-и]`: 3, `[0-9]{6}`: 1e6, `[A-Za-z0-9]{8}`: 1 << 40,
+	} {
+		if got := mustCompile(t, expr).Count(); got != want {
+			t.Errorf("%q: got %v; want %v", expr, got, want)
+		}
+	}
+}
+
 func TestAppendAllocatesNothing(t *testing.T) {
 	p := mustCompile(t, `[a-f0-9]{4,12}-(?:us|de|fr)[^a]\p{Greek}?(?i:x)+`)
 	src, buf := rand.NewPCG(1, 2), make([]byte, 0, MaxLength)

@@ -42,7 +42,7 @@ const everySetting = `{
     },
     "Authentication": {
       "Required": true, "Verify": true, "RemoveAuthentication": true, "ParseUsernameParameters": true, "Username": "customer-name",
-      "Password": "secret", "UsernameParameters": [{"Name": "session", "Value": "$session", "Default": "^[A-Z]{3}", "SessionId": true}],
+      "Password": "secret", "UsernameParameters": [{"Name": "session", "Value": "$session", "Default": "^[A-Z]{8}", "SessionId": true}],
       "Jwt": {"Key": "secret"}, "DevToken": "secret",
     },
     "ProxyServers": {
@@ -262,6 +262,8 @@ func TestWarnings(t *testing.T) {
 			"ports 127.0.0.1:1 have credentials in Authentication that do not go to upstream a:2: SetAuthentication is false"},
 		{"template's", `{"Listen":{"Port":1,"StickyProxyLifetime":60},"Authentication":{"SetAuthentication":true,"Provider":"dataimpulse","Username":"u"},"ProxyServers":{"Items":[{"Host":"a","Port":2},{"Host":"b","Port":2}]}}`,
 			"ports 127.0.0.1:1 may not do what is meant: the lifetime of 60 min is longer than the provider keeps a session, 30 min: the exit address changes unseen in between (TTLMax); set StickyProxyLifetime to that at most"},
+		{"a pattern's few ids", `{"Listen":{"Port":1,"StickyProxyLifetime":10},"Authentication":{"SetAuthentication":true,"Username":"u","UsernameParameters":[{"Name":"session","Value":"^[a-z]{2}","SessionId":true}]},"ProxyServers":{"Items":[{"Host":"a","Port":2}]}}`,
+			"ports 127.0.0.1:1 may not do what is meant: there are 676 session ids only: two ports can come to have the same one, and so the same exit address; give the SessionId parameter a longer pattern, such as ^[A-Za-z0-9]{8}"},
 		{"rotation without a lifetime", `{"Listen":{"Port":1,"Action":"Deny","OnRotate":"Close","MaxRequests":1,"RotateOn":[]}}`,
 			"ports 127.0.0.1:1 have a lifetime of 0, so each client connection is a session of its own, and without effect are: OnRotate, MaxRequests, RotateOn; set StickyProxyLifetime"},
 	} {

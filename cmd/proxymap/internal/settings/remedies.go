@@ -47,6 +47,7 @@ var fieldKeys = map[credential.Field]string{
 var doubtRemedies = map[credential.Doubt]string{
 	credential.IDOfConnection:      "; set StickyProxyLifetime to keep one",
 	credential.FewIDs:              "; give SessionAlphabet more characters, or raise SessionLength",
+	credential.FewPatternIDs:       "; give the SessionId parameter a longer pattern, such as ^[A-Za-z0-9]{8}",
 	credential.NoTTL:               ", or set StickyProxyLifetime",
 	credential.LifetimeOverTTLMax:  " (TTLMax); set StickyProxyLifetime to that at most",
 	credential.LifetimeUnderTTLMin: " (TTLMin)",

@@ -34,7 +34,7 @@ const fullSettings = "\xef\xbb\xbf" + `{
         "SetAuthentication": true, "Username": "customer-name", "Password": "secret",
         "UsernameParameters": [
           {"Name": "country", "Value": "$cc", "Default": "us"},
-          {"Name": "session", "Value": "^[A-Z]{3}", "SessionId": true},
+          {"Name": "session", "Value": "^[A-Z]{8}", "SessionId": true},
           {"Name": "sessTime", "Value": "10", "SessionTime": "true"},
         ],
       },
@@ -111,7 +111,7 @@ func maskIDs(s string) string {
 	lines := strings.SplitAfter(s, "\n")
 	for i, line := range lines {
 		if before, after, ok := strings.Cut(line, "-session-"); ok && len(after) > 3 && strings.Trim(after[:3], "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "" {
-			lines[i] = before + "-session-XXX" + after[3:]
+			lines[i] = before + "-session-XXX" + after[8:]
 		}
 	}
 	return strings.Join(lines, "")
