@@ -116,6 +116,29 @@ func TestWallsAreTight(t *testing.T) {
 	}
 }
 
+// The page for developers has a row for each package, and no other.
+func TestPackagesAreDescribed(t *testing.T) {
+	page, err := os.ReadFile("docs/development.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| package | what it is |\n| --- | --- |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	described := map[string]bool{}
+	for row := range strings.Lines(table + "\n") {
+		name, _, _ := strings.Cut(strings.TrimPrefix(row, "| `"), "`")
+		described[name] = true
+		if _, known := house[name]; !known {
+			t.Errorf("%q has a row in docs/development.md, but is no package", name)
+		}
+	}
+	for name := range house {
+		if !described[name] {
+			t.Errorf("%s has no row in docs/development.md", name)
+		}
+	}
+}
+
 // shellLines is how long the program's own package may be: what needs more has a package under internal.
 const shellLines = 1000
 
