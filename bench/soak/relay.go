@@ -4,10 +4,13 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"proxymap/bench/proc"
 )
@@ -48,7 +51,27 @@ func startRelay(dir string, last byte, scripts netip.AddrPort) (*relay, error) {
 		r.Stop()
 		return nil, fmt.Errorf("proxymap: %w\n%s", err, r.Log())
 	}
+	if err := r.answers(); err != nil {
+		r.Stop()
+		return nil, fmt.Errorf("proxymap does not answer on %s: %w\n%s", r.addr, err, r.Log())
+	}
 	return r, nil
+}
+
+// answers waits for an answer of the relay's own. A port that takes a connection says no more than that it is bound: the
+// goroutines that serve it may still be to come.
+func (r *relay) answers() error {
+	conn, err := net.Dial("tcp", r.ports(0)[0].String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: nobody\r\n\r\n"); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(conn, make([]byte, len("HTTP/1.1 400")))
+	return err
 }
 
 // settings are proxymap's, with a mapping for each lane and one for the scripts, whose provider is at scripts.
