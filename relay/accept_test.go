@@ -67,7 +67,6 @@ func TestAcceptOutOfDescriptors(t *testing.T) {
 // An accept that fails again and again, and leaves the client where it is, must not keep the loop busy: its port rests, and
 // it alone.
 func TestAcceptThatKeepsFailing(t *testing.T) {
-	t.Parallel()
 	var lines logLines
 	var sick atomic.Int32
 	var calls atomic.Int32

@@ -146,7 +146,6 @@ func TestBacklogHolds(t *testing.T) {
 
 // Refusing is paced: clients that come again at once do not take a processor.
 func TestRefusingIsPaced(t *testing.T) {
-	t.Parallel()
 	g, _ := full(t, 4)
 	const refusals = 5 * reserveRate
 	began := time.Now()
@@ -165,7 +164,6 @@ func TestRefusingIsPaced(t *testing.T) {
 // Neither clients that do not leave when they have been refused, nor those that say nothing, keep others from being
 // answered.
 func TestReserveIsTakenOver(t *testing.T) {
-	t.Parallel()
 	g, _ := full(t, 4) // with one place in the reserve
 	var staying []*peer
 	for range 20 {

@@ -168,7 +168,6 @@ func TestLingeringIsBounded(t *testing.T) {
 
 // Each wait has a deadline, and each deadline its answer.
 func TestDeadlines(t *testing.T) {
-	t.Parallel()
 	const soon = 50 * time.Millisecond
 	for _, row := range []struct {
 		name   string
@@ -258,7 +257,6 @@ func TestNoDeadline(t *testing.T) {
 
 // A server that answers no connect costs its share of the time, and then the next one has its turn.
 func TestDialTimeout(t *testing.T) {
-	t.Parallel()
 	silent := silentServer(t)
 	g := newRig(t, func(cfg *Config) {
 		cfg.Limits.Dial = 200 * time.Millisecond

@@ -47,7 +47,6 @@ func TestPayloadBehindConnect(t *testing.T) {
 
 // While the payload is held, the relay reads no more: a client that sends without end fills its own buffers.
 func TestPayloadBehindConnectIsBounded(t *testing.T) {
-	t.Parallel()
 	g := newRig(t)
 	c, u := g.asked(connect)
 	payload := strings.Repeat("0123456789abcdef", 1<<20)

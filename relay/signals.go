@@ -199,11 +199,11 @@ func (r *Relay) watch(p *port) {
 		if change.New != nil {
 			p.usedAt.Store(r.clock()) // a new session has its idle time before it
 		}
+		r.tell(p, change, reason) // before what comes of it is to be seen
 		switch reason {
 		case session.ReasonTraffic, session.ReasonNew, session.ReasonReset: // calls say what becomes of connections
 		default:
 			r.sessionEnded(p, change.Ended)
 		}
-		r.tell(p, change, reason)
 	}
 }

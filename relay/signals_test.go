@@ -252,7 +252,6 @@ func TestIdleBeginsWithTheSession(t *testing.T) {
 
 // Without traffic a session ends, by itself, and reaches its connections; with traffic it does not.
 func TestIdleLifetime(t *testing.T) {
-	t.Parallel()
 	var ev eventLog
 	g := newRig(t, ev.in, func(cfg *Config) {
 		cfg.Mappings[0].IdleLifetime = 400 * time.Millisecond

@@ -103,7 +103,6 @@ func TestSocksClientLeaves(t *testing.T) {
 
 // One that goes silent within its messages is closed in time.
 func TestSocksClientStops(t *testing.T) {
-	t.Parallel()
 	for _, says := range []string{"\x04\x01", "\x05", "\x05\x01\x00", "\x05\x01\x02\x01\x02me", "\x05\x01\x00\x05\x01\x00\x03\x0b"} {
 		g := newRig(t, func(cfg *Config) { cfg.Limits.Head = 50 * time.Millisecond })
 		c := g.client(0)

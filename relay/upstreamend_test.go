@@ -81,7 +81,6 @@ func sized(n int) string {
 // An upstream that ends as soon as it has been connected to says so in the one event that tells of the connection. The
 // request is answered then, and not when Limits.Reply is over.
 func TestUpstreamEndsAsItConnects(t *testing.T) {
-	t.Parallel()
 	for name, request := range map[string]string{"plain": get, "CONNECT": connect, "with content": "POST http://example.com/ HTTP/1.1\r\nHost: example.com\r\nContent-Length: 9\r\n\r\nabc"} {
 		t.Run(name, func(t *testing.T) {
 			dialled, ended := make(chan struct{}), make(chan struct{})
