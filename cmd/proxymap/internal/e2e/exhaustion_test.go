@@ -21,7 +21,7 @@ import (
 const (
 	fewDescriptors = 256
 	fewClients     = 400
-	fullCPU        = 0.05 // of a core, with hundreds who want to be let in
+	spinning       = 0.5 // of a core: a loop that is told of the same again and again has one for itself
 )
 
 var fullTime = shortOr(time.Second, 2*time.Second)
@@ -125,8 +125,8 @@ func (p *scaleProcess) staysCalm(t *testing.T) {
 	}
 	share := float64(p.cpu()-cpu) / float64(time.Since(began))
 	t.Logf("full: %.2f %% of a core", 100*share)
-	if share > fullCPU {
-		t.Errorf("%.3f of a core is in use while nothing can be done; want at most %.3f", share, fullCPU)
+	if share > spinning {
+		t.Errorf("%.2f of a core is in use while nothing can be done: something spins", share)
 	}
 }
 
@@ -168,8 +168,8 @@ func TestDescriptorsTakenAway(t *testing.T) {
 	awaitThat(t, "some are served, some refused", func() bool { return c.holding.Load() >= 8 && c.refusals.Load() > 0 })
 	began, cpu := time.Now(), p.cpu()
 	time.Sleep(fullTime)
-	if share := float64(p.cpu()-cpu) / float64(time.Since(began)); share > fullCPU {
-		t.Errorf("%.3f of a core is in use while nothing can be done; want at most %.3f", share, fullCPU)
+	if share := float64(p.cpu()-cpu) / float64(time.Since(began)); share > spinning {
+		t.Errorf("%.2f of a core is in use while nothing can be done: something spins", share)
 	}
 	p.limitDescriptors(t, 0)
 	p.ask(t, 0)
