@@ -91,6 +91,7 @@ func (g *rig) at(addr string) netip.AddrPort {
 // A name's addresses are tried in turn: one that refuses, one without a route, one that says nothing, and one that works.
 // The next request begins with that.
 func TestAddressesAreTriedInTurn(t *testing.T) {
+	t.Parallel()
 	_, byName := named("127.0.0.2", "127.255.255.255", "127.0.0.3", "127.0.0.1")
 	g := newRig(t, byName, func(cfg *Config) { cfg.Limits.Dial = 2 * time.Second })
 	silentServerAt(t, g.at("127.0.0.3"))

@@ -58,6 +58,7 @@ func TestSignalSparesItsResponse(t *testing.T) {
 
 // It comes whole to a client that takes it slowly too.
 func TestSignalSparesSlowClient(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, onForbidden(session.CloseAll))
 	idle, _ := g.served()
 	c, u := g.asked(get)

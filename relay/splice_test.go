@@ -161,6 +161,7 @@ func TestStalledReadersLeavePipes(t *testing.T) {
 
 // A pipe that still holds a client's bytes when its connection ends must not carry them to the next.
 func TestDirtyPipesAreClosed(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	for dirty := 0; dirty < maxIdlePipes; {
 		c, u := g.tunnel()

@@ -20,8 +20,8 @@ const (
 )
 
 var (
-	stalledEach   = shortOr(300, 500) // of each of the four ways to stall
-	comingTunnels = shortOr(3_000, 5_000)
+	stalledEach   = shortOr(200, 500) // of each of the four ways to stall
+	comingTunnels = shortOr(1_500, 5_000)
 )
 
 // A client that does not read what it has asked for, and a provider that does not read what it is sent, cost the process
@@ -68,7 +68,7 @@ func TestStalledPeers(t *testing.T) {
 // has not yet looked at: of less than 16 MiB nothing is given back. A leak of what a tunnel costs would be more than that.
 // Every other time their clients reset, for thousands of FINs would use up the ports that the relay dials from.
 func TestTunnelsComeAndGo(t *testing.T) {
-	rounds := shortOr(4, 10)
+	rounds := shortOr(3, 10)
 	needsScale(t, uint64(2*comingTunnels))
 	f, p := startFarm(t, 10)
 	fds, most := p.descriptors(), p.settled()+heapFloat
