@@ -19,13 +19,15 @@ build: ## build bin/proxymap
 run: build ## start a stub provider and the relay on ports 10201-10300, and print what to try
 	@./bin/proxymap demo
 
-# Packages whose tests load or measure the machine have it to themselves; the others run side by side.
+# Of the loud packages, some tests load or measure the machine, and have it to themselves. All others run side by side.
 LOUD = ./relay ./cmd/proxymap/internal/e2e ./bench/drive
+ALONE = Allocates?Nothing|OneLoopDoes|LoopsGather|LoopsShare|TunnelsSpread|Collector|LeavePipes|TestChaos$$|ManyPorts|TestIdleTunnels|FewDescriptors|DescriptorsTakenAway|StalledPeers|TunnelsComeAndGo|MemoryReturns|TestRotationCloses|TestScenarios
 calm = $(filter-out $(LOUD:./%=proxymap/%),$(shell $(GO) list ./...))
 
 test: ## run all tests, which lint vets; PROXYMAP_LONG=1 has the long ones run too
-	$(GO) test -vet=off $(calm)
-	$(GO) test -vet=off -p 1 $(LOUD)
+	$(GO) test -vet=off -p 1 $(calm) & calm=$$!; \
+	$(GO) test -vet=off -skip '$(ALONE)' $(LOUD); loud=$$?; wait $$calm && exit $$loud
+	$(GO) test -vet=off -p 1 -run '$(ALONE)' $(LOUD)
 
 race: ## run all tests under the race detector
 	$(GO) test -race $(calm)
