@@ -3,8 +3,6 @@ package wire
 import (
 	"bytes"
 	"regexp"
-
-	"github.com/goccy/go-json"
 )
 
 // go-json takes more than JSON (numbers such as 01, members without commas between them), and gives neither the order of
@@ -74,7 +72,7 @@ func (r *reader) text() (text string, ok bool) {
 	}
 	quoted := append(append([]byte{'"'}, r.rest[:n]...), '"')
 	r.rest = r.rest[n+1:]
-	if err := json.Unmarshal(quoted, &text); err != nil {
+	if err := decode(quoted, &text); err != nil {
 		return "", false
 	}
 	return string([]rune(text)), true // each byte that is not UTF-8 is U+FFFD from here on

@@ -139,11 +139,19 @@ func Line(v any) []byte {
 // for what it would be.
 func Read(text []byte, member string, v any) error {
 	var members map[string]json.RawMessage
-	if err := json.Unmarshal(bytes.TrimSpace(text), &members); err != nil {
+	if err := decode(text, &members); err != nil {
 		return err
 	}
 	if _, there := members[member]; !there {
 		return errors.New("it has no member " + member)
 	}
-	return json.Unmarshal(text, v)
+	return decode(text, v)
+}
+
+// lookAhead goes behind what go-json v0.10 decodes. Behind a backslash it reckons with pointers of up to 12 bytes further on
+// before it looks whether the text goes on so far, and such pointers must not be.
+const lookAhead = "            "
+
+func decode(text []byte, v any) error {
+	return json.Unmarshal(append(bytes.Clone(bytes.TrimSpace(text)), lookAhead...), v)
 }

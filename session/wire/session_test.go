@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +80,29 @@ func TestRead(t *testing.T) {
 	for _, text := range []string{"", "<html>", "[]", "null", `{"success":true}`, `{"session_id":5}`, `{"session_id":"a","username_parameters":[]}`} {
 		if err := wire.Read([]byte(text), "session_id", &got); err == nil {
 			t.Errorf("%q is read as a session: %+v", text, got)
+		}
+	}
+}
+
+// Escapes at the end of a text take the decoder no further than that, whatever is behind it in memory. The race detector
+// looks at the pointers.
+func TestEscapesAtTheEnd(t *testing.T) {
+	for n := range 64 {
+		long := strings.Repeat("x", n)
+		for escape, want := range map[string]string{`\ud800`: "\ufffd", `\udbff`: "\ufffd", `\n`: "\n"} {
+			call, err := wire.ReadCall([]byte(`{"UsernameParameters":{"a":"` + long + escape + `"}}`))
+			if err != nil || call.Parameters[0].Value != long+want {
+				t.Errorf("%d bytes before %s: got %+v, %v", n, escape, call, err)
+			}
+			var v struct{ A string }
+			if err := wire.Read([]byte(`{"A":"`+long+escape+`"}`), "A", &v); err != nil || v.A != long+want {
+				t.Errorf("%d bytes before %s: got %q, %v", n, escape, v.A, err)
+			}
+		}
+		for _, text := range []string{`{"` + long + `\29\`, `{"A` + long + `\`, `"` + long + `\u`, `{"` + long + `\u00`} {
+			if err := wire.Read([]byte(text), "A", new(struct{ A string })); err == nil {
+				t.Errorf("%s is read", text)
+			}
 		}
 	}
 }
