@@ -101,6 +101,13 @@ func TestPanicLeavesNothingBehind(t *testing.T) {
 		})
 	}
 	await(t, "the tunnel holds bytes", func() bool { return held() > 0 })
+	onLoops(g.relay, func(l *loop) int {
+		copy(l.plain[:], "192.0.2.1")
+		if p := l.takePipe(); p != nil { // BSD has none
+			p.give() // as a deferred settle may do on the way
+		}
+		return 0
+	})
 	g.breakConn(t, true, isTunnel)
 	await(t, "it has gone", func() bool { return g.relay.Connections() == 0 })
 	left := onLoops(g.relay, func(l *loop) int {
@@ -113,12 +120,42 @@ func TestPanicLeavesNothingBehind(t *testing.T) {
 		for _, b := range l.buf {
 			n += int(b)
 		}
+		for _, b := range l.plain {
+			n += int(b)
+		}
 		return n
 	})
 	if left != 0 {
 		t.Errorf("something of the connection is left (%d)", left)
 	}
 	g.served()
+}
+
+// What is counted for each connection is counted down: places to be admitted to, exchanges, and the port's connections. A
+// broken one of each kind, again and again, leaves room for the next.
+func TestPanicLeavesItsPlace(t *testing.T) {
+	for name, broken := range map[string]func(g *rig) func(*conn) bool{
+		"exchange": func(g *rig) func(*conn) bool { g.asked(get); return func(c *conn) bool { return c.x != nil } },
+		"tunnel":   func(g *rig) func(*conn) bool { g.tunnel(); return isTunnel },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, quietly, func(cfg *Config) { cfg.Loops, cfg.Limits.Connections = 1, 1 })
+			for range 3 {
+				g.breakConn(t, true, broken(g))
+				await(t, "it has gone", func() bool { return g.relay.Connections() == 0 })
+				g.relay.panickedAt.Store(0) // else the second one ends the process
+			}
+			if n := onLoops(g.relay, func(l *loop) int { return l.exchanges }); n != 0 {
+				t.Errorf("%d exchanges are counted; want none", n)
+			}
+			if n := g.relay.admission.served.Load(); n != 0 {
+				t.Errorf("%d places are taken; want none", n)
+			}
+			if n := g.relay.ports[0].open.Load(); n != 0 {
+				t.Errorf("%d connections are counted at the port; want none", n)
+			}
+		})
+	}
 }
 
 // dies runs a test of this package in a process of its own, which must end in a panic.

@@ -201,6 +201,34 @@ func TestRotationReachesDialling(t *testing.T) {
 	}
 }
 
+// What drains already is given no more time by the next rotation, nor counted by it again.
+func TestDrainIsNotProlonged(t *testing.T) {
+	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
+		cfg.Mappings[0].OnRotate, cfg.Mappings[0].DrainTime = session.Drain, time.Hour
+	})
+	g.tunnel()
+	drainBy := func() int64 {
+		return int64(onLoops(g.relay, func(l *loop) (at int) {
+			for _, c := range l.conns {
+				if c != nil && c.stage == stageTunnel {
+					at += int(c.drainBy)
+				}
+			}
+			return at
+		}))
+	}
+	if _, content := g.call(renewSession); counts(content) != "0 1" {
+		t.Fatalf("got %s; want it draining", content)
+	}
+	first := drainBy()
+	if _, content := g.call(renewSession); counts(content) != "0 0" {
+		t.Errorf("got %s; want nothing that begins to drain", content)
+	}
+	if again := drainBy(); again != first || first == 0 {
+		t.Errorf("it ends at %d after the second rotation; want %d, as after the first", again, first)
+	}
+}
+
 // Draining ends by its time.
 func TestDrainTime(t *testing.T) {
 	g := newRig(t, withAPI("portmapper"), func(cfg *Config) {
