@@ -21,7 +21,7 @@ run: build ## start a stub provider and the relay on ports 10201-10300, and prin
 
 # Of the loud packages, some tests load or measure the machine, and have it to themselves. All others run side by side.
 LOUD = ./relay ./cmd/proxymap/internal/e2e ./bench/drive
-ALONE = Allocates?Nothing|OneLoopDoes|LoopsGather|LoopsShare|TunnelsSpread|Collector|LeavePipes|TestChaos$$|ManyPorts|TestIdleTunnels|FewDescriptors|DescriptorsTakenAway|StalledPeers|TunnelsComeAndGo|MemoryReturns|TestRotationCloses|TestScenarios
+ALONE = Allocates?Nothing|OneLoopDoes|LoopsGather|LoopsShare|TunnelsSpread|Collector|LeavePipes|TestChaos$$|ManyPorts|TestIdleTunnels|StalledPeers|TunnelsComeAndGo|MemoryReturns|TestScenarios
 calm = $(filter-out $(LOUD:./%=proxymap/%),$(shell $(GO) list ./...))
 
 test: ## run all tests, which lint vets; PROXYMAP_LONG=1 has the long ones run too
