@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command soak has proxymap work for long, under load of all kinds at once, and looks whether it stays as it was. Every
-// few seconds the load pauses, so that the process can come to rest, and what it holds then is compared: its memory with
+// few seconds the load pauses, so that the process can come to rest, and what it holds then is compared: its least memory with
 // that of the first pauses, its descriptors with those before any load, and at the end its goroutines with those of a
 // process that has not done anything.
 //
