@@ -17,7 +17,7 @@ import (
 
 // collectionGuard is far more than any collection takes, on a machine with other things to do too, and far less than for
 // ever. A quiet one takes 2 ms for each, with busy loops and the race detector.
-const collectionGuard = 2 * time.Second
+const collectionGuard = 20 * time.Second
 
 // Loops keep their P while they wait. That must never keep the collector waiting for good. PROXYMAP_LONG=1 collects 25
 // times as often.
