@@ -93,7 +93,7 @@ const (
 	socks5Addr = "\x05\x01\x00\x01\xc0\x00\x02\x07\x01\xbb"
 	answer4    = "\x00\x5a\x00\x00\x00\x00\x00\x00"
 	answer5    = "\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"
-	granted    = "HTTP/1.1 200 OK\r\n\r\n"
+	granted    = "HTTP/1.1 200 Connection established\r\n\r\n" // as the relay itself says it
 )
 
 var fronts = []front{
@@ -129,7 +129,7 @@ func TestCrossings(t *testing.T) {
 					if !strings.HasPrefix(head, "CONNECT "+f.target+" HTTP/1.1\r\nHost: "+f.target+"\r\n") || !strings.Contains(head, basic("user-session-id1", "pass")) {
 						t.Fatalf("the provider got %q; want a CONNECT to %s with the port's credentials", head, f.target)
 					}
-					u.send("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\nfirst")
+					u.send("HTTP/1.1 103 Early Hints\r\n\r\n" + granted + "first")
 					if f.name == "HTTP" {
 						c.expect("HTTP/1.1 103 Early Hints\r\n\r\n")
 					}
@@ -189,7 +189,7 @@ func TestSocksServerByteByByte(t *testing.T) {
 	for _, step := range []struct {
 		read  int
 		reply string
-	}{{4, "\x05\x02"}, {2 + len("user-session-id1") + 1 + len("pass"), "\x01\x00"}, {5 + len("example.com") + 2, answer5 + "z"}} {
+	}{{3, "\x05\x02"}, {2 + len("user-session-id1") + 1 + len("pass"), "\x01\x00"}, {5 + len("example.com") + 2, answer5 + "z"}} {
 		u.take(step.read)
 		for _, b := range []byte(step.reply) {
 			u.send(string([]byte{b}))
@@ -298,6 +298,52 @@ func TestSocksServerFaults(t *testing.T) {
 			c.expectEnd()
 		})
 	}
+}
+
+// A server that could take the connection without credentials would never hear the session, so with credentials only
+// their method is offered, and no other taken. RFC 1929's answer may have the version of SOCKS.
+func TestSocksServerHearsCredentials(t *testing.T) {
+	const login = "\x01\x10user-session-id1\x04pass"
+	g := newRig(t, upstreamOf(SOCKS5))
+	c := g.client(0)
+	c.send(connect)
+	u := g.upstream()
+	u.expect("\x05\x01\x02")
+	u.send("\x05\x02")
+	u.expect(login)
+	u.send("\x05\x00")
+	u.expect(socks5Name)
+	u.send(answer5)
+	c.expect(granted)
+
+	c = g.client(0)
+	c.send(connect)
+	u = g.upstream()
+	u.expect("\x05\x01\x02")
+	u.send("\x05\x00" + answer5)
+	c.expectAnswer(502, "upstream-bad-response", "the server would not know the session")
+	u.expectEnd()
+
+	c = g.client(0)
+	c.send(connect)
+	u = g.upstream()
+	u.expect("\x05\x01\x02")
+	u.send("\x05\x02")
+	u.expect(login)
+	u.send("\x05\x01")
+	c.expectAnswer(502, "upstream-auth", "credentials")
+
+	g = newRig(t, upstreamOf(SOCKS5), func(cfg *Config) {
+		cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{Account: &credential.Account{}})
+	})
+	c = g.client(0)
+	c.send(connect)
+	u = g.upstream()
+	u.expect("\x05\x01\x00")
+	u.send("\x05\x00")
+	u.expect(socks5Name)
+	u.send(answer5)
+	c.expect(granted)
 }
 
 // Plain requests over a SOCKS server go to the target as to an origin server, over a connection that serves that target

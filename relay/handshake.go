@@ -129,5 +129,5 @@ func (c *conn) reachTarget() {
 	rest.release()
 }
 
-// connectGranted is the head that grants a CONNECT.
-var connectGranted = []byte("HTTP/1.1 200 OK\r\n\r\n")
+// connectGranted is the head with which the relay itself grants a CONNECT. Some clients look for these words.
+var connectGranted = []byte("HTTP/1.1 200 Connection established\r\n\r\n")

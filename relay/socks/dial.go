@@ -85,7 +85,8 @@ func (e *Refusal) Reply() uint8 {
 
 // Begin appends what is to be sent first to dst. The target is addr if that is valid, else host, which may be a name or
 // an IP address, without brackets; host must stay as it is until the handshake is over. Version 4 takes the user as its
-// user-id and has no place for a password. After an error there is no handshake.
+// user-id and has no place for a password. With credentials a server of version 5 has no choice but to hear them: one that
+// took the connection without would never know the session. After an error there is no handshake.
 func (s *Dial) Begin(dst []byte, version uint8, host []byte, addr netip.Addr, port uint16, user, password string) ([]byte, error) {
 	*s = Dial{awaitMethod, version, addr, host, port, user, password}
 	if !addr.IsValid() {
@@ -101,11 +102,14 @@ func (s *Dial) Begin(dst []byte, version uint8, host []byte, addr netip.Addr, po
 	switch {
 	case version == V4:
 		return s.appendRequest4(dst)
-	case s.user == "" && s.password == "":
-		return append(dst, V5, 1, MethodNone), nil
+	case s.brings():
+		return append(dst, V5, 1, MethodLogin), nil
 	}
-	return append(dst, V5, 2, MethodNone, MethodLogin), nil
+	return append(dst, V5, 1, MethodNone), nil
 }
+
+// brings reports whether there are credentials.
+func (s *Dial) brings() bool { return s.user != "" || s.password != "" }
 
 // checkCredentials checks what a message has room for. The errors do not tell what the credentials are.
 func (s *Dial) checkCredentials() error {
@@ -174,14 +178,16 @@ func (s *Dial) onMethod(b, dst []byte) (int, []byte, error) {
 		return 0, dst, nil
 	}
 	switch method := b[1]; {
-	case method == MethodNone:
+	case method == MethodNone && !s.brings():
 		s.stage = awaitReply
 		return 2, s.appendRequest5(dst), nil
-	case method == MethodLogin && (s.user != "" || s.password != ""):
+	case method == MethodLogin && s.brings():
 		s.stage = awaitLogin
 		return 2, s.appendCredentials(dst), nil
 	case method == MethodRefused:
 		return 0, dst, ErrCredentials
+	case method == MethodNone:
+		return 0, dst, fmt.Errorf("%w: method 0x00 was not offered, for without credentials the server would not know the session", ErrMalformed)
 	default:
 		return 0, dst, fmt.Errorf("%w: method 0x%02x was not offered", ErrMalformed, method)
 	}
@@ -195,11 +201,9 @@ func (s *Dial) appendCredentials(dst []byte) []byte {
 	return append(dst, s.password...)
 }
 
-// onLogin reads whether the server accepts the credentials (RFC 1929 section 2).
+// onLogin reads whether the server accepts the credentials (RFC 1929 section 2). Its status alone counts: for the version,
+// which is 1, some servers send that of SOCKS, 5.
 func (s *Dial) onLogin(b, dst []byte) (int, []byte, error) {
-	if len(b) > 0 && b[0] != loginVersion {
-		return 0, dst, fmt.Errorf("%w: version %d of user name and password, must be 1", ErrMalformed, b[0])
-	}
 	if len(b) < 2 {
 		return 0, dst, nil
 	}

@@ -72,12 +72,12 @@ func TestDial(t *testing.T) {
 		{"IPv6", target{5, "", "2001:db8::1", 80, "", ""}, "\x05\x01\x00", "\x05\x00" + answer5, "\x05\x01\x00\x04" + v6 + "\x00\x50"},
 		{"a host that is IPv6", target{5, "2001:DB8::1", "", 80, "", ""}, "\x05\x01\x00", "\x05\x00" + answer5, "\x05\x01\x00\x04" + v6 + "\x00\x50"},
 		{"the address counts, not the host", target{5, "a", "1.2.3.4", 80, "", ""}, "\x05\x01\x00", "\x05\x00" + answer5, "\x05\x01\x00\x01\x01\x02\x03\x04\x00\x50"},
-		{"credentials", login5, "\x05\x02\x00\x02", "\x05\x02\x01\x00" + answer5, secret5 + request5},
-		{"credentials that are not wanted", login5, "\x05\x02\x00\x02", "\x05\x00" + answer5, request5},
-		{"credentials of any bytes", target{5, "a.example", "", 443, "m:\x00", "\xff\n"}, "\x05\x02\x00\x02", "\x05\x02\x01\x00" + answer5, "\x01\x03m:\x00\x02\xff\n" + request5},
-		{"a user name only", target{5, "a.example", "", 443, "m", ""}, "\x05\x02\x00\x02", "\x05\x02\x01\x00" + answer5, "\x01\x01m\x00" + request5},
-		{"a password only", target{5, "a.example", "", 443, "", "s"}, "\x05\x02\x00\x02", "\x05\x02\x01\x00" + answer5, "\x01\x00\x01s" + request5},
-		{"credentials of 255", target{5, "a.example", "", 443, long255, long255}, "\x05\x02\x00\x02", "\x05\x02\x01\x00" + answer5,
+		{"credentials", login5, "\x05\x01\x02", "\x05\x02\x01\x00" + answer5, secret5 + request5},
+		{"credentials, with the version of SOCKS", login5, "\x05\x01\x02", "\x05\x02\x05\x00" + answer5, secret5 + request5},
+		{"credentials of any bytes", target{5, "a.example", "", 443, "m:\x00", "\xff\n"}, "\x05\x01\x02", "\x05\x02\x01\x00" + answer5, "\x01\x03m:\x00\x02\xff\n" + request5},
+		{"a user name only", target{5, "a.example", "", 443, "m", ""}, "\x05\x01\x02", "\x05\x02\x01\x00" + answer5, "\x01\x01m\x00" + request5},
+		{"a password only", target{5, "a.example", "", 443, "", "s"}, "\x05\x01\x02", "\x05\x02\x01\x00" + answer5, "\x01\x00\x01s" + request5},
+		{"credentials of 255", target{5, "a.example", "", 443, long255, long255}, "\x05\x01\x02", "\x05\x02\x01\x00" + answer5,
 			"\x01\xff" + long255 + "\xff" + long255 + request5},
 		{"bound to IPv6", plain5, "\x05\x01\x00", "\x05\x00\x05\x00\x00\x04" + v6 + "\x00\x50", request5},
 		{"bound to a name", plain5, "\x05\x01\x00", "\x05\x00\x05\x00\x00\x03\x03a.b\x00\x50", request5},
@@ -123,7 +123,8 @@ func TestDialEveryValue(t *testing.T) {
 	}{
 		{"version of the method", &plain5, "\x05\x00" + answer5, 0, onlyGood(5)},
 		{"method", &plain5, "\x05\x00" + answer5, 1, onlyMethod(MethodNone)},
-		{"version of the login", &login5, "\x05\x02\x01\x00" + answer5, 2, onlyGood(1)},
+		{"method for credentials", &login5, "\x05\x02\x01\x00" + answer5, 1, onlyMethod(MethodLogin)},
+		{"version of the login", &login5, "\x05\x02\x01\x00" + answer5, 2, func(uint8) error { return nil }},
 		{"status of the login", &login5, "\x05\x02\x01\x00" + answer5, 3, func(v uint8) error {
 			if v == 0 {
 				return nil
