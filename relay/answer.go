@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -51,7 +52,7 @@ func (c *conn) refuseWith(r refusal.Refusal) {
 		return
 	}
 	c.respond(response{
-		status: code.Status(), class: code.Class(), fields: code.Fields(), contentType: "text/plain; charset=utf-8",
+		status: code.Status(), class: code.Class(), proxyStatus: r.ProxyStatus(), fields: code.Fields(), contentType: "text/plain; charset=utf-8",
 		content: "proxymap: " + r.Text(c.l.relay.remedies) + "\n", closes: true,
 	})
 	c.linger()
@@ -91,6 +92,7 @@ func (r *Relay) warn(code refusal.Code, text string, args ...any) {
 type response struct {
 	status      int
 	class       string // of an error, else empty
+	proxyStatus string // of an error that has more to say than that it is one of ours
 	fields      string // more field lines, each with its CRLF
 	contentType string // empty: there is no content
 	content     string
@@ -119,7 +121,7 @@ func (c *conn) respond(r response) {
 	}
 	out.append([]byte("Content-Length: " + strconv.Itoa(len(r.content)) + "\r\n"))
 	if r.class != "" {
-		out.append([]byte("X-Proxymap-Error: " + r.class + "\r\n"))
+		out.append([]byte("X-Proxymap-Error: " + r.class + "\r\nProxy-Status: " + cmp.Or(r.proxyStatus, refusal.OwnProxyStatus) + "\r\n"))
 	}
 	out.append([]byte(r.fields))
 	switch {

@@ -322,6 +322,9 @@ func (p *peer) expectAnswer(status int, class, why string) {
 	if !strings.HasPrefix(head, fmt.Sprintf("HTTP/1.1 %d ", status)) || !strings.Contains(head, "\r\nX-Proxymap-Error: "+class+"\r\n") {
 		p.t.Fatalf("%s: got %q; want status %d, class %s", p.name, head, status, class)
 	}
+	if !strings.Contains(head, "\r\nProxy-Status: proxymap; error=") {
+		p.t.Fatalf("%s: got %q; want a Proxy-Status beside the class", p.name, head)
+	}
 	text, err := p.r.ReadString('\n')
 	if err != nil || !strings.Contains(text, why) {
 		p.t.Fatalf("%s: got %q (%v); want a line that holds %q", p.name, text, err, why)

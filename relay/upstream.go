@@ -36,6 +36,7 @@ type dialing struct {
 type errLookup struct{ err error }
 
 func (e errLookup) Error() string { return e.err.Error() }
+func (e errLookup) Unwrap() error { return e.err }
 
 var errDialTimeout = errors.New("no answer in time")
 
@@ -304,6 +305,8 @@ func whyNotDialled(err error) (code refusal.Code, cause error) {
 		return refusal.Code(forbidden), nil
 	case err == errDialTimeout || err == unix.ETIMEDOUT:
 		return refusal.ConnectTimeout, nil
+	case err == unix.ENETUNREACH || err == unix.EHOSTUNREACH:
+		return refusal.Unroutable, err
 	case err == unix.EADDRNOTAVAIL:
 		return refusal.NoSourcePort, nil
 	case exhausted(err):

@@ -47,6 +47,7 @@ const (
 	NoUpstream    // there is none
 	NameUnknown   // the name has no address
 	ConnectFailed // the address takes no connection
+	Unroutable    // no route leads there
 	ConnectTimeout
 	NoSourcePort   // no local port is left
 	NoDescriptors  // no descriptor, or memory, is left
@@ -117,6 +118,7 @@ var Classes = [...]string{
 type row struct {
 	status int
 	class  string
+	fault  fault  // for Proxy-Status, unless the cause says more
 	reply  uint8  // to a SOCKS5 client; SOCKS4 has one for all refusals
 	fields string // more field lines, each with its CRLF
 	text   string // what is wrong; %s is the subject, as form says
@@ -140,63 +142,64 @@ const (
 )
 
 var table = [numCodes]row{
-	Malformed:          {400, badRequest, socks.Failed, "", "", unnamed, ""},
-	NoHTTP:             {400, badRequest, socks.Failed, "", "", unnamed, "this port is an HTTP proxy, with http:// before its address"},
-	NoTLS:              {400, badRequest, socks.Failed, "", "this is TLS; this port is an HTTP proxy", unnamed, "put http:// before its address, not https://"},
-	TargetTooLong:      {414, targetTooLong, socks.Failed, "", "", unnamed, ""},
-	HeadTooLarge:       {431, headTooLarge, socks.Failed, "", "", unnamed, ""},
-	Version:            {505, version, socks.Failed, "", "", unnamed, ""},
-	HeadTimeout:        {408, headTimeout, socks.Failed, "", "the request head was not complete in time", unnamed, ""},
-	ContentMalformed:   {400, badRequest, socks.Failed, "", "", unnamed, ""},
-	ContentTimeout:     {408, contentTimeout, socks.Failed, "", "the request's content stopped coming", unnamed, ""},
-	NoTarget:           {400, badRequest, socks.Failed, "", "this is a proxy port", unnamed, "send an absolute request-target (http://host/path) or CONNECT"},
-	NoHost:             {400, badRequest, socks.Failed, "", "OPTIONS * names no host to forward it to", unnamed, ""},
-	UnfitName:          {400, badRequest, socks.Failed, "", "the SOCKS request cannot be made a CONNECT", unnamed, ""},
-	TooManyCredentials: {400, badRequest, socks.Failed, "", "more than 4 Proxy-Authorization field lines", unnamed, ""},
-	TooManyOptions:     {400, badRequest, socks.Failed, "", "Connection lists more than can be looked through", unnamed, ""},
-	CredentialsMissing: {407, proxyAuth, socks.Failed, wantsLogin, "this port wants a user name and a password", unnamed, "send Proxy-Authorization"},
-	CredentialsWrong:   {407, proxyAuth, socks.Failed, wantsLogin, "the user name or the password is wrong", unnamed, ""},
-	PlainRejected:      {405, methodNotAllowed, socks.Failed, allowConnect, "plain requests are switched off on this port", unnamed, "use CONNECT"},
-	HostDenied:         {403, denied, socks.NotAllowed, "", "the host rules deny this host", unnamed, ""},
-	AllDenied:          {403, denied, socks.NotAllowed, "", "this port denies all hosts that no host rule names", unnamed, ""},
-	OwnPort:            {403, denied, socks.NotAllowed, "", "the target is a port of this relay itself", unnamed, ""},
-	LocalTarget:        {403, denied, socks.NotAllowed, "", "the target is an address of this machine or its link", unnamed, ""},
-	ConnectionsLimited: {503, tooMany, socks.Failed, retrySoon, "the relay serves no more than %s at once, and all are taken", byName, "close some"},
-	ConnectionsFull:    {503, tooMany, socks.Failed, retrySoon, "the relay serves no more than %s at once, and all are taken", byName, "close some, or raise the limit of open files (ulimit -n)"},
-	NotAPI:             {404, notFound, socks.Failed, "", "the Session API is on port 80 of its domain and nowhere else, and nothing else is there", unnamed, ""},
-	APIContentTooLarge: {413, contentTooLarge, socks.Failed, "", "the content is larger than 64 KiB; the Session API takes a few parameters", unnamed, ""},
-	APIContentTimeout:  {408, headTimeout, socks.Failed, "", "the request's content was not complete in time", unnamed, ""},
-	NotConfirmed:       {503, notConfirmed, socks.Failed, "", "the session has changed, but not all that it should", unnamed, ""},
-	NotConfirmedInTime: {503, notConfirmed, socks.Failed, "", "the session has changed, but it took too long to confirm that", unnamed, "ask /session/ again"},
+	Malformed:          {400, badRequest, httpRequestError, socks.Failed, "", "", unnamed, ""},
+	NoHTTP:             {400, badRequest, httpRequestError, socks.Failed, "", "", unnamed, "this port is an HTTP proxy, with http:// before its address"},
+	NoTLS:              {400, badRequest, httpRequestError, socks.Failed, "", "this is TLS; this port is an HTTP proxy", unnamed, "put http:// before its address, not https://"},
+	TargetTooLong:      {414, targetTooLong, httpRequestError, socks.Failed, "", "", unnamed, ""},
+	HeadTooLarge:       {431, headTooLarge, httpRequestError, socks.Failed, "", "", unnamed, ""},
+	Version:            {505, version, httpRequestError, socks.Failed, "", "", unnamed, ""},
+	HeadTimeout:        {408, headTimeout, httpRequestError, socks.Failed, "", "the request head was not complete in time", unnamed, ""},
+	ContentMalformed:   {400, badRequest, httpRequestError, socks.Failed, "", "", unnamed, ""},
+	ContentTimeout:     {408, contentTimeout, httpRequestError, socks.Failed, "", "the request's content stopped coming", unnamed, ""},
+	NoTarget:           {400, badRequest, httpRequestError, socks.Failed, "", "this is a proxy port", unnamed, "send an absolute request-target (http://host/path) or CONNECT"},
+	NoHost:             {400, badRequest, httpRequestError, socks.Failed, "", "OPTIONS * names no host to forward it to", unnamed, ""},
+	UnfitName:          {400, badRequest, httpRequestError, socks.Failed, "", "the SOCKS request cannot be made a CONNECT", unnamed, ""},
+	TooManyCredentials: {400, badRequest, httpRequestError, socks.Failed, "", "more than 4 Proxy-Authorization field lines", unnamed, ""},
+	TooManyOptions:     {400, badRequest, httpRequestError, socks.Failed, "", "Connection lists more than can be looked through", unnamed, ""},
+	CredentialsMissing: {407, proxyAuth, httpRequestDenied, socks.Failed, wantsLogin, "this port wants a user name and a password", unnamed, "send Proxy-Authorization"},
+	CredentialsWrong:   {407, proxyAuth, httpRequestDenied, socks.Failed, wantsLogin, "the user name or the password is wrong", unnamed, ""},
+	PlainRejected:      {405, methodNotAllowed, httpRequestDenied, socks.Failed, allowConnect, "plain requests are switched off on this port", unnamed, "use CONNECT"},
+	HostDenied:         {403, denied, httpRequestDenied, socks.NotAllowed, "", "the host rules deny this host", unnamed, ""},
+	AllDenied:          {403, denied, httpRequestDenied, socks.NotAllowed, "", "this port denies all hosts that no host rule names", unnamed, ""},
+	OwnPort:            {403, denied, loopDetected, socks.NotAllowed, "", "the target is a port of this relay itself", unnamed, ""},
+	LocalTarget:        {403, denied, ipProhibited, socks.NotAllowed, "", "the target is an address of this machine or its link", unnamed, ""},
+	ConnectionsLimited: {503, tooMany, connectionLimit, socks.Failed, retrySoon, "the relay serves no more than %s at once, and all are taken", byName, "close some"},
+	ConnectionsFull:    {503, tooMany, connectionLimit, socks.Failed, retrySoon, "the relay serves no more than %s at once, and all are taken", byName, "close some, or raise the limit of open files (ulimit -n)"},
+	NotAPI:             {404, notFound, internalResponse, socks.Failed, "", "the Session API is on port 80 of its domain and nowhere else, and nothing else is there", unnamed, ""},
+	APIContentTooLarge: {413, contentTooLarge, httpRequestError, socks.Failed, "", "the content is larger than 64 KiB; the Session API takes a few parameters", unnamed, ""},
+	APIContentTimeout:  {408, headTimeout, httpRequestError, socks.Failed, "", "the request's content was not complete in time", unnamed, ""},
+	NotConfirmed:       {503, notConfirmed, internalError, socks.Failed, "", "the session has changed, but not all that it should", unnamed, ""},
+	NotConfirmedInTime: {503, notConfirmed, internalError, socks.Failed, "", "the session has changed, but it took too long to confirm that", unnamed, "ask /session/ again"},
 
-	NoUpstream:     {502, noUpstream, socks.Failed, "", "this port has no upstream proxy", unnamed, ""},
-	NameUnknown:    {502, dns, socks.HostUnreachable, "", "look up %s", byName, ""},
-	ConnectFailed:  {502, refused, socks.ConnectionRefused, "", "dial %s", byName, ""},
-	ConnectTimeout: {504, timeout, socks.HostUnreachable, "", "dial %s: no answer in time", byName, ""},
-	NoSourcePort:   {503, noSourcePort, socks.Failed, retrySoon, "no local port is free to dial from", unnamed, "close connections or try again later"},
-	NoDescriptors:  {503, noDescriptors, socks.Failed, retrySoon, "out of descriptors or memory", unnamed, "raise the limit of open files, or try again later"},
+	NoUpstream:     {502, noUpstream, destinationNotFound, socks.Failed, "", "this port has no upstream proxy", unnamed, ""},
+	NameUnknown:    {502, dns, dnsError, socks.HostUnreachable, "", "look up %s", byName, ""},
+	ConnectFailed:  {502, refused, connectionRefused, socks.ConnectionRefused, "", "dial %s", byName, ""},
+	Unroutable:     {502, refused, ipUnroutable, socks.ConnectionRefused, "", "dial %s", byName, ""},
+	ConnectTimeout: {504, timeout, connectionTimeout, socks.HostUnreachable, "", "dial %s: no answer in time", byName, ""},
+	NoSourcePort:   {503, noSourcePort, internalError, socks.Failed, retrySoon, "no local port is free to dial from", unnamed, "close connections or try again later"},
+	NoDescriptors:  {503, noDescriptors, internalError, socks.Failed, retrySoon, "out of descriptors or memory", unnamed, "raise the limit of open files, or try again later"},
 
-	TooManyLookups: {503, tooManyLookups, socks.Failed, retrySoon, "too many names wait to be looked up", unnamed, "try again later, and check that the resolver answers"},
+	TooManyLookups: {503, tooManyLookups, internalError, socks.Failed, retrySoon, "too many names wait to be looked up", unnamed, "try again later, and check that the resolver answers"},
 
-	HandshakeTimeout:     {504, timeout, socks.HostUnreachable, "", "%s did not answer the SOCKS handshake in time", byName, ""},
-	HandshakeClosed:      {502, closed, socks.Failed, "", "%s closed the connection within the SOCKS handshake", byName, "try again"},
-	HandshakeMalformed:   {502, badResponse, socks.Failed, "", "%s", byName, ""},
-	HandshakeUnfit:       {502, unsupported, socks.Failed, "", "%s", byName, ""},
-	HandshakeCredentials: {407, proxyAuth, socks.Failed, wantsLogin, "%s does not accept the client's credentials, or wants some", byName, ""},
-	SOCKSFailed:          {502, refused, socks.ConnectionRefused, "", "%s", byName, ""},
-	SOCKSDenied:          {403, denied, socks.NotAllowed, "", "%s", byName, ""},
-	SOCKSTimeout:         {504, timeout, socks.HostUnreachable, "", "%s", byName, ""},
+	HandshakeTimeout:     {504, timeout, connectionTimeout, socks.HostUnreachable, "", "%s did not answer the SOCKS handshake in time", byName, ""},
+	HandshakeClosed:      {502, closed, connectionTerminated, socks.Failed, "", "%s closed the connection within the SOCKS handshake", byName, "try again"},
+	HandshakeMalformed:   {502, badResponse, destinationUnavailable, socks.Failed, "", "%s", byName, ""},
+	HandshakeUnfit:       {502, unsupported, configurationError, socks.Failed, "", "%s", byName, ""},
+	HandshakeCredentials: {407, proxyAuth, httpRequestDenied, socks.Failed, wantsLogin, "%s does not accept the client's credentials, or wants some", byName, ""},
+	SOCKSFailed:          {502, refused, destinationUnavailable, socks.ConnectionRefused, "", "%s", byName, ""},
+	SOCKSDenied:          {403, denied, httpRequestDenied, socks.NotAllowed, "", "%s", byName, ""},
+	SOCKSTimeout:         {504, timeout, connectionTimeout, socks.HostUnreachable, "", "%s", byName, ""},
 
-	ResponseMalformed:  {502, badResponse, socks.Failed, "", "the %s's response is malformed", bySide, ""},
-	ResponseCut:        {502, badResponse, socks.Failed, "", "the %s's response ended within its head", bySide, ""},
-	ResponseMissing:    {502, closed, socks.Failed, "", "the %s closed the connection without a response", bySide, "try again"},
-	ResponseTimeout:    {504, timeout, socks.HostUnreachable, "", "the %s did not answer in time", bySide, ""},
-	TooManyInterim:     {502, badResponse, socks.Failed, "", "the %s sent more than 16 interim responses", bySide, ""},
-	SwitchedUnasked:    {502, badResponse, socks.Failed, "", "the %s switched protocols without having been asked to", bySide, ""},
-	TargetWantsLogin:   {502, badResponse, socks.Failed, "", "the %s asks for a proxy's credentials (407), as if it were one", bySide, ""},
-	ResponseTooComplex: {502, badResponse, socks.Failed, "", "the %s's response lists more in Connection than can be looked through", bySide, ""},
-	SpokeFirst:         {502, badResponse, socks.Failed, "", "the %s sent something before the request", bySide, ""},
-	ProviderWantsLogin: {502, auth, socks.Failed, "", "the %s refuses this port's credentials", bySide, ""},
+	ResponseMalformed:  {502, badResponse, httpProtocolError, socks.Failed, "", "the %s's response is malformed", bySide, ""},
+	ResponseCut:        {502, badResponse, responseIncomplete, socks.Failed, "", "the %s's response ended within its head", bySide, ""},
+	ResponseMissing:    {502, closed, connectionTerminated, socks.Failed, "", "the %s closed the connection without a response", bySide, "try again"},
+	ResponseTimeout:    {504, timeout, responseTimeout, socks.HostUnreachable, "", "the %s did not answer in time", bySide, ""},
+	TooManyInterim:     {502, badResponse, httpProtocolError, socks.Failed, "", "the %s sent more than 16 interim responses", bySide, ""},
+	SwitchedUnasked:    {502, badResponse, httpProtocolError, socks.Failed, "", "the %s switched protocols without having been asked to", bySide, ""},
+	TargetWantsLogin:   {502, badResponse, loginWanted, socks.Failed, "", "the %s asks for a proxy's credentials (407), as if it were one", bySide, ""},
+	ResponseTooComplex: {502, badResponse, headerSize, socks.Failed, "", "the %s's response lists more in Connection than can be looked through", bySide, ""},
+	SpokeFirst:         {502, badResponse, httpProtocolError, socks.Failed, "", "the %s sent something before the request", bySide, ""},
+	ProviderWantsLogin: {502, auth, loginRefused, socks.Failed, "", "the %s refuses this port's credentials", bySide, ""},
 }
 
 // Codes are all codes, in their order.

@@ -3,6 +3,7 @@ package refusal
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,53 @@ func TestTableIsComplete(t *testing.T) {
 		r := Refusal{Code: c, Cause: errors.New("because")}
 		if text := r.Text(nil); text == "" || strings.Contains(text, "%!") || strings.Contains(text, "\n") {
 			t.Errorf("code %d: text %q", c, text)
+		}
+	}
+}
+
+// registered are the error types of RFC 9209 sections 2.3.1 to 2.3.32.
+var registered = strings.Fields(`dns_timeout dns_error destination_not_found destination_unavailable
+	destination_ip_prohibited destination_ip_unroutable connection_refused connection_terminated connection_timeout
+	connection_read_timeout connection_write_timeout connection_limit_reached tls_protocol_error tls_certificate_error
+	tls_alert_received http_request_error http_request_denied http_response_incomplete http_response_header_section_size
+	http_response_header_size http_response_body_size http_response_trailer_section_size http_response_trailer_size
+	http_response_transfer_coding http_response_content_coding http_response_timeout http_upgrade_failed
+	http_protocol_error proxy_internal_response proxy_internal_error proxy_configuration_error proxy_loop_detected`)
+
+// Every code's Proxy-Status has a registered error type, and what the intermediary has to be one of: a token.
+func TestProxyStatusIsRegistered(t *testing.T) {
+	for c := range Codes() {
+		status := Refusal{Code: c}.ProxyStatus()
+		fault, found := strings.CutPrefix(status, "proxymap; error=")
+		fault, _ = strings.CutSuffix(fault, "; received-status=407")
+		if !found || !slices.Contains(registered, fault) {
+			t.Errorf("code %d: Proxy-Status %q; want a registered error type", c, status)
+		}
+	}
+}
+
+// A cause that says more than the code decides.
+func TestProxyStatusOfCause(t *testing.T) {
+	for _, row := range []struct {
+		code  Code
+		cause error
+		want  string
+	}{
+		{ConnectFailed, errors.New("connection refused"), "connection_refused"},
+		{Unroutable, nil, "destination_ip_unroutable"},
+		{ConnectTimeout, nil, "connection_timeout"},
+		{NameUnknown, &net.DNSError{IsTimeout: true}, "dns_timeout"},
+		{NameUnknown, &net.DNSError{IsNotFound: true}, "dns_error"},
+		{SOCKSFailed, &socks.Refusal{Version: 5, Code: 1}, "destination_unavailable"},
+		{SOCKSFailed, &socks.Refusal{Version: 5, Code: 3}, "destination_ip_unroutable"},
+		{SOCKSFailed, &socks.Refusal{Version: 5, Code: 5}, "connection_refused"},
+		{SOCKSDenied, &socks.Refusal{Version: 5, Code: 2}, "http_request_denied"},
+		{SOCKSTimeout, &socks.Refusal{Version: 5, Code: 6}, "connection_timeout"},
+		{ProviderWantsLogin, nil, "proxy_configuration_error; received-status=407"},
+		{HostDenied, nil, "http_request_denied"},
+	} {
+		if got := (Refusal{Code: row.code, Cause: row.cause}).ProxyStatus(); got != "proxymap; error="+row.want {
+			t.Errorf("code %d, %v: got %q; want %q", row.code, row.cause, got, row.want)
 		}
 	}
 }

@@ -14,6 +14,7 @@ var remedies = refusal.Remedies{
 	refusal.NoUpstream:         "add one to ProxyServers in the settings",
 	refusal.NameUnknown:        "check Host in ProxyServers, and the resolver",
 	refusal.ConnectFailed:      "check Host and Port in ProxyServers",
+	refusal.Unroutable:         "check Host in ProxyServers, and this machine's routes",
 	refusal.HandshakeMalformed: "check Port and ProxyType in ProxyServers",
 	refusal.HandshakeUnfit:     "ProxyType Socks5 takes all addresses; 255 bytes are the most for Username, with its parameters, and for Password",
 	refusal.ProviderWantsLogin: "check Username, Password and the parameters in the settings",
