@@ -186,11 +186,18 @@ func TestDeadlines(t *testing.T) {
 			c.expectEnd()
 			u.expectEnd()
 		}},
-		{"reply to a request", Limits{Reply: soon}, func(g *rig) {
+		{"response to a request", Limits{Response: soon}, func(g *rig) {
 			c := g.client(0)
 			c.send(get)
 			c.expectAnswer(504, "upstream-timeout", "in time")
 			g.upstream().expectClosed()
+		}},
+		{"response to a request whose client has ended", Limits{Reply: soon}, func(g *rig) {
+			c := g.client(0)
+			c.send(get)
+			c.fin()
+			c.expectAnswer(504, "upstream-timeout", "in time")
+			g.upstream().expectReset()
 		}},
 		{"reply to a CONNECT", Limits{Reply: soon}, func(g *rig) {
 			c := g.client(0)
@@ -249,7 +256,9 @@ func TestDeadlines(t *testing.T) {
 
 // A negative limit is none.
 func TestNoDeadline(t *testing.T) {
-	g := newRig(t, func(cfg *Config) { cfg.Limits = Limits{Idle: -1, TunnelIdle: -1, Dial: -1, Reply: -1} })
+	g := newRig(t, func(cfg *Config) {
+		cfg.Limits = Limits{Idle: -1, TunnelIdle: -1, Dial: -1, Reply: -1, Response: -1, Abandon: -1}
+	})
 	c, u := g.tunnel()
 	c.send("x")
 	u.expect("x")

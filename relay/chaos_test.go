@@ -154,7 +154,7 @@ func newChaosRig(t *testing.T, seed uint64, kept *keptOpen) (*rig, *chaosStore) 
 		cfg.Mappings[2].Plan = newPlan(t, session.PlanConfig{}) // each connection a session of its own
 		cfg.Mappings = append(cfg.Mappings, mixedMappings(t, cfg.Mappings[0], mixed.Addr())...)
 		limit := chaosLimit
-		cfg.Limits = Limits{Head: limit, Idle: limit, Dial: 2 * limit, Reply: limit, TunnelIdle: limit, HalfClosed: limit, Linger: limit, API: limit}
+		cfg.Limits = Limits{Head: limit, Idle: limit, Dial: 2 * limit, Reply: limit, Response: limit, Abandon: limit / 2, TunnelIdle: limit, HalfClosed: limit, Linger: limit, API: limit}
 		cfg.Store = store
 		cfg.Loops = 3
 		cfg.spread = seed%2 == 0

@@ -117,7 +117,9 @@ type Limits struct {
 	Head       time.Duration // for a request head to be complete, from its first byte; 30 s
 	Idle       time.Duration // between two requests of a connection, and before the first; 75 s
 	Dial       time.Duration // to connect to the provider, all servers tried included; 10 s
-	Reply      time.Duration // for each of the provider's response heads, and between the bytes of a request; 60 s
+	Reply      time.Duration // for each head that answers a CONNECT, each message of a handshake, and between the bytes of a request; 60 s
+	Response   time.Duration // for each head of a plain response; once the client has sent its FIN no more than Reply; 5 min
+	Abandon    time.Duration // for a tunnel to be granted once its client has sent its FIN; 10 s
 	TunnelIdle time.Duration // without a byte in either direction of a tunnel or an exchange's bodies; 1 h
 	HalfClosed time.Duration // for the other direction of a tunnel to end once one has, without a byte; 5 min
 	Linger     time.Duration // to discard what a client still sends after the last answer; 2 s
@@ -139,6 +141,8 @@ func DefaultLimits() Limits {
 		Idle:       75 * time.Second,
 		Dial:       10 * time.Second,
 		Reply:      60 * time.Second,
+		Response:   5 * time.Minute,
+		Abandon:    10 * time.Second,
 		TunnelIdle: time.Hour,
 		HalfClosed: 5 * time.Minute,
 		Linger:     2 * time.Second,

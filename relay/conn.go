@@ -119,7 +119,11 @@ func (c *conn) enter(s stage) {
 // arm sets the stage's deadline anew: on entering it, and where bytes count as life, with them.
 func (c *conn) arm() {
 	limits := &c.l.relay.limits
-	d := limits.Idle
+	d, abandoned := limits.Idle, int64(never)
+	if c.x != nil && c.stage >= stageDial && c.stage <= stageExchange {
+		c.x.noteFIN(&c.client, c.l.now)
+		abandoned = c.x.abandonedAt(limits)
+	}
 	switch c.stage {
 	case stageIdle:
 	case stageHead, stageSocks, stageAPIContent:
@@ -133,7 +137,7 @@ func (c *conn) arm() {
 	case stageExchange:
 		d = limits.TunnelIdle
 		if !c.x.responding {
-			d = limits.Reply
+			d = c.x.headTime(limits, c.x.request.done() && c.toUpstream.empty())
 		}
 	case stageTunnel:
 		d = limits.TunnelIdle
@@ -157,6 +161,7 @@ func (c *conn) arm() {
 	if d < 0 {
 		c.deadline = never
 	}
+	c.deadline = min(c.deadline, abandoned)
 	if c.drainBy != 0 {
 		c.deadline = min(c.deadline, c.drainBy)
 	}
@@ -189,6 +194,11 @@ func (c *conn) onEvent(s *socket, ev poll.Events) {
 	switch {
 	case s == &c.client && ev&poll.Failed != 0:
 		c.abort() // the client has reset the connection
+		return
+	case s == &c.client && ev&poll.Hup != 0:
+		c.onClientFIN()
+	}
+	switch {
 	case c.stage > stageReply && (c.toClient.bulk > 0 || c.toUpstream.bulk > 0):
 		c.l.schedule(c) // bulk takes its turn
 	case s == &c.client:
@@ -339,6 +349,10 @@ func (c *conn) route() {
 func (c *conn) onDeadline() {
 	if c.drainBy != 0 && c.l.now >= c.drainBy {
 		c.reset()
+		return
+	}
+	if c.x != nil && c.stage <= stageReply && c.l.now >= c.x.abandonedAt(&c.l.relay.limits) {
+		c.abandon()
 		return
 	}
 	switch c.stage {

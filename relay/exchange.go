@@ -58,6 +58,7 @@ type exchange struct {
 	responding bool             // the final response's head has been passed on
 	partial    buffer           // an incomplete response head
 	interim    int              // 1xx responses so far
+	finAt      int64            // the loop's time at which the client's FIN was seen, while the answer is waited for; 0: it was not
 	response   framed           // of the final response
 	decode     bool             // a chunked response to HTTP/1.0 goes out without its chunks
 	ended      bool             // the response has ended; what is kept in toClient is its rest
@@ -398,14 +399,13 @@ func (c *conn) moveContent() (moved int, more bool) {
 			return 0, false
 		}
 		if splices {
-			c.arm()
 			x.request.left -= int64(n)
+			c.arm()
 			return n, true
 		}
 		c.toUpstream.noteRead(n)
 		b = c.l.buf[:n]
 	}
-	c.arm()
 	n, err := x.request.take(b)
 	if err != nil {
 		c.badContent(err)
@@ -421,6 +421,7 @@ func (c *conn) moveContent() (moved int, more bool) {
 		c.upstreamTakesNoMore()
 		return 0, false
 	}
+	c.arm() // the last byte begins the wait for the response
 	return readSize, true
 }
 

@@ -49,7 +49,7 @@ func TestProxyStatus(t *testing.T) {
 				return nil, &net.DNSError{Err: "i/o timeout", Name: "proxy.invalid", IsTimeout: true}
 			}
 		}, "", "upstream-dns", "dns_timeout"},
-		{"no answer in time", get, func(cfg *Config) { cfg.Limits.Reply = 50 * time.Millisecond }, "", "upstream-timeout", "http_response_timeout"},
+		{"no answer in time", get, func(cfg *Config) { cfg.Limits.Response = 50 * time.Millisecond }, "", "upstream-timeout", "http_response_timeout"},
 		{"no answer", post4 + "body", nil, "-", "upstream-closed", "connection_terminated"},
 		{"half an answer", get, nil, "HTTP/1.1 200 OK\r\nA: ", "upstream-bad-response", "http_response_incomplete"},
 		{"nonsense", get, nil, "nonsense\r\n\r\n", "upstream-bad-response", "http_protocol_error"},

@@ -274,6 +274,7 @@ func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
 	for _, f := range []struct{ have, def *time.Duration }{
 		{&l.Head, &d.Head}, {&l.Idle, &d.Idle}, {&l.Dial, &d.Dial}, {&l.Reply, &d.Reply},
+		{&l.Response, &d.Response}, {&l.Abandon, &d.Abandon},
 		{&l.TunnelIdle, &d.TunnelIdle}, {&l.HalfClosed, &d.HalfClosed}, {&l.Linger, &d.Linger}, {&l.API, &d.API},
 	} {
 		if *f.have == 0 {

@@ -86,7 +86,7 @@ func (g *rig) stream(move func(source, sink *peer) error) {
 }
 
 func withLife(cfg *Config) {
-	cfg.Limits = Limits{Reply: lifeLimit, TunnelIdle: lifeLimit, HalfClosed: lifeLimit, Linger: time.Millisecond}
+	cfg.Limits = Limits{Reply: lifeLimit, Response: lifeLimit, TunnelIdle: lifeLimit, HalfClosed: lifeLimit, Linger: time.Millisecond}
 }
 
 // Where bytes count as life, a source that sends few of them lives for as long as it does so, and not for ever behind
@@ -158,7 +158,7 @@ func TestTricklesProlongNothing(t *testing.T) {
 			c.send(postMuch)
 			return c, c
 		}, 504, "upstream-timeout"},
-		{"response head", Limits{Reply: limit}, func(g *rig) (*peer, *peer) {
+		{"response head", Limits{Response: limit}, func(g *rig) (*peer, *peer) {
 			c, u := g.asked(get)
 			u.send("HTTP/1.1 200 OK\r\nA: ")
 			return u, c
@@ -215,7 +215,7 @@ func TestTricklesProlongNothing(t *testing.T) {
 // An interim response says that the provider works on it, and gives it its time anew.
 func TestInterimResponsesAreLife(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, func(cfg *Config) { cfg.Limits.Reply = lifeLimit })
+	g := newRig(t, func(cfg *Config) { cfg.Limits.Response = lifeLimit })
 	c, u := g.asked(get)
 	for range maxInformational {
 		time.Sleep(lifeLimit / 8)

@@ -49,6 +49,7 @@ const (
 	ConnectFailed // the address takes no connection
 	Unroutable    // no route leads there
 	ConnectTimeout
+	Abandoned      // the client has ended its side, and the tunnel is not there in time
 	NoSourcePort   // no local port is left
 	NoDescriptors  // no descriptor, or memory, is left
 	TooManyLookups // names, that wait to be looked up
@@ -176,6 +177,7 @@ var table = [numCodes]row{
 	ConnectFailed:  {502, refused, connectionRefused, socks.ConnectionRefused, "", "dial %s", byName, ""},
 	Unroutable:     {502, refused, ipUnroutable, socks.ConnectionRefused, "", "dial %s", byName, ""},
 	ConnectTimeout: {504, timeout, connectionTimeout, socks.HostUnreachable, "", "dial %s: no answer in time", byName, ""},
+	Abandoned:      {504, timeout, connectionTimeout, socks.HostUnreachable, "", "the client has ended its side, and the tunnel was not granted soon after", unnamed, ""},
 	NoSourcePort:   {503, noSourcePort, internalError, socks.Failed, retrySoon, "no local port is free to dial from", unnamed, "close connections or try again later"},
 	NoDescriptors:  {503, noDescriptors, internalError, socks.Failed, retrySoon, "out of descriptors or memory", unnamed, "raise the limit of open files, or try again later"},
 

@@ -50,7 +50,8 @@ var (
 	adminKeys = keys{known: []string{"Address", "Token"}}
 	stateKeys = keys{known: []string{"File"}}
 	limitKeys = keys{known: []string{
-		"Connections", "HeadBytes", "TargetBytes", "HeadFields", "HeadTime", "IdleTime", "DialTime", "ReplyTime", "TunnelIdleTime",
+		"Connections", "HeadBytes", "TargetBytes", "HeadFields", "HeadTime", "IdleTime", "DialTime", "ReplyTime",
+		"ResponseTime", "AbandonTime", "TunnelIdleTime",
 		"HalfClosedTime",
 	}}
 	serverListKeys = keys{known: []string{"Items", "Files"}}

@@ -17,6 +17,8 @@ func (r *reader) limits(o *object) relay.Limits {
 		Idle:        o.duration("IdleTime", false),
 		Dial:        o.duration("DialTime", false),
 		Reply:       o.duration("ReplyTime", false),
+		Response:    o.duration("ResponseTime", false),
+		Abandon:     o.duration("AbandonTime", true),
 		TunnelIdle:  o.duration("TunnelIdleTime", true),
 		HalfClosed:  o.duration("HalfClosedTime", false),
 	}
