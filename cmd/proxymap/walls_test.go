@@ -30,7 +30,7 @@ var house = map[string]wall{
 	},
 	"cmd/proxymap/internal/admin": {
 		own:    []string{"relay", "session", "session/wire"},
-		others: []string{"github.com/prometheus/client_golang/", "golang.org/x/net/netutil"},
+		others: []string{"github.com/prometheus/client_golang/"},
 	},
 	"cmd/proxymap/internal/ctl":     {own: []string{"session/wire"}},
 	"cmd/proxymap/internal/e2e":     {},

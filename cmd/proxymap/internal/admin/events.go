@@ -13,7 +13,7 @@ import (
 
 const (
 	eventBacklog   = 16 << 10         // events that a reader may be behind: a call may change the sessions of 10,000 ports
-	maxReaders     = 8                // of events; half of the admin listener's connections
+	maxReaders     = 8                // of events; they are limited apart from other connections
 	eventHeartbeat = 15 * time.Second // between two signs of life
 	eventWriteTime = 10 * time.Second // for a reader to take something
 )
@@ -89,14 +89,24 @@ func shownID(s *session.Session) *string {
 	return &id
 }
 
-// serve sends events until the reader leaves or the relay ends (WHATWG HTML, server-sent events).
-func (h *eventHub) serve(w http.ResponseWriter, req *http.Request) {
-	reader := h.join()
-	if reader == nil {
-		http.Error(w, fmt.Sprintf("there are %d readers of events already; close one", maxReaders), http.StatusServiceUnavailable)
-		return
+// serve sends events until the reader leaves or the relay ends (WHATWG HTML, server-sent events). Its connection gives its
+// place to others, and ends with the events.
+func (h *eventHub) serve(places *places) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		reader := h.join()
+		if reader == nil {
+			http.Error(w, fmt.Sprintf("there are %d readers of events already; close one", maxReaders), http.StatusServiceUnavailable)
+			return
+		}
+		defer h.leave(reader)
+		places.leave(connOf(req))
+		w.Header().Set("Connection", "close")
+		h.stream(w, req, reader)
 	}
-	defer h.leave(reader)
+}
+
+// stream sends a reader its events.
+func (h *eventHub) stream(w http.ResponseWriter, req *http.Request, reader *eventReader) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	beat := time.NewTicker(eventHeartbeat)
 	defer beat.Stop()

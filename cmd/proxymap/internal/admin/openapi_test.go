@@ -49,7 +49,7 @@ func TestOpenAPIRoutes(t *testing.T) {
 	if res, text := g.do("GET", "/openapi.json"); res.StatusCode != 200 || text != string(openAPI) {
 		t.Errorf("/openapi.json answers %s", res.Status)
 	}
-	there := routes(g.relay, newEventHub())
+	there := routes(g.relay, newEventHub(), &places{most: maxConnections})
 	for pattern := range there {
 		method, path, _ := strings.Cut(pattern, " ")
 		if _, ok := doc.Paths[path][strings.ToLower(method)]; !ok {

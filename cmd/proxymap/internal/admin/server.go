@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 
 	"proxymap/relay"
 	"proxymap/session"
@@ -24,7 +23,7 @@ import (
 // So that the server takes no more than the processor that is kept free of the loops, and few of the descriptors that
 // clients need, it has few connections at a time.
 const (
-	maxConnections = 16
+	maxConnections = 16 // beside those that read events; of these one is kept for requests that are answered at once
 	headerTime     = 5 * time.Second
 	requestTime    = 30 * time.Second // for a request, and for an answer to be taken
 	idleTime       = 10 * time.Second
@@ -48,8 +47,9 @@ func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error
 	cfg.Address = l.Addr().(*net.TCPAddr).AddrPort()
 	hub := newEventHub()
 	r.Subscribe(hub.publish)
+	places := &places{most: maxConnections}
 	server := &http.Server{
-		Handler:           cfg.guard(handler(r, hub)),
+		Handler:           cfg.guard(places.guard(handler(r, hub, places))),
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       requestTime,
 		WriteTimeout:      requestTime,
@@ -57,10 +57,11 @@ func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error
 		MaxHeaderBytes:    headerBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	places.watch(server)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := server.Serve(netutil.LimitListener(l, maxConnections)); err != http.ErrServerClosed {
+		if err := server.Serve(placedListener{l, places}); err != http.ErrServerClosed {
 			log.Error("the admin listener has ended; restart to have it back", "address", cfg.Address, "err", err)
 		}
 	}()
@@ -76,13 +77,16 @@ func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error
 }
 
 // handler answers what has been let in.
-func handler(r *relay.Relay, hub *eventHub) http.Handler {
+func handler(r *relay.Relay, hub *eventHub, places *places) http.Handler {
 	mux := http.NewServeMux()
-	for pattern, handler := range routes(r, hub) {
+	for pattern, handler := range routes(r, hub, places) {
 		mux.Handle(pattern, handler)
 	}
 	return mux
 }
+
+// healthPath is answered whatever else is under way.
+const healthPath = "/healthz"
 
 // openAPI describes the routes.
 //
@@ -90,13 +94,13 @@ func handler(r *relay.Relay, hub *eventHub) http.Handler {
 var openAPI []byte
 
 // routes are the handlers by method and path. The names of the statistics are ProxyMapService's.
-func routes(r *relay.Relay, hub *eventHub) map[string]http.HandlerFunc {
+func routes(r *relay.Relay, hub *eventHub, places *places) map[string]http.HandlerFunc {
 	ports := newPortList(r)
 	routes := map[string]http.HandlerFunc{}
 	routes["GET /sessions"] = ports.handleSessions(r)
 	routes["POST /sessions/new"] = ports.handleRotation(r, true)
 	routes["POST /sessions/reset"] = ports.handleRotation(r, false)
-	routes["GET /sessions/events"] = hub.serve
+	routes["GET /sessions/events"] = hub.serve(places)
 	routes["GET /openapi.json"] = func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, openAPI)
 	}
@@ -107,7 +111,7 @@ func routes(r *relay.Relay, hub *eventHub) map[string]http.HandlerFunc {
 		writeJSON(w, wire.Text(resetAnswer{true, "The statistics begin anew from 0."}))
 	}
 	routes["GET /metrics"] = promhttp.HandlerFor(newMetrics(r), promhttp.HandlerOpts{}).ServeHTTP
-	routes["GET /healthz"] = func(w http.ResponseWriter, _ *http.Request) {
+	routes["GET "+healthPath] = func(w http.ResponseWriter, _ *http.Request) {
 		if r.Draining() {
 			http.Error(w, "draining", http.StatusServiceUnavailable)
 			return

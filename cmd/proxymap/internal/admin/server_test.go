@@ -406,36 +406,3 @@ func TestHealthz(t *testing.T) {
 		t.Errorf("a relay that drains: %s: %s", res.Status, text)
 	}
 }
-
-// So many connections are served at once; one more waits until another has gone.
-func TestAdminConnections(t *testing.T) {
-	g := newAdminRig(t, "")
-	dial := func() (net.Conn, *bufio.Reader) {
-		c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		_ = c.SetDeadline(time.Now().Add(patience))
-		fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-		return c, bufio.NewReader(c)
-	}
-	var first net.Conn
-	for range maxConnections {
-		c, in := dial()
-		if line, err := in.ReadString('\n'); line != "HTTP/1.1 200 OK\r\n" {
-			t.Fatalf("got %q, %v", line, err)
-		}
-		first = c
-	}
-	waiting, in := dial()
-	_ = waiting.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	if b, err := in.ReadByte(); err == nil {
-		t.Fatalf("connection %d is answered (%q) beside the others", maxConnections+1, b)
-	}
-	first.Close()
-	_ = waiting.SetReadDeadline(time.Now().Add(patience))
-	if line, err := in.ReadString('\n'); line != "HTTP/1.1 200 OK\r\n" {
-		t.Errorf("after another has gone it gets %q, %v", line, err)
-	}
-}
