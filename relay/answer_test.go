@@ -95,7 +95,9 @@ func TestUpstreamRefused(t *testing.T) {
 func TestUpstreamDNS(t *testing.T) {
 	g := newRig(t, func(cfg *Config) {
 		cfg.Mappings[0].Servers = []Server{{Host: "proxy.invalid", Port: 80}}
-		cfg.lookup = func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("no such host") }
+		cfg.lookup = func(context.Context, string, func([]netip.Addr)) ([]netip.Addr, error) {
+			return nil, errors.New("no such host")
+		}
 	})
 	c := g.client(0)
 	c.send(get)
@@ -108,7 +110,7 @@ func TestUpstreamByName(t *testing.T) {
 	lookups := make(chan string, 10)
 	g := newRig(t, func(cfg *Config) {
 		cfg.Mappings[0].Servers[0].Host = "proxy.example"
-		cfg.lookup = func(_ context.Context, host string) ([]netip.Addr, error) {
+		cfg.lookup = func(_ context.Context, host string, _ func([]netip.Addr)) ([]netip.Addr, error) {
 			lookups <- host
 			<-release
 			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil

@@ -37,7 +37,7 @@ type Config struct {
 	// Store keeps the ports' sessions. nil: they begin without one, and nothing is kept.
 	Store Store
 
-	lookup lookup                                 // of servers' names, for tests; nil: the system's
+	lookup finder                                 // of servers' names, for tests; nil: the system's
 	accept func(listener int) (fd int, err error) // for tests; nil: accept4(2)
 	// BurstEnded is called when many connections of a loop have ended and left memory that can be given back to the system.
 	// It is called on the event loops, so it must not block. nil: nobody is told.

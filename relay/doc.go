@@ -20,8 +20,8 @@
 // dialling (handshake.go); or straight to the target (target.go).
 //
 // A request head is parsed where it was read, in the loop's one buffer (conn.go: readHead, onHead). It is for the
-// Session API (api.go), refused (answer.go; package refusal has the table), or goes upstream: upstream.go finds a server and connects,
-// lookups.go has names looked up off the loops, as many at once as the budget of descriptors has places for (admission.go), exchange.go
+// Session API (api.go), refused (answer.go; package refusal has the table), or goes upstream: upstream.go finds a server (server.go) and connects,
+// lookups.go has names looked up off the loops (package lookup), as many at once as the budget of descriptors has places for (admission.go), exchange.go
 // writes the head with the port's credentials and moves the content, response.go moves the response, and
 // waiting.go knows how long it is waited for on behalf of a client that has ended its side. A CONNECT that is
 // granted, and an upgrade, become a tunnel (tunnel.go): two directions that know nothing of each other. What a sink does

@@ -52,7 +52,7 @@ func named(addrs ...string) (*resolver, func(*Config)) {
 	r.set(addrs...)
 	return r, func(cfg *Config) {
 		cfg.Mappings[0].Servers[0].Host = "proxy.example"
-		cfg.lookup = func(context.Context, string) ([]netip.Addr, error) {
+		cfg.lookup = func(context.Context, string, func([]netip.Addr)) ([]netip.Addr, error) {
 			defer r.asked.Add(1)
 			return (*r.answer.Load())()
 		}
@@ -391,7 +391,7 @@ func TestNamesAreRefreshed(t *testing.T) {
 	log := new(logLines)
 	g := newRig(t, log.in, func(cfg *Config) {
 		cfg.Mappings[0].Servers[0].Host = "proxy.example"
-		cfg.lookup = func(context.Context, string) ([]netip.Addr, error) {
+		cfg.lookup = func(context.Context, string, func([]netip.Addr)) ([]netip.Addr, error) {
 			if lookups.Add(1) > 2 {
 				return nil, errors.New("no such host")
 			}

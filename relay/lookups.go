@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -27,13 +28,15 @@ var errNoAddress = errors.New("the name has no address")
 // that does not exist is remembered for lookupRetry.
 //
 // A name whose name server is silent has a place for lookupTimeout. As long as fewer than most/lookupTimeout such names come
-// in a second, the others do not wait for them.
+// in a second, the others do not wait for them. A name of which one IP version is known keeps its place for the other only
+// until somebody else wants it.
 type lookups struct {
 	most int // at once; see Budget
 
 	mu      sync.Mutex // taken after a server's
 	byHost  map[string]*asking
 	queue   []*asking
+	late    []*asking // of which one IP version is known, the first to be so first
 	workers int
 
 	made    atomic.Int64
@@ -46,23 +49,26 @@ type asking struct {
 	servers []*server // to be told
 	missing error     // nil: it is not known yet
 	until   int64     // the loops' time until which missing is remembered
+
+	early   []netip.Addr       // that are known while others are waited for
+	hurryUp context.CancelFunc // ends that wait
 }
 
-// ask has the server's name looked up, and the server told by found. An error says that this will not be: why the name
-// was not found a moment ago, or errManyLookups. s.mu is held.
-func (k *lookups) ask(r *Relay, s *server) error {
+// ask has the server's name looked up, and the server told by found. If some addresses are known already it returns them.
+// An error says that nothing will be: why the name was not found a moment ago, or errManyLookups. s.mu is held.
+func (k *lookups) ask(r *Relay, s *server) (early []netip.Addr, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	a := k.byHost[s.Host]
 	switch {
 	case a != nil && a.missing == nil:
 		a.servers = append(a.servers, s)
-		return nil
+		return a.early, nil
 	case a != nil && r.clock() < a.until:
-		return a.missing
+		return nil, a.missing
 	case len(k.queue) >= maxQueued:
 		k.refused.Add(1)
-		return errManyLookups
+		return nil, errManyLookups
 	}
 	if k.byHost == nil {
 		k.byHost = map[string]*asking{}
@@ -73,8 +79,11 @@ func (k *lookups) ask(r *Relay, s *server) error {
 	if k.workers < k.most {
 		k.workers++
 		go k.work(r)
+	} else if len(k.late) > 0 {
+		k.late[0].hurryUp()
+		k.late = k.late[1:]
 	}
-	return nil
+	return nil, nil
 }
 
 // work looks up what is in the queue until that is empty.
@@ -84,11 +93,40 @@ func (k *lookups) work(r *Relay) {
 			continue
 		}
 		k.made.Add(1)
-		addrs, err := r.find(a.host)
+		addrs, err := k.find(r, a)
 		for _, s := range k.finish(a, err, r.clock()) {
 			s.found(r, addrs, err)
 		}
 	}
+}
+
+// find looks a name up, which takes lookupTimeout at most. If something is known early, who waits goes on with that.
+func (k *lookups) find(r *Relay, a *asking) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	addrs, err := r.lookup(ctx, a.host, func(early []netip.Addr) {
+		for _, s := range k.goOn(a, early, cancel) {
+			s.foundEarly(r, early)
+		}
+	})
+	if err == nil && len(addrs) == 0 {
+		err = errNoAddress
+	}
+	return addrs, err
+}
+
+// goOn notes what is known of a name early, and returns who is to be told. The rest is not waited for if another name
+// wants the place.
+func (k *lookups) goOn(a *asking, early []netip.Addr, hurryUp context.CancelFunc) []*server {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a.early, a.hurryUp = early, hurryUp
+	if len(k.queue) > 0 {
+		hurryUp()
+	} else {
+		k.late = append(k.late, a)
+	}
+	return slices.Clone(a.servers)
 }
 
 func (k *lookups) next() *asking {
@@ -130,7 +168,8 @@ func (k *lookups) finish(a *asking, err error, now int64) []*server {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	servers := a.servers
-	a.servers = nil
+	a.servers, a.early, a.hurryUp = nil, nil, nil
+	k.late = slices.DeleteFunc(k.late, func(other *asking) bool { return other == a })
 	if !isMissing(err) {
 		delete(k.byHost, a.host)
 		return servers
@@ -150,15 +189,4 @@ func (k *lookups) finish(a *asking, err error, now int64) []*server {
 func isMissing(err error) bool {
 	var dns *net.DNSError
 	return err == errNoAddress || errors.As(err, &dns) && dns.IsNotFound
-}
-
-// find looks a name up, which takes lookupTimeout at most.
-func (r *Relay) find(host string) ([]netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
-	defer cancel()
-	addrs, err := r.lookup(ctx, host)
-	if err == nil && len(addrs) == 0 {
-		err = errNoAddress
-	}
-	return addrs, err
 }

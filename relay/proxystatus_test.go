@@ -28,7 +28,7 @@ func TestProxyStatus(t *testing.T) {
 		{"its own port", connect, func(cfg *Config) {
 			cfg.Mappings[0].Action = hostrule.Bypass
 			cfg.OtherPorts = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:443")}
-			cfg.lookup = func(context.Context, string) ([]netip.Addr, error) {
+			cfg.lookup = func(context.Context, string, func([]netip.Addr)) ([]netip.Addr, error) {
 				return []netip.Addr{netip.MustParseAddr("192.0.2.7")}, nil
 			}
 		}, "", "denied", "proxy_loop_detected"},
@@ -39,13 +39,13 @@ func TestProxyStatus(t *testing.T) {
 		{"refused", connect, func(cfg *Config) { cfg.Mappings[0].Servers = []Server{deadServer(t)} }, "", "upstream-refused", "connection_refused"},
 		{"unknown name", get, func(cfg *Config) {
 			cfg.Mappings[0].Servers[0].Host = "proxy.invalid"
-			cfg.lookup = func(context.Context, string) ([]netip.Addr, error) {
+			cfg.lookup = func(context.Context, string, func([]netip.Addr)) ([]netip.Addr, error) {
 				return nil, &net.DNSError{Err: "no such host", Name: "proxy.invalid", IsNotFound: true}
 			}
 		}, "", "upstream-dns", "dns_error"},
 		{"silent name server", get, func(cfg *Config) {
 			cfg.Mappings[0].Servers[0].Host = "proxy.invalid"
-			cfg.lookup = func(context.Context, string) ([]netip.Addr, error) {
+			cfg.lookup = func(context.Context, string, func([]netip.Addr)) ([]netip.Addr, error) {
 				return nil, &net.DNSError{Err: "i/o timeout", Name: "proxy.invalid", IsTimeout: true}
 			}
 		}, "", "upstream-dns", "dns_timeout"},

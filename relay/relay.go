@@ -15,6 +15,7 @@ import (
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
 	"proxymap/relay/internal/kernel"
+	"proxymap/relay/internal/lookup"
 	"proxymap/relay/internal/poll"
 	"proxymap/relay/refusal"
 	"proxymap/session"
@@ -32,7 +33,7 @@ type Relay struct {
 	mappings   []*mapping
 	loops      []*loop
 	placed     atomic.Uint32 // connections given out in turn
-	lookup     lookup
+	lookup     finder
 	accept     func(listener int) (fd int, err error)
 	spread     bool // connections go to the loops in turn
 	inOrder    bool
@@ -98,7 +99,7 @@ func Listen(cfg Config) (*Relay, error) {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	if r.lookup == nil {
-		r.lookup = systemLookup
+		r.lookup = lookup.New().Find
 	}
 	if r.accept = cfg.accept; r.accept == nil {
 		r.accept = kernel.Accept

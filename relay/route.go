@@ -238,7 +238,7 @@ func (c *conn) resolveTarget() bool {
 	}
 	d := &x.dial
 	d.target = c.l.relay.targets.of(c.targetHost(), c.targetPort())
-	addrs, err := d.target.resolve(waiter{c.l, c.ref()})
+	known, err := d.target.resolve(waiter{c.l, c.ref()})
 	if err != nil {
 		d.server, d.err = d.target, err
 		if err != errManyLookups {
@@ -247,12 +247,12 @@ func (c *conn) resolveTarget() bool {
 		c.dialFailed()
 		return true
 	}
-	if addrs == nil {
-		d.lookup = true
+	if known == nil {
+		d.await(c.l.now)
 		c.enter(stageDial)
 		return true
 	}
-	x.resolved = preferred(addrs)
+	x.resolved = preferred(known.list)
 	return false
 }
 

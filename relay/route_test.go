@@ -30,7 +30,7 @@ func withRules(t *testing.T, rules ...hostrule.Rule) func(*Config) {
 func knows(names ...string) func(*Config) {
 	return func(cfg *Config) {
 		cfg.Mappings[0].AllowLocalTargets = true
-		cfg.lookup = func(_ context.Context, host string) ([]netip.Addr, error) {
+		cfg.lookup = func(_ context.Context, host string, _ func([]netip.Addr)) ([]netip.Addr, error) {
 			for _, name := range names {
 				if host == name {
 					return []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")}, nil

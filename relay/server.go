@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -15,9 +14,15 @@ import (
 )
 
 const (
-	lookupAge     = time.Minute     // after which a server's addresses are looked up again
-	lookupRetry   = 5 * time.Second // after which one that failed, or whose addresses have, is tried again
-	lookupTimeout = 5 * time.Second // of one look-up
+	lookupAge   = time.Minute     // after which a server's addresses are looked up again
+	lookupRetry = 5 * time.Second // after which one that failed, or whose addresses have, is tried again
+
+	// lookupTimeout is how long a look-up may take. The system's resolver gives each name server 5 s, twice.
+	lookupTimeout = 15 * time.Second
+
+	// lookupWait is how long a request waits for look-ups in all, their turn included: so long that it is told why one
+	// has failed.
+	lookupWait = lookupTimeout + time.Second
 
 	// serverAge and targetAge are the greatest age of addresses, where looking them up again fails or nobody has asked for
 	// long. Servers are renewed while they are in use, so theirs is for resolvers that are down.
@@ -65,6 +70,9 @@ type addresses struct {
 	since int64            // the loops' time at which they were looked up
 	until int64            // the loops' time at which they are to be looked up again
 	found int64            // the loops' time at which a look-up last gave some
+	more  bool             // the look-up that they come from has not ended: there may be others
+
+	worked netip.AddrPort // that took a connection where others did not, and so comes first; the zero AddrPort: none had to
 }
 
 // A waiter is a connection that waits for a server's addresses, if it still does.
@@ -86,51 +94,46 @@ func newServer(s Server) *server {
 
 func (s *server) name() string { return s.HostPort() }
 
-// A lookup resolves a name.
-type lookup func(ctx context.Context, host string) ([]netip.Addr, error)
-
-func systemLookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	return systemResolver.LookupNetIP(ctx, "ip", host)
-}
-
-// systemResolver is the system's resolver. Where Go asks the name servers itself, as it mostly does on Linux, a socket is
-// closed when its look-up ends. net.DefaultResolver leaves it open until its own time has passed, which is 10 s, or what
-// /etc/resolv.conf says, so more would be open than are counted.
-var systemResolver = net.Resolver{Dial: dialNameServer}
-
-// dialNameServer connects to a name server for as long as the query of ctx is under way.
-func dialNameServer(ctx context.Context, network, address string) (net.Conn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	context.AfterFunc(ctx, func() {
-		if ctx.Err() == context.Canceled { // else a deadline of the connection says so
-			_ = c.Close()
-		}
-	})
-	return c, nil
-}
+// A finder looks a name up, as lookup.Resolver.Find does.
+type finder func(ctx context.Context, host string, early func([]netip.Addr)) ([]netip.Addr, error)
 
 // resolve returns the server's addresses, nil while there are none. Looking them up happens off the loops; w is told of
 // the result if there are none yet. Old addresses are good until new ones have come, but not for ever. An error says that
 // there will be no result.
-func (s *server) resolve(w waiter) ([]netip.AddrPort, error) {
-	known, now := s.known.Load(), w.l.now
-	if known != nil && now < known.until {
-		return known.list, nil
+func (s *server) resolve(w waiter) (*addresses, error) {
+	now := w.l.now
+	if known := s.known.Load(); known != nil && now < known.until {
+		return known, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.lookUp(w.l.relay)
-	if known != nil && now-known.found < int64(s.greatestAge()) {
-		return known.list, nil
+	if known := s.fresh(now); known != nil {
+		return known, nil
 	}
 	if err == nil {
 		s.waiting = append(s.waiting, w)
 	}
 	return nil, err
+}
+
+// rest returns what a look-up has found, if it has ended. Else w is told when it has.
+func (s *server) rest(w waiter) *addresses {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.known.Load(); !known.more {
+		return known
+	}
+	s.waiting = append(s.waiting, w)
+	return nil
+}
+
+// fresh is what is known of the server, nil if that is nothing, or too old.
+func (s *server) fresh(now int64) *addresses {
+	if known := s.known.Load(); known != nil && now-known.found < int64(s.greatestAge()) {
+		return known
+	}
+	return nil
 }
 
 // greatestAge is how old addresses may be that are used: who has them may be somebody else by then.
@@ -146,8 +149,11 @@ func (s *server) lookUp(r *Relay) error {
 	if s.busy {
 		return nil
 	}
-	err := r.lookups.ask(r, s)
+	early, err := r.lookups.ask(r, s)
 	s.busy = err == nil
+	if len(early) > 0 {
+		s.takeEarly(r.clock(), early)
+	}
 	return err
 }
 
@@ -177,7 +183,9 @@ func (s *server) failed(l *loop) {
 	}
 	until := min(known.until, known.since+int64(lookupRetry))
 	if until != known.until {
-		s.known.CompareAndSwap(known, &addresses{known.list, known.since, until, known.found})
+		next := *known
+		next.until = until
+		s.known.CompareAndSwap(known, &next)
 	}
 	if l.now >= until {
 		s.mu.Lock()
@@ -186,36 +194,81 @@ func (s *server) failed(l *loop) {
 	}
 }
 
-// prefer puts addr first: it takes connections, and those before it do not.
+// prefer puts addr first, now and when the name has been looked up again: it takes connections, and others do not.
 func (s *server) prefer(addr netip.AddrPort) {
-	known := s.known.Load()
-	if i := slices.Index(known.list, addr); i > 0 {
-		list := slices.Concat(known.list[i:], known.list[:i])
-		s.known.CompareAndSwap(known, &addresses{list, known.since, known.until, known.found})
+	for {
+		known := s.known.Load()
+		next := *known
+		next.worked = addr
+		if i := slices.Index(known.list, addr); i > 0 {
+			next.list = slices.Concat(known.list[i:], known.list[:i])
+		}
+		if next.worked == known.worked && next.list[0] == known.list[0] || s.known.CompareAndSwap(known, &next) {
+			return
+		}
 	}
+}
+
+// take makes the result of a look-up what is known of the server.
+func (s *server) take(now int64, addrs []netip.Addr, more bool) {
+	known := &addresses{since: now, until: now + int64(lookupAge), found: now, more: more}
+	for _, a := range addrs {
+		known.list = append(known.list, netip.AddrPortFrom(a.Unmap(), s.Port))
+	}
+	if old := s.known.Load(); old != nil {
+		known.worked = old.worked
+	}
+	if i := slices.Index(known.list, known.worked); i > 0 {
+		known.list = slices.Concat(known.list[i:], known.list[:i])
+	}
+	s.known.Store(known)
+}
+
+// takeEarly is take of addresses that others may follow. Where all of them are known from before, those are better.
+func (s *server) takeEarly(now int64, addrs []netip.Addr) {
+	if s.fresh(now) == nil {
+		s.take(now, addrs, true)
+	}
+}
+
+// foundEarly takes what a look-up has found while it goes on, and tells those who wait.
+func (s *server) foundEarly(r *Relay, addrs []netip.Addr) {
+	s.mu.Lock()
+	s.takeEarly(r.clock(), addrs)
+	waiting := s.waiting
+	s.waiting = nil
+	s.mu.Unlock()
+	s.tell(waiting, nil)
 }
 
 // found takes the result of a look-up and tells those who wait.
 func (s *server) found(r *Relay, addrs []netip.Addr, err error) {
-	var list []netip.AddrPort
-	for _, a := range addrs {
-		list = append(list, netip.AddrPortFrom(a.Unmap(), s.Port))
-	}
 	now := r.clock()
 	if err == nil {
-		s.known.Store(&addresses{list, now, now + int64(lookupAge), now})
+		s.take(now, addrs, false)
 	} else {
 		s.warnLookup(r, err, now)
 		if old := s.known.Load(); old != nil {
-			s.known.Store(&addresses{old.list, now, now + int64(lookupRetry), old.found})
+			next := *old
+			next.since, next.until, next.more = now, now+int64(lookupRetry), false
+			s.known.Store(&next)
 		}
 	}
 	s.mu.Lock()
 	waiting := s.waiting
 	s.waiting, s.busy = nil, false
 	s.mu.Unlock()
+	s.tell(waiting, err)
+}
+
+// tell tells those who wait that there are addresses now, or why there are none.
+func (s *server) tell(waiting []waiter, err error) {
+	known := s.known.Load()
+	if err != nil {
+		known = nil
+	}
 	for _, w := range waiting {
-		w.l.doFor(w.ref, func(c *conn) { c.onLookup(s, list, err) })
+		w.l.doFor(w.ref, func(c *conn) { c.onLookup(s, known, err) })
 	}
 }
 

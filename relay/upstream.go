@@ -22,14 +22,44 @@ type dialing struct {
 	session *session.Session
 	server  *server          // being tried; of a direct request the target
 	target  *server          // whose name is looked up before dialling
-	addrs   []netip.AddrPort // of the server being tried, those not tried yet
+	known   *addresses       // of the server being tried
+	addrs   []netip.AddrPort // of them, those not tried yet
 	addr    netip.AddrPort   // being tried
 	first   int              // the server that was to be tried first
 	tried   int              // servers given up
 	began   int64            // the loop's time
-	until   int64            // the loop's time when all trying ends
+	until   int64            // the loop's time when all trying ends; look-ups are not part of it
 	lookup  bool             // the server's name, or the target's, is being looked up
+	asked   int64            // the loop's time since when
+	patient int64            // nanoseconds that look-ups may still take
 	err     error            // why the last try failed
+}
+
+// await begins to wait for a look-up.
+func (d *dialing) await(now int64) { d.lookup, d.asked = true, now }
+
+// goOn ends the wait for a look-up, which leaves as much time for connecting as there was.
+func (d *dialing) goOn(now int64) {
+	waited := now - d.asked
+	d.lookup = false
+	d.patient -= waited
+	if d.until != never {
+		d.until += waited
+	}
+}
+
+// join takes what is known of the server by now. What has been tried is not tried again.
+func (d *dialing) join(known *addresses) {
+	if d.known == nil {
+		d.addrs = known.list
+	} else {
+		for _, addr := range known.list {
+			if !slices.Contains(d.known.list, addr) {
+				d.addrs = append(slices.Clip(d.addrs), addr)
+			}
+		}
+	}
+	d.known = known
 }
 
 // errLookup wraps why a name could not be looked up.
@@ -44,7 +74,7 @@ var errDialTimeout = errors.New("no answer in time")
 // server of a rule, or to the target itself.
 func (c *conn) beginDial(s *session.Session) {
 	x, m := c.x, c.port.mapping
-	x.dial = dialing{session: s, began: c.l.now, until: never}
+	x.dial = dialing{session: s, began: c.l.now, until: never, patient: int64(lookupWait)}
 	if d := c.l.relay.limits.Dial; d > 0 {
 		x.dial.until = c.l.now + int64(d)
 	}
@@ -78,10 +108,13 @@ func (c *conn) candidates() int {
 	return 1
 }
 
-// dialTime is how long the current address, or the look-up, may take: an even share of what is left, so that one that
-// drops our packets does not use up the time of those behind it.
+// dialTime is how long the current address may take: an even share of what is left, so that one that drops our packets
+// does not use up the time of those behind it. A look-up has a time of its own.
 func (c *conn) dialTime() time.Duration {
 	d := &c.x.dial
+	if d.lookup {
+		return time.Duration(max(d.patient, 0))
+	}
 	if d.until == never {
 		return -1
 	}
@@ -97,44 +130,48 @@ func (c *conn) tryServer() {
 	} else {
 		d.server = c.port.mapping.servers[c.server]
 	}
-	d.addrs, d.err = d.server.resolve(waiter{c.l, c.ref()})
-	if d.err == errManyLookups {
+	d.addrs = nil
+	d.known, d.err = d.server.resolve(waiter{c.l, c.ref()})
+	switch {
+	case d.err == errManyLookups:
 		c.dialFailed() // which is not the server's fault
 		return
-	}
-	if d.err != nil {
+	case d.err != nil:
 		d.err = errLookup{d.err}
-	} else if d.addrs == nil {
-		d.lookup = true
+	case d.known == nil:
+		d.await(c.l.now)
 		c.enter(stageDial)
 		return
+	default:
+		d.addrs = d.known.list
 	}
 	c.connectNext()
 }
 
 // onLookup is called with the addresses that the connection waits for.
-func (c *conn) onLookup(s *server, addrs []netip.AddrPort, err error) {
+func (c *conn) onLookup(s *server, known *addresses, err error) {
 	if c.stage != stageDial || !c.x.dial.lookup {
 		return // it has gone on meanwhile
 	}
 	d := &c.x.dial
 	switch s {
 	case d.target:
-		d.lookup = false
+		d.goOn(c.l.now)
 		if err != nil {
 			d.server, d.err = s, errLookup{err}
 			c.dialFailed()
 			return
 		}
 		d.target = nil
-		c.x.resolved = preferred(addrs)
+		c.x.resolved = preferred(known.list)
 		c.tryServer()
 	case d.server:
-		d.lookup = false
+		d.goOn(c.l.now)
 		if err != nil {
 			d.err = errLookup{err}
+		} else {
+			d.join(known)
 		}
-		d.addrs = addrs
 		c.connectNext()
 	}
 }
@@ -168,10 +205,29 @@ func (c *conn) connectNext() {
 			return
 		}
 	}
+	if c.awaitsRest() {
+		return
+	}
 	if d.err != unix.EADDRNOTAVAIL { // which is not the server's fault
 		srv.failed(c.l)
 	}
 	c.nextServer()
+}
+
+// awaitsRest reports whether there is more to try, or may be: the look-up that gave the addresses had not ended.
+func (c *conn) awaitsRest() bool {
+	d := &c.x.dial
+	if d.known == nil || !d.known.more || d.patient <= 0 {
+		return false
+	}
+	if rest := d.server.rest(waiter{c.l, c.ref()}); rest != nil {
+		d.join(rest)
+		c.connectNext()
+		return true
+	}
+	d.await(c.l.now)
+	c.enter(stageDial)
+	return true
 }
 
 // nextServer gives the current server up.
@@ -254,7 +310,9 @@ func (c *conn) repin() {
 // onDialTimeout is called when the current address's share of the time has passed, or the look-up's.
 func (c *conn) onDialTimeout() {
 	d := &c.x.dial
-	d.err = errDialTimeout
+	if !d.lookup || d.err == nil {
+		d.err = errDialTimeout
+	}
 	c.stopWaiting()
 	if d.target != nil {
 		d.server = d.target
@@ -275,7 +333,9 @@ func (c *conn) stopWaiting() {
 	default:
 		d.server.forget(c.ref(), c.l)
 	}
-	d.lookup = false
+	if d.lookup {
+		d.goOn(c.l.now)
+	}
 }
 
 // dialFailed answers when nothing could be reached.

@@ -46,6 +46,7 @@ var house = map[string]wall{
 	},
 	"relay/hostrule":        {pure: true},
 	"relay/internal/kernel": {others: []string{"github.com/panjf2000/gnet/v2/pkg/socket", "golang.org/x/sys/unix"}},
+	"relay/internal/lookup": {},
 	"relay/internal/poll": {others: []string{"github.com/panjf2000/gnet/v2/pkg/errors", "github.com/panjf2000/gnet/v2/pkg/netpoll",
 		"github.com/panjf2000/gnet/v2/pkg/queue", "golang.org/x/sys/unix"}},
 	"relay/refusal": {own: []string{"relay/socks"}, pure: true},
