@@ -21,6 +21,7 @@
 //
 // A request head is parsed where it was read, in the loop's one buffer (conn.go: readHead, onHead). It is for the
 // Session API (api.go), refused (answer.go; package refusal has the table), or goes upstream: upstream.go finds a server (server.go) and connects,
+// itself.go notices a connection that has met itself,
 // lookups.go has names looked up off the loops (package lookup), as many at once as the budget of descriptors has places for (admission.go), exchange.go
 // writes the head with the port's credentials and moves the content, response.go moves the response, and
 // waiting.go knows how long it is waited for on behalf of a client that has ended its side. A CONNECT that is

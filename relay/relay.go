@@ -42,6 +42,7 @@ type Relay struct {
 	targets    targets
 	lookups    lookups
 	own        map[uint16][]netip.Addr // where no request may be dialled for, by port
+	machine    machineAddrs
 	userAgent  string
 	admission  admission
 	pipes      pipeCount
@@ -91,6 +92,7 @@ func Listen(cfg Config) (*Relay, error) {
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
 	r.inOrder, r.loud, r.burstEnded = cfg.inOrder, cfg.loud, cfg.BurstEnded
 	r.rules, r.remedies, r.userAgent = cfg.Rules, cfg.Remedies, cfg.UserAgent
+	r.machine.refresh()
 	r.own = map[uint16][]netip.Addr{}
 	for _, addr := range cfg.OtherPorts {
 		r.disown(addr)

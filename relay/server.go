@@ -44,7 +44,8 @@ type server struct {
 
 	listed bool // it is an upstream server, and no target
 
-	restUntil atomic.Int64 // the loops' time until which it is in quarantine
+	restUntil    atomic.Int64 // the loops' time until which it is in quarantine
+	trustedUntil atomic.Int64 // the loops' time until which somebody listens there, as far as is known
 
 	sources []*source     // those listed
 	turn    atomic.Uint32 // sources given out in turn
@@ -177,6 +178,7 @@ func (s *server) wants() bool {
 // server that is down has its name looked up no more often than each lookupRetry.
 func (s *server) failed(l *loop) {
 	s.restUntil.Store(l.now + int64(quarantine))
+	s.trustedUntil.Store(0)
 	known := s.known.Load()
 	if known == nil || known.until == never {
 		return
@@ -296,6 +298,7 @@ func (r *Relay) refreshNames(stop <-chan struct{}) {
 			return
 		case <-tick.C:
 			r.refreshOnce()
+			r.machine.refresh()
 		}
 	}
 }

@@ -266,19 +266,23 @@ func (c *conn) onDialEvent(ev poll.Events) {
 	d := &c.x.dial
 	// A connect that worked makes the socket writable and nothing else, mostly. How one that failed looks differs from
 	// system to system, so whatever else there is, the socket is asked.
+	var err error
 	if ev != poll.Writable {
-		err := kernel.SocketError(c.upstream.fd)
+		err = kernel.SocketError(c.upstream.fd)
 		if err == nil && ev&poll.Failed != 0 {
 			err = unix.ECONNRESET
 		}
-		if err != nil {
-			d.err = err
-			c.closeUpstream()
-			c.connectNext()
-			return
-		}
 	}
-	if ev&poll.Writable == 0 {
+	if err == nil && ev&poll.Writable == 0 {
+		return
+	}
+	if err == nil && d.server.metItself(c.l, c.upstream.fd, d.addr.Addr()) {
+		err = unix.ECONNREFUSED
+	}
+	if err != nil {
+		d.err = err
+		c.closeUpstream()
+		c.connectNext()
 		return
 	}
 	if d.err != nil {

@@ -95,5 +95,10 @@ func LocalAddr(fd int) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	return gsocket.SockaddrToTCPOrUnixAddr(sa).(*net.TCPAddr).AddrPort(), nil
+	return addrOf(sa), nil
+}
+
+// addrOf is the address that the system gives as sa.
+func addrOf(sa unix.Sockaddr) netip.AddrPort {
+	return gsocket.SockaddrToTCPOrUnixAddr(sa).(*net.TCPAddr).AddrPort()
 }

@@ -37,6 +37,13 @@ func Close(fd int) error { return unix.Close(fd) }
 // prepareDial has small messages not wait for the acknowledgement of the last one. It cannot fail on a socket of ours.
 func prepareDial(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) }
 
+// MetItself reports whether a connected socket is its own peer.
+func MetItself(fd int) bool {
+	local, err := unix.Getsockname(fd)
+	peer, err2 := unix.Getpeername(fd)
+	return err == nil && err2 == nil && addrOf(local) == addrOf(peer)
+}
+
 // A Dialer connects sockets, one after the other. What it holds is scratch space for the addresses of connect(2) and
 // bind(2), so that they need none of the heap's.
 type Dialer struct {

@@ -149,3 +149,54 @@ func TestListenTwice(t *testing.T) {
 		t.Errorf("%v; want EADDRINUSE", err)
 	}
 }
+
+// A socket that connects to the port that it is bound to is its own peer, and no other is.
+func TestMetItself(t *testing.T) {
+	client, server := connected(t, netip.Addr{})
+	for _, fd := range []int{client, server} {
+		if MetItself(fd) {
+			t.Error("a socket with a peer is its own")
+		}
+	}
+	for _, addr := range []netip.Addr{loopback, netip.IPv6Loopback()} {
+		fd, err := newSocket(family(netip.AddrPortFrom(addr, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer Close(fd)
+		d := new(Dialer)
+		if err := unix.Bind(fd, sockaddr(addr)); err != nil {
+			t.Fatal(err)
+		}
+		bound, err := LocalAddr(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if MetItself(fd) {
+			t.Error("a socket without a peer is its own")
+		}
+		if err := d.connect(fd, bound); err != nil && err != unix.EINPROGRESS {
+			t.Fatal(err)
+		}
+		await(t, fd, unix.POLLOUT)
+		if !MetItself(fd) {
+			t.Errorf("a socket at %s that has connected to itself is not its own peer", bound)
+		}
+		if n, err := Write(fd, []byte("hello")); n != 5 || err != nil {
+			t.Fatal(n, err)
+		}
+		await(t, fd, unix.POLLIN)
+		b := make([]byte, 10)
+		if n, err := Read(fd, b); string(b[:n]) != "hello" || err != nil {
+			t.Errorf("got %q, %v; want what it has written", b[:n], err)
+		}
+	}
+}
+
+// sockaddr is any port of a local address.
+func sockaddr(addr netip.Addr) unix.Sockaddr {
+	if addr.Is4() {
+		return &unix.SockaddrInet4{Addr: addr.As4()}
+	}
+	return &unix.SockaddrInet6{Addr: addr.As16()}
+}
