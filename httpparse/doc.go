@@ -7,6 +7,9 @@
 // The package is strict where two readers could disagree about where a message ends or where it goes, and has no
 // lenient mode. Each refusal cites its source in place. What is refused is an *Error with the status to answer.
 //
+// What of a request has one plain meaning, though no proxy may pass it on as it came, is taken: Request.IsPlain says so, and
+// Request.AppendPlain puts it right.
+//
 // It may import the standard library only, and is pure: it never does I/O, allocates or reads the clock, and it knows no
 // product's field names.
 package httpparse
@@ -70,9 +73,9 @@ var (
 	errLengthChunked  = malformed("both Content-Length and Transfer-Encoding are given")
 	errEncoding       = malformed("Transfer-Encoding is not exactly one \"chunked\"")
 	errEncoding10     = malformed("Transfer-Encoding in an HTTP/1.0 message")
-	errConnectBody    = malformed("CONNECT with Content-Length or Transfer-Encoding")
+	errConnectBody    = malformed("CONNECT with a Content-Length of more than 0 or Transfer-Encoding")
 	errOptionFraming  = malformed("Connection names Content-Length, Transfer-Encoding or Host, which are not hop-by-hop")
-	errHostMissing    = malformed("an HTTP/1.1 request without a Host field")
+	errHostMissing    = malformed("an HTTP/1.1 request that names its host neither in its target nor in a Host field")
 	errHostRepeated   = malformed("Host is given more than once")
 	errHostValue      = malformed("Host is not host or host:port")
 )

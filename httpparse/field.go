@@ -150,7 +150,7 @@ func toLower(c byte) byte {
 const (
 	classToken  = 1 << iota // tchar, RFC 9110 section 5.6.2
 	classText               // HTAB, SP, VCHAR and obs-text: what a field value may hold, RFC 9110 section 5.5
-	classTarget             // VCHAR but "#", and obs-text, which browsers' users paste into paths: RFC 9112 section 3.2
+	classTarget             // VCHAR, and obs-text, which browsers' users paste into paths: RFC 9112 section 3.2
 	classHost               // letters, digits, "-", ".", "_" and "~": what names of hosts are made of
 	classDigit
 )
@@ -162,8 +162,6 @@ var classes = func() (t [256]uint8) {
 			t[c] = classText
 		case c < ' ' || c == 0x7f:
 		case c == ' ':
-			t[c] = classText
-		case c == '#':
 			t[c] = classText
 		default:
 			t[c] = classText | classTarget

@@ -43,6 +43,8 @@ type Request struct {
 	Target     Target
 	Host       Span // value of the Host field; Start 0 if there is none
 	LineEnd    int  // offset just behind the request line's CRLF: of the first field line, or of the empty line
+
+	hostUnicode bool // the Host field's host is UTF-8 beyond ASCII
 }
 
 // Parse parses the request head at the beginning of buf. It returns ErrNeedMore if buf holds only its beginning, or an
@@ -81,7 +83,7 @@ func (r *Request) parse(buf []byte, lim Limits) error {
 	if err := r.fields(buf, r.LineEnd, lim.fields()); err != nil {
 		return err
 	}
-	if r.Method == MethodConnect && (r.chunked || r.length >= 0) {
+	if r.Method == MethodConnect && (r.chunked || r.length > 0) {
 		return errConnectBody // RFC 9110 section 9.3.6: no defined meaning, so what follows is ambiguous
 	}
 	return r.checkHost(buf)
@@ -150,9 +152,10 @@ func (r *Request) requestLine(buf []byte, pos, end int, lim Limits) error {
 	return r.Target.parse(target, pos+first+1, r.Method)
 }
 
-// checkHost finds the Host field: one and not more, none only in HTTP/1.0 (RFC 9112 section 3.2).
+// checkHost finds the Host field: one and not more (RFC 9112 section 3.2). That section refuses HTTP/1.1 without one. Here
+// it may be missing where the target has an authority, for that decides whatever Host says (section 3.2.2).
 func (r *Request) checkHost(buf []byte) error {
-	r.Host = Span{}
+	r.Host, r.hostUnicode = Span{}, false
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		if f.Kind != KindHost {
@@ -164,16 +167,21 @@ func (r *Request) checkHost(buf []byte) error {
 		r.Host = f.Value
 		// An empty value is right where the target has no authority (RFC 9110 section 7.2).
 		if value := f.Value.In(buf); len(value) > 0 {
-			if _, _, err := SplitHost(value); err != nil {
+			_, _, unicode, err := splitHost(value)
+			if err != nil {
 				return errHostValue
 			}
+			r.hostUnicode = unicode
 		}
 	}
-	if r.Host.Start == 0 && r.Minor == 1 {
+	if r.lacksHost() && r.Target.Authority.End == 0 {
 		return errHostMissing
 	}
 	return nil
 }
+
+// lacksHost reports whether there is no Host field where there must be one.
+func (r *Request) lacksHost() bool { return r.Host.Start == 0 && r.Minor == 1 }
 
 // Body tells how the request's content is framed (RFC 9112 section 6.3).
 func (r *Request) Body() Body {

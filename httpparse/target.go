@@ -3,6 +3,7 @@ package httpparse
 import (
 	"bytes"
 	"net/netip"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -12,27 +13,36 @@ type Form uint8
 // The forms of a request-target.
 const (
 	OriginForm    Form = iota // "/path?query"
-	AbsoluteForm              // "http://host[:port][/path][?query]"
+	AbsoluteForm              // "http://host[:port][/path][?query]", or the same of ws
 	AuthorityForm             // "host:port", of CONNECT and nothing else
 	AsteriskForm              // "*", of OPTIONS and nothing else
 )
 
-// A Target is a request-target. Spans are empty where the form does not have the part.
+// A Target is a request-target. Spans are empty where the form does not have the part. User information and a fragment
+// are no parts of a request-target, but have one plain meaning: they stand there, and are for nobody else.
 type Target struct {
 	Form      Form
-	All       Span
+	Unicode   bool   // the host is UTF-8 beyond ASCII
+	All       Span   // as it came
+	Userinfo  Span   // of an absolute-form, with its "@"
 	Authority Span   // host[:port] as it stands there
 	Host      Span   // a name or an IP address, without brackets
 	Port      uint16 // 80 if an absolute-form names none; 0 in origin-form and asterisk-form
 	Path      Span   // without the query; empty if an absolute-form has none
 	Query     Span   // without the "?"
+	Fragment  Span   // with its "#"
 }
+
+// Errors that a caller has more to say about than their reason.
+var (
+	ErrSecureScheme = malformed("the request-target's scheme is https or wss, which go through CONNECT")
+	ErrScheme       = malformed("the request-target's scheme is neither http nor ws")
+)
 
 var (
 	errTarget      = malformed("the request-target holds a character that is not allowed in one")
 	errTargetForm  = malformed("the request-target has none of the forms of RFC 9112 section 3.2")
-	errScheme      = malformed("the request-target's scheme is not http; https goes through CONNECT")
-	errUserinfo    = malformed("the request-target holds user information before the host")
+	errUserinfo    = malformed("the request-target's user information holds another @, a backslash or a bracket, so readers differ about the host")
 	errHost        = malformed("the request-target's host is neither a name nor an IP address")
 	errConnectForm = malformed("CONNECT needs host:port, with a port from 1 to 65535")
 	errPort        = malformed("the request-target's port is not a number from 1 to 65535")
@@ -60,7 +70,7 @@ func (t *Target) parse(b []byte, pos int, m Method) error {
 // authority parses an authority-form (RFC 9112 section 3.2.3).
 func (t *Target) authority(b []byte, pos int) error {
 	t.Form = AuthorityForm
-	host, port, err := SplitHost(b)
+	host, port, unicode, err := splitHost(b)
 	if err != nil {
 		return err
 	}
@@ -69,30 +79,34 @@ func (t *Target) authority(b []byte, pos int) error {
 	}
 	t.Authority = t.All
 	t.Host = spanOf(b, host, pos)
-	t.Port = port
+	t.Port, t.Unicode = port, unicode
 	return nil
 }
 
-// absolute parses an absolute-form (RFC 9112 section 3.2.2) with the scheme http.
+// absolute parses an absolute-form (RFC 9112 section 3.2.2) with the scheme http, or with ws, whose handshake is a request
+// of http (RFC 6455 section 3): clients send it to proxies as it stands in their URLs.
 func (t *Target) absolute(b []byte, pos int) error {
 	t.Form = AbsoluteForm
 	i := bytes.IndexByte(b, ':')
 	if i <= 0 || len(b) < i+3 || b[i+1] != '/' || b[i+2] != '/' {
 		return errTargetForm
 	}
-	if !EqualFold(b[:i], "http") {
-		return errScheme
+	if err := checkScheme(b[:i]); err != nil {
+		return err
 	}
 	start := i + 3
 	end := start
-	for end < len(b) && b[end] != '/' && b[end] != '?' {
+	for end < len(b) && b[end] != '/' && b[end] != '?' && b[end] != '#' {
 		end++
 	}
-	authority := b[start:end]
-	if bytes.IndexByte(authority, '@') >= 0 {
-		return errUserinfo // RFC 9110 section 4.2.4
+	if at := bytes.IndexByte(b[start:end], '@'); at >= 0 {
+		if !isUserinfo(b[start:start+at], b[start+at+1:end]) {
+			return errUserinfo
+		}
+		t.Userinfo = Span{int32(pos + start), int32(pos + start + at + 1)}
+		start += at + 1
 	}
-	host, port, err := SplitHost(authority)
+	host, port, unicode, err := splitHost(b[start:end])
 	if err != nil {
 		return err
 	}
@@ -101,18 +115,38 @@ func (t *Target) absolute(b []byte, pos int) error {
 	}
 	t.Authority = Span{int32(pos + start), int32(pos + end)}
 	t.Host = spanOf(b, host, pos)
-	t.Port = port
+	t.Port, t.Unicode = port, unicode
 	t.path(b, end)
 	return nil
 }
 
-// path splits b[from:], which is the end of the target, at the "?".
+func checkScheme(b []byte) error {
+	switch {
+	case EqualFold(b, "http"), EqualFold(b, "ws"):
+		return nil
+	case EqualFold(b, "https"), EqualFold(b, "wss"):
+		return ErrSecureScheme
+	}
+	return ErrScheme
+}
+
+// isUserinfo reports whether all readers take b for user information and behind, after its "@", for host and port. A
+// sender ought not to write any (RFC 9110 section 4.2.4), and one that hides the host in some is what readers differ about.
+func isUserinfo(b, behind []byte) bool {
+	return bytes.IndexByte(behind, '@') < 0 && !bytes.ContainsAny(b, `\[]`)
+}
+
+// path splits b[from:], which is the end of the target, at the "?" and at the "#" behind it.
 func (t *Target) path(b []byte, from int) {
 	pos := int(t.All.Start)
 	end := len(b)
-	if q := bytes.IndexByte(b[from:], '?'); q >= 0 {
+	if f := bytes.IndexByte(b[from:], '#'); f >= 0 {
+		end = from + f
+		t.Fragment = Span{int32(pos + end), t.All.End} // RFC 9110 section 4.2.5: no part of a target
+	}
+	if q := bytes.IndexByte(b[from:end], '?'); q >= 0 {
+		t.Query = Span{int32(pos + from + q + 1), int32(pos + end)}
 		end = from + q
-		t.Query = Span{int32(pos + end + 1), t.All.End}
 	}
 	t.Path = Span{int32(pos + from), int32(pos + end)}
 }
@@ -128,15 +162,25 @@ func spanOf(b, part []byte, pos int) Span {
 // what holds a percent sign or another delimiter is read differently by different readers. An IPv6 address stands in
 // brackets and has no zone, which would mean an interface of the provider's machine.
 func SplitHost(b []byte) (host []byte, port uint16, err error) {
+	host, port, unicode, err := splitHost(b)
+	if unicode {
+		return nil, 0, errHost
+	}
+	return host, port, err
+}
+
+// splitHost is SplitHost, but takes names in UTF-8 too, which unicode reports. What of them are names is for who knows
+// Unicode's tables.
+func splitHost(b []byte) (host []byte, port uint16, unicode bool, err error) {
 	rest := b
 	if len(b) > 0 && b[0] == '[' {
 		end := bytes.IndexByte(b, ']')
 		if end < 0 {
-			return nil, 0, errHost
+			return nil, 0, false, errHost
 		}
 		host, rest = b[1:end], b[end+1:]
 		if !isIPv6(host) {
-			return nil, 0, errHost
+			return nil, 0, false, errHost
 		}
 	} else {
 		end := bytes.IndexByte(b, ':')
@@ -144,24 +188,35 @@ func SplitHost(b []byte) (host []byte, port uint16, err error) {
 			end = len(b)
 		}
 		host, rest = b[:end], b[end:]
-		if len(host) == 0 || len(host) > 255 || !all(host, classHost) {
-			return nil, 0, errHost
+		unicode = !all(host, classHost)
+		if len(host) == 0 || len(host) > 255 || unicode && !isUnicode(host) {
+			return nil, 0, false, errHost
 		}
 	}
 	if len(rest) == 0 {
-		return host, 0, nil
+		return host, 0, unicode, nil
 	}
 	if rest[0] != ':' {
-		return nil, 0, errHost
+		return nil, 0, false, errHost
 	}
 	if len(rest) == 1 {
-		return host, 0, nil // RFC 3986 section 3.2.3: the same as none
+		return host, 0, unicode, nil // RFC 3986 section 3.2.3: the same as none
 	}
 	port, ok := parsePort(rest[1:])
 	if !ok {
-		return nil, 0, errPort
+		return nil, 0, false, errPort
 	}
-	return host, port, nil
+	return host, port, unicode, nil
+}
+
+// isUnicode reports whether b is UTF-8 whose ASCII is that of names.
+func isUnicode(b []byte) bool {
+	for _, c := range b {
+		if c < utf8.RuneSelf && classes[c]&classHost == 0 {
+			return false
+		}
+	}
+	return utf8.Valid(b)
 }
 
 func isIPv6(b []byte) bool {

@@ -29,6 +29,14 @@ func (c *conn) refuseHead(err *httpparse.Error, begins byte) {
 		code = refusal.HeadTooLarge
 	case err.Status == 505:
 		code = refusal.Version
+	case err == httpparse.ErrSecureScheme:
+		c.refuse(refusal.SecureScheme)
+		return
+	case err == httpparse.ErrScheme:
+		c.refuse(refusal.OtherScheme)
+		return
+	case err == errNotIDNA:
+		code = refusal.Malformed
 	case c.x == nil:
 		code = refusal.NoHTTP
 	}

@@ -24,10 +24,10 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"origin-form", "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n", 400, "bad-request", "proxy port"},
 		{"asterisk-form", "OPTIONS * HTTP/1.1\r\nHost: example.com\r\n\r\n", 400, "bad-request", "OPTIONS *"},
-		{"https", "GET https://example.com/ HTTP/1.1\r\nHost: example.com\r\n\r\n", 400, "bad-request", "https goes through CONNECT"},
+		{"https", "GET https://example.com/ HTTP/1.1\r\nHost: example.com\r\n\r\n", 400, "bad-request", "use CONNECT"},
 		{"no port", "CONNECT example.com HTTP/1.1\r\nHost: example.com\r\n\r\n", 400, "bad-request", "port"},
 		{"bare LF", "GET http://example.com/ HTTP/1.1\nHost: example.com\n\n", 400, "bad-request", "CRLF"},
-		{"no Host", "GET http://example.com/ HTTP/1.1\r\n\r\n", 400, "bad-request", "Host"},
+		{"no Host", "GET / HTTP/1.1\r\n\r\n", 400, "bad-request", "Host"},
 		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version-not-supported", "version"},
 		{"SMTP", "EHLO example.com\r\n", 400, "bad-request", "not an HTTP request line"},
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "bad-request", "this is TLS"},

@@ -299,13 +299,23 @@ func (c *conn) onHeadBytes(b []byte) {
 
 // onHead begins the exchange of the head that l.req describes. b begins with it, and is the loop's or c.in's.
 func (c *conn) onHead(b []byte) {
-	l := c.l
+	l, head := c.l, b[:c.l.req.End]
 	c.progress = httpparse.Progress{}
-	c.x = l.newExchange(b[:l.req.End])
-	if c.in.empty() {
-		c.in.append(b[l.req.End:])
+	if l.req.IsPlain() {
+		c.x = l.newExchange(head)
 	} else {
-		c.in.skip(l.req.End)
+		plain, err := putRight(&l.req, head, l.relay.headLimits)
+		if err != nil {
+			c.refuseHead(err.(*httpparse.Error), b[0])
+			return
+		}
+		c.x = l.newExchange(plain.bytes())
+		plain.release()
+	}
+	if c.in.empty() {
+		c.in.append(b[len(head):])
+	} else {
+		c.in.skip(len(head))
 	}
 	c.route()
 }

@@ -19,7 +19,8 @@
 // each request (route.go): mostly to the session's HTTP proxy; through a SOCKS server, which is asked for a tunnel behind
 // dialling (handshake.go); or straight to the target (target.go).
 //
-// A request head is parsed where it was read, in the loop's one buffer (conn.go: readHead, onHead). It is for the
+// A request head is parsed where it was read, in the loop's one buffer (conn.go: readHead, onHead). What cannot go on as
+// it came, though it has one plain meaning, is put right there (plain.go), so that all others see it as it goes on. It is for the
 // Session API (api.go), refused (answer.go; package refusal has the table), or goes upstream: upstream.go finds a server (server.go) and connects,
 // itself.go notices a connection that has met itself,
 // lookups.go has names looked up off the loops (package lookup), as many at once as the budget of descriptors has places for (admission.go), exchange.go
@@ -37,8 +38,8 @@
 // small again, and the process is told (memory.go). What it all comes to is counted by each loop for itself and summed up for who asks (counters.go,
 // hosts.go).
 //
-// It may import httpparse, session and what is under them, the packages under relay, x/sys for the names of errors, and a
-// pool of buffers. It never parses a message by hand, and it never names a key of the settings: it reports which field of its own
+// It may import httpparse, session and what is under them, the packages under relay, x/sys for the names of errors, x/net's
+// idna for hosts that are not ASCII, and a pool of buffers. It never parses a message by hand, and it never names a key of the settings: it reports which field of its own
 // is at fault.
 //
 // # Who owns what
@@ -81,6 +82,13 @@
 //     request goes to its target itself (maxforwards.go).
 //   - The client's Proxy-Authorization is dropped, and the port's is put at the end of the field section.
 //   - A Host that names another authority than the target is replaced (RFC 9112 section 3.2.2).
+//   - An HTTP/1.1 request without Host is served if its target names the host, and gets one (RFC 9112 section 3.2: 400).
+//     Whole tools leave it out of CONNECT, and it could change nothing: the target decides (section 3.2.2).
+//   - User information and a fragment are cut off the target, instead of refused (RFC 9110 section 4.2.4 and 4.2.5): where
+//     all readers agree about the host, nobody is misled.
+//   - A Content-Length of 0 is taken off a CONNECT (RFC 9110 section 9.3.6).
+//   - A target of the scheme ws is one of http. To an HTTP proxy it goes as it came, for that is what its client means to ask.
+//   - Hosts in UTF-8 become A-labels (RFC 5890 section 2.3.2.1).
 //   - A chunked response to an HTTP/1.0 request goes out decoded (RFC 9112 section 7.1.3).
 //   - What two readers could understand differently is refused: see package httpparse.
 package relay

@@ -160,11 +160,18 @@ func (c *conn) onSocksRequest(r *socks.Request, n int) {
 	}
 	head = append(head, "\r\n"...)
 	c.in.skip(n)
-	if err := l.req.Parse(head, l.relay.headLimits); err != nil {
+	err := l.req.Parse(head, l.relay.headLimits)
+	var plain buffer
+	if err == nil && !l.req.IsPlain() {
+		plain, err = putRight(&l.req, head, l.relay.headLimits)
+		head = plain.bytes()
+	}
+	if err != nil {
 		c.refuseFor(refusal.UnfitName, err)
 		return
 	}
 	c.x = l.newExchange(head)
+	plain.release()
 	c.route()
 }
 

@@ -141,3 +141,45 @@ func TestSocksAboveBudget(t *testing.T) {
 	c.expect("\x05\x00" + answer5)
 	c.apiAnswer()
 }
+
+// Names and addresses of SOCKS requests, as they come and as they go on.
+func TestSocksHosts(t *testing.T) {
+	for _, row := range []struct{ name, host, target string }{
+		{"IPv6", "2001:db8::1", "[2001:db8::1]:443"},
+		{"IPv6 in brackets", "[2001:db8::1]", "[2001:db8::1]:443"},
+		{"IPv4 in IPv6", "::ffff:192.0.2.7", "192.0.2.7:443"},
+		{"IPv4", "192.0.2.7", "192.0.2.7:443"},
+		{"UTF-8", "bücher.example", "xn--bcher-kva.example:443"},
+		{"wide digits", "１92.0.2.7", "192.0.2.7:443"},
+	} {
+		for version, says := range map[string]string{
+			"5":  "\x05\x01\x00\x05\x01\x00\x03" + string([]byte{byte(len(row.host))}) + row.host + "\x01\xbb",
+			"4a": "\x04\x01\x01\xbb\x00\x00\x00\x01\x00" + row.host + "\x00",
+		} {
+			t.Run(row.name+" in SOCKS"+version, func(t *testing.T) {
+				g := newRig(t)
+				c := g.client(0)
+				c.send(says)
+				u := g.upstream()
+				u.expect("CONNECT " + row.target + " HTTP/1.1\r\nHost: " + row.target + "\r\n")
+				g = newRig(t, upstreamOf(SOCKS5))
+				c = g.client(0)
+				c.send(says)
+				if target, _ := g.upstream().socksServer(); target != row.target {
+					t.Errorf("the SOCKS server got %q; want %q", target, row.target)
+				}
+			})
+		}
+	}
+	for _, host := range []string{"[::1", "::1%lo", "[192.0.2.7]", "a:80", "b\xfccher.example", "a／b", "a\ufffdb"} {
+		g := newRig(t)
+		c := g.client(0)
+		c.send("\x05\x01\x00\x05\x01\x00\x03" + string([]byte{byte(len(host))}) + host + "\x01\xbb")
+		c.expect("\x05\x00\x05\x01" + answer5[2:])
+		c.expectEnd()
+		c = g.client(0)
+		c.send("\x04\x01\x01\xbb\x00\x00\x00\x01\x00" + host + "\x00")
+		c.expect("\x00\x5b" + answer4[2:])
+		c.expectEnd()
+	}
+}

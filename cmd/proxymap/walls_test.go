@@ -42,7 +42,7 @@ var house = map[string]wall{
 
 	"relay": {
 		own:    []string{"httpparse", "relay/", "session", "session/credential"},
-		others: []string{"github.com/valyala/bytebufferpool", "golang.org/x/sys/unix"},
+		others: []string{"github.com/valyala/bytebufferpool", "golang.org/x/net/idna", "golang.org/x/sys/unix"},
 	},
 	"relay/hostrule":        {pure: true},
 	"relay/internal/kernel": {others: []string{"github.com/panjf2000/gnet/v2/pkg/socket", "golang.org/x/sys/unix"}},

@@ -15,6 +15,8 @@ const (
 
 	// Of the request.
 	Malformed          // its head breaks a rule of HTTP/1
+	SecureScheme       // its target is https:// or wss://
+	OtherScheme        // its target is of a scheme that is neither that nor http nor ws
 	NoHTTP             // its head does so from the first bytes on: it may be another protocol
 	NoTLS              // it is TLS
 	TargetTooLong      // its request-target is over the limit
@@ -142,8 +144,14 @@ const (
 	allowConnect = "Allow: CONNECT\r\n"
 )
 
+// useConnect is for clients that ask a proxy for https as for http. The one that does so most is named.
+const useConnect = "use CONNECT, as curl and browsers do; axios does with the options proxy: false and " +
+	"httpsAgent: new HttpsProxyAgent('http://HOST:PORT'), of the package https-proxy-agent"
+
 var table = [numCodes]row{
 	Malformed:          {400, badRequest, httpRequestError, socks.Failed, "", "", unnamed, ""},
+	SecureScheme:       {400, badRequest, httpRequestError, socks.Failed, "", "the request-target begins with https:// or wss://, which no proxy can fetch without reading it", unnamed, useConnect},
+	OtherScheme:        {400, badRequest, httpRequestError, socks.Failed, "", "the request-target's scheme is neither http nor ws", unnamed, "use CONNECT for all others"},
 	NoHTTP:             {400, badRequest, httpRequestError, socks.Failed, "", "", unnamed, "this port is an HTTP proxy, with http:// before its address"},
 	NoTLS:              {400, badRequest, httpRequestError, socks.Failed, "", "this is TLS; this port is an HTTP proxy", unnamed, "put http:// before its address, not https://"},
 	TargetTooLong:      {414, targetTooLong, httpRequestError, socks.Failed, "", "", unnamed, ""},

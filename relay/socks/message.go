@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -115,14 +116,13 @@ func (r *Request) Parse4(b []byte) (int, error) {
 	addr, host := netip.AddrFrom4([4]byte(b[4:])), []byte(nil)
 	if isMark4A(addr) {
 		name, m, ok := cutNUL(b[n:])
-		if !ok || m > 0 && !isName(name) {
-			return 0, errHost
-		}
-		if m == 0 {
+		if m == 0 && ok {
 			return 0, nil
 		}
+		if addr, host = addrOrName(name); host == nil && !addr.IsValid() {
+			return 0, errHost
+		}
 		n += m
-		addr, host = addrOrName(name)
 	}
 	*r = Request{Version: V4, Command: connect, Addr: addr, Host: host, Port: port, User: user}
 	return n, nil
@@ -164,18 +164,47 @@ func isName(b []byte) bool {
 	return len(b) > 0 && len(b) <= MaxField
 }
 
-// addrOrName tells IP addresses from names: one of the two is returned.
+// addrOrName tells IP addresses from names: one of the two is returned, or none if b is neither. Clients that are given an
+// IPv6 address where they know of names alone write it as one, with or without the brackets of a URL. A name may be in
+// UTF-8: what stands for it in DNS is for the caller to find out.
 func addrOrName(b []byte) (netip.Addr, []byte) {
+	inner, bracketed := bytes.CutPrefix(b, []byte("["))
+	if bracketed {
+		if inner, bracketed = bytes.CutSuffix(inner, []byte("]")); bracketed {
+			if addr := literal(inner); addr.Is6() {
+				return addr, nil
+			}
+		}
+		return netip.Addr{}, nil
+	}
 	if addr := literal(b); addr.IsValid() {
 		return addr, nil
 	}
-	return netip.Addr{}, b
+	if isName(b) || isUnicode(b) {
+		return netip.Addr{}, b
+	}
+	return netip.Addr{}, nil
+}
+
+// isUnicode reports whether b is UTF-8 whose ASCII is that of names.
+func isUnicode(b []byte) bool {
+	for i, c := range b {
+		if c < utf8.RuneSelf && !isName(b[i:i+1]) {
+			return false
+		}
+	}
+	return len(b) > 0 && len(b) <= MaxField && utf8.Valid(b)
 }
 
 // literal returns the IP address that b spells, or none. What cannot be one is not tried, for an error of netip's takes
 // memory.
 func literal(b []byte) netip.Addr {
-	if len(b) == 0 || bytes.IndexByte(b, ':') < 0 && len(bytes.Trim(b, "0123456789.")) > 0 {
+	able := "0123456789." // to spell an IPv4 address, or an IPv6 one
+	colons := bytes.Count(b, []byte(":"))
+	if colons > 0 {
+		able = "0123456789.:abcdefABCDEF"
+	}
+	if len(b) == 0 || colons == 1 || len(bytes.Trim(b, able)) > 0 {
 		return netip.Addr{}
 	}
 	addr, err := netip.ParseAddr(unsafe.String(&b[0], len(b))) // the string does not outlive the call
@@ -252,10 +281,9 @@ func (r *Request) Parse5(b []byte) (int, error) {
 	var addr netip.Addr
 	var host []byte
 	if b[3] == typeName {
-		if !isName(field) {
+		if addr, host = addrOrName(field); host == nil && !addr.IsValid() {
 			return 0, errHost
 		}
-		addr, host = addrOrName(field)
 	} else {
 		addr, _ = netip.AddrFromSlice(field)
 	}
