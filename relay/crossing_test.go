@@ -102,7 +102,7 @@ var fronts = []front{
 	{"SOCKS4a", []string{socks4Name}, []string{answer4}, "example.com:443"},
 	{"SOCKS5", []string{"\x05\x01\x00", socks5Name}, []string{"\x05\x00", answer5}, "example.com:443"},
 	{"SOCKS5 with an address", []string{"\x05\x01\x00", socks5Addr}, []string{"\x05\x00", answer5}, "192.0.2.7:443"},
-	{"SOCKS5 with credentials", []string{"\x05\x02\x00\x02", "\x01\x02me\x02pw", socks5Name}, []string{"\x05\x02", "\x01\x00", answer5}, "example.com:443"},
+	{"SOCKS5 with credentials", []string{"\x05\x01\x02", "\x01\x02me\x02pw", socks5Name}, []string{"\x05\x02", "\x01\x00", answer5}, "example.com:443"},
 }
 
 // All crossings of the protocols of clients and upstream servers, with the port's credentials, and payload that comes

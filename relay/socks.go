@@ -77,7 +77,7 @@ func (c *conn) onSocksBytes() bool {
 	switch b := c.in.bytes(); c.socksStep {
 	case socksMethodStep:
 		var method uint8
-		n, method, err = socks.ChooseMethod(b, c.port.slot.Plan().Admit(nil) == session.Admitted)
+		n, method, err = socks.ChooseMethod(b, needOf(c.port.slot.Plan()))
 		if n == 0 && err == nil {
 			return false
 		}
@@ -101,7 +101,7 @@ func (c *conn) onSocksBytes() bool {
 		if n == 0 && err == nil {
 			return false
 		}
-		if err == nil {
+		if err == nil && len(r.User)+len(r.Password) > 0 { // else it has none, and no way to say so
 			c.who = c.port.slot.Plan().NewClient(string(r.User), string(r.Password))
 		}
 		admitted := err == nil && c.port.slot.Plan().Admit(c.who) == session.Admitted
@@ -132,6 +132,17 @@ func (c *conn) onSocksBytes() bool {
 	}
 	c.in.skip(n)
 	return true
+}
+
+// needOf is what the credentials of SOCKS clients are to a plan.
+func needOf(p *session.Plan) socks.Need {
+	switch {
+	case p.Admit(nil) != session.Admitted:
+		return socks.Required
+	case p.Ignores():
+		return socks.Ignored
+	}
+	return socks.Welcome
 }
 
 // sendSocks sends what there is to be sent of SOCKS.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"proxymap/session"
 )
 
 // A client may say all it has to say at once, and end there: what it cannot know yet to be granted, a megabyte behind
@@ -181,5 +183,49 @@ func TestSocksHosts(t *testing.T) {
 		c.send("\x04\x01\x01\xbb\x00\x00\x00\x01\x00" + host + "\x00")
 		c.expect("\x00\x5b" + answer4[2:])
 		c.expectEnd()
+	}
+}
+
+// A SOCKS5 client is asked for credentials only where they mean something; two empty ones are none.
+func TestSocksCredentials(t *testing.T) {
+	const empty = "\x01\x00\x00"
+	ours := func(p *session.PlanConfig) { p.Set = true }
+	for _, row := range []struct {
+		name        string
+		plan        func(*session.PlanConfig)
+		says, hears string
+		passed      string // in the head that goes upstream; empty: it does not get that far
+	}{
+		{"both methods, ours go upstream", ours, "\x05\x02\x00\x02" + socks5Name, "\x05\x00", basic("user", "pa:ss")},
+		{"login alone, ours go upstream", ours, "\x05\x01\x02\x01\x02me\x02pw" + socks5Name, "\x05\x02\x01\x00", basic("user", "pa:ss")},
+		{"both methods, none go upstream", func(p *session.PlanConfig) { p.Remove = true }, "\x05\x02\x02\x00" + socks5Name, "\x05\x00", "\r\n"},
+		{"both methods, they pass", func(*session.PlanConfig) {}, "\x05\x02\x00\x02\x01\x02me\x02pw" + socks5Name, "\x05\x02\x01\x00", basic("me", "pw")},
+		{"both methods, they have parameters", func(p *session.PlanConfig) { p.Set, p.ParseParameters = true, true },
+			"\x05\x02\x00\x02\x01\x02me\x02pw" + socks5Name, "\x05\x02\x01\x00", basic("user", "pa:ss")},
+		{"both methods, they are verified", func(p *session.PlanConfig) { p.Set, p.Verify = true, true },
+			"\x05\x02\x00\x02\x01\x04user\x05pa:ss" + socks5Name, "\x05\x02\x01\x00", basic("user", "pa:ss")},
+		{"empty, they pass", func(*session.PlanConfig) {}, "\x05\x01\x02" + empty + socks5Name, "\x05\x02\x01\x00", "\r\n"},
+		{"empty, they are verified and not required", func(p *session.PlanConfig) { p.Set, p.Verify = true, true },
+			"\x05\x01\x02" + empty + socks5Name, "\x05\x02\x01\x00", basic("user", "pa:ss")},
+		{"empty, they are required", func(p *session.PlanConfig) { p.Set, p.Require = true, true }, "\x05\x02\x00\x02" + empty, "\x05\x02\x01\x01", ""},
+		{"a user name alone", func(*session.PlanConfig) {}, "\x05\x01\x02\x01\x02me\x00" + socks5Name, "\x05\x02\x01\x00", basic("me", "")},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			g := newRig(t, withClients(row.plan))
+			c := g.client(0)
+			c.send(row.says)
+			c.expect(row.hears)
+			if row.passed == "" {
+				c.expectEnd()
+				return
+			}
+			u := g.upstream()
+			if head := u.head(); !strings.HasPrefix(head, connect[:len(connect)-2]) || !strings.HasSuffix(head, row.passed) && !strings.HasSuffix(head, row.passed+"\r\n") ||
+				row.passed == "\r\n" && strings.Contains(head, "Proxy-Authorization") {
+				t.Errorf("the provider got %q; want it to end with %q", head, row.passed)
+			}
+			u.send(granted)
+			c.expect(answer5)
+		})
 	}
 }

@@ -65,6 +65,10 @@ func (p *Plan) Judges() bool {
 	return !p.remove && !p.accounts.SetsAll()
 }
 
+// Ignores reports whether clients' credentials mean nothing at all: the plan does not judge them, and reads no parameters
+// in their user names.
+func (p *Plan) Ignores() bool { return !p.Judges() && !p.parse }
+
 // NewClient makes a client of the user name and the password that it brought. What no credentials of ours could be
 // (too long, a user name with a colon or a control character) makes one that is not admitted.
 func (p *Plan) NewClient(user, password string) *Client {

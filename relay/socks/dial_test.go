@@ -377,7 +377,7 @@ func serve(t *testing.T, s *Dial, b []byte, code uint8) (r *Request, left []byte
 	if s.version == V4 {
 		must(r.Parse4(b))
 	} else {
-		n, method, err := ChooseMethod(b, true)
+		n, method, err := ChooseMethod(b, Welcome)
 		must(n, err)
 		if hearOnly(t, s, AppendMethod(nil, method), &b); method == MethodLogin {
 			must(r.ParseLogin(b))

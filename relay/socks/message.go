@@ -214,10 +214,19 @@ func literal(b []byte) netip.Addr {
 	return addr
 }
 
-// ChooseMethod parses the methods that a client of version 5 offers (RFC 1928 section 3) and chooses one: user name
-// and password whenever that is offered, for they may hold parameters; none at all if open, that is, if no credentials
-// are required; else MethodRefused.
-func ChooseMethod(b []byte, open bool) (n int, method uint8, err error) {
+// A Need is what a client's credentials are to who chooses a method.
+type Need uint8
+
+const (
+	Required Need = iota // there must be some
+	Welcome              // they are not required, and mean something if there are any
+	Ignored              // they mean nothing
+)
+
+// ChooseMethod parses the methods that a client of version 5 offers (RFC 1928 section 3) and chooses one. Where credentials
+// are welcome they are asked for if they can be had; where they are ignored, only if nothing else is offered, which saves a
+// round trip. It is MethodRefused if nothing that will do is offered.
+func ChooseMethod(b []byte, need Need) (n int, method uint8, err error) {
 	if len(b) == 0 {
 		return 0, 0, nil
 	}
@@ -225,13 +234,15 @@ func ChooseMethod(b []byte, open bool) (n int, method uint8, err error) {
 		return 0, 0, errVersion
 	}
 	methods, n := cutCounted(b[1:])
-	switch {
-	case n == 0:
+	if n == 0 {
 		return 0, 0, nil
-	case bytes.IndexByte(methods, MethodLogin) >= 0:
-		method = MethodLogin
-	case open && bytes.IndexByte(methods, MethodNone) >= 0:
+	}
+	login, none := bytes.IndexByte(methods, MethodLogin) >= 0, bytes.IndexByte(methods, MethodNone) >= 0
+	switch {
+	case none && (need == Ignored || need == Welcome && !login):
 		method = MethodNone
+	case login:
+		method = MethodLogin
 	default:
 		method = MethodRefused
 	}

@@ -48,9 +48,9 @@ func parseLogin(b []byte) (int, string, error) {
 	return n, r.String(), err
 }
 
-func chooseMethod(open bool) parser {
+func chooseMethod(need Need) parser {
 	return func(b []byte) (int, string, error) {
-		n, method, err := ChooseMethod(b, open)
+		n, method, err := ChooseMethod(b, need)
 		return n, fmt.Sprint(method), err
 	}
 }
@@ -181,9 +181,18 @@ var methodsOpen, methodsClosed = []message{
 	{"no method", "\x05\x00", "255", nil},
 }
 
+// methodsIdle are chosen where credentials mean nothing.
+var methodsIdle = []message{
+	{"none", "\x05\x01\x00", "0", nil},
+	{"none beside login", "\x05\x02\x02\x00", "0", nil},
+	{"login alone", "\x05\x01\x02", "2", nil},
+	{"GSSAPI", "\x05\x01\x01", "255", nil},
+}
+
 func TestMethod(t *testing.T) {
-	checkAll(t, chooseMethod(true), methodsOpen)
-	checkAll(t, chooseMethod(false), methodsClosed)
+	checkAll(t, chooseMethod(Welcome), methodsOpen)
+	checkAll(t, chooseMethod(Required), methodsClosed)
+	checkAll(t, chooseMethod(Ignored), methodsIdle)
 }
 
 // RFC 1929 section 2.
@@ -213,7 +222,7 @@ func TestEveryValue(t *testing.T) {
 	}{
 		{"version 4", parse4, "\x04\x01\x00\x50\x01\x02\x03\x04\x00", 0, "\x04", errVersion, Failed},
 		{"command 4", parse4, "\x04\x01\x00\x50\x01\x02\x03\x04\x00", 1, "\x01", errCommand, CommandUnsupported},
-		{"version of methods", chooseMethod(true), "\x05\x01\x00", 0, "\x05", errVersion, Failed},
+		{"version of methods", chooseMethod(Welcome), "\x05\x01\x00", 0, "\x05", errVersion, Failed},
 		{"version of the login", parseLogin, "\x01\x01m\x01s", 0, "\x01", errLoginVersion, Failed},
 		{"version 5", parse5, "\x05\x01\x00\x03\x01a\x00\x50", 0, "\x05", errVersion, Failed},
 		{"command 5", parse5, "\x05\x01\x00\x03\x01a\x00\x50", 1, "\x01", errCommand, CommandUnsupported},
@@ -237,19 +246,22 @@ func TestEveryValue(t *testing.T) {
 // Of all methods only two count, alone and beside each other.
 func TestEveryMethod(t *testing.T) {
 	for v := range 256 {
-		for _, open := range []bool{true, false} {
+		for _, need := range []Need{Required, Welcome, Ignored} {
 			want := uint8(MethodRefused)
 			switch {
 			case v == MethodLogin:
 				want = MethodLogin
-			case v == MethodNone && open:
+			case v == MethodNone && need != Required:
 				want = MethodNone
 			}
-			if n, got, err := ChooseMethod([]byte{5, 1, byte(v)}, open); n != 3 || got != want || err != nil {
-				t.Errorf("method %d, open %v: %d, %d, %v; want %d", v, open, n, got, err, want)
+			if n, got, err := ChooseMethod([]byte{5, 1, byte(v)}, need); n != 3 || got != want || err != nil {
+				t.Errorf("method %d, need %d: %d, %d, %v; want %d", v, need, n, got, err, want)
 			}
-			if n, got, err := ChooseMethod([]byte{5, 2, byte(v), 2}, open); n != 4 || got != MethodLogin || err != nil {
-				t.Errorf("methods %d and 2, open %v: %d, %d, %v", v, open, n, got, err)
+			if want = MethodLogin; v == MethodNone && need == Ignored {
+				want = MethodNone
+			}
+			if n, got, err := ChooseMethod([]byte{5, 2, byte(v), 2}, need); n != 4 || got != want || err != nil {
+				t.Errorf("methods %d and 2, need %d: %d, %d, %v; want %d", v, need, n, got, err, want)
 			}
 		}
 	}
@@ -309,7 +321,7 @@ func TestNoAllocations(t *testing.T) {
 		{"SOCKS4 request", r.Parse4, messages4},
 		{"SOCKS5 request", r.Parse5, messages5},
 		{"login", r.ParseLogin, logins},
-		{"methods", func(b []byte) (int, error) { n, _, err := ChooseMethod(b, true); return n, err }, methodsOpen},
+		{"methods", func(b []byte) (int, error) { n, _, err := ChooseMethod(b, Welcome); return n, err }, methodsOpen},
 	} {
 		for _, m := range row.rows {
 			b := []byte(m.bytes)
@@ -335,7 +347,7 @@ func fuzzCuts(f *testing.F, parse parser, rows []message) {
 }
 
 func FuzzLogin(f *testing.F)  { fuzzCuts(f, parseLogin, logins) }
-func FuzzMethod(f *testing.F) { fuzzCuts(f, chooseMethod(true), methodsOpen) }
+func FuzzMethod(f *testing.F) { fuzzCuts(f, chooseMethod(Welcome), methodsOpen) }
 
 func Fuzz4Request(f *testing.F) {
 	fuzzCuts(f, checkedRequest((*Request).Parse4), messages4)
