@@ -4,8 +4,10 @@
 // allocates, copies, waits or knows of sockets. Results are offsets into the caller's buffer, so they stay valid when
 // the caller moves the bytes.
 //
-// The package is strict where two readers could disagree about where a message ends or where it goes, and has no
-// lenient mode. Each refusal cites its source in place. What is refused is an *Error with the status to answer.
+// Requests are read strictly: what two readers could understand differently is refused, with its source in place. What is
+// refused is an *Error with the status to answer. Responses are read by the same parser in one other mode, which is a
+// table (odd.go): what is odd and has one plain meaning all the same is noted, and put right on its way to the client
+// (rewrite.go). The one row that is for requests too is LF alone in a CONNECT.
 //
 // What of a request has one plain meaning, though no proxy may pass it on as it came, is taken: Request.IsPlain says so, and
 // Request.AppendPlain puts it right.
@@ -72,6 +74,8 @@ var (
 	errForwardsValue  = malformed("Max-Forwards is not a plain decimal number")
 	errLengthChunked  = malformed("both Content-Length and Transfer-Encoding are given")
 	errEncoding       = malformed("Transfer-Encoding is not exactly one \"chunked\"")
+	errLengthsDiffer  = malformed("Content-Length is given more than once, with different values")
+	errContent        = malformed("its status has no content, and its fields frame some")
 	errEncoding10     = malformed("Transfer-Encoding in an HTTP/1.0 message")
 	errConnectBody    = malformed("CONNECT with a Content-Length of more than 0 or Transfer-Encoding")
 	errOptionFraming  = malformed("Connection names Content-Length, Transfer-Encoding or Host, which are not hop-by-hop")

@@ -2,6 +2,7 @@ package httpparse
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -196,55 +197,76 @@ func all(b []byte, class uint8) bool {
 // IsToken reports whether b is a token (RFC 9110 section 5.6.2).
 func IsToken(b []byte) bool { return len(b) > 0 && all(b, classToken) }
 
-// line returns the end of the line that begins at pos: before its CRLF. The line may hold any byte but CR and LF.
-func line(buf []byte, pos int) (end int, err error) {
+// line returns the end of the line that begins at pos, before its CRLF, and where the next one begins. The line may hold
+// any byte but CR and LF.
+func (h *head) line(buf []byte, pos int) (end, next int, err error) {
 	n := bytes.IndexByte(buf[pos:], '\n')
 	if n < 0 {
-		return 0, partialLine(buf[pos:])
+		return 0, 0, h.partialLine(buf[pos:])
 	}
-	if n == 0 || buf[pos+n-1] != '\r' {
-		return 0, errBareLF // RFC 9112 section 2.2 lets a recipient accept it; those that do and those that do not disagree
+	end = pos + n
+	if n > 0 && buf[end-1] == '\r' {
+		return end - 1, end + 1, nil
 	}
-	return pos + n - 1, nil
+	// RFC 9112 section 2.2 lets a recipient accept it; those that do and those that do not disagree.
+	return end, end + 1, h.find(OddLineEnd)
 }
 
 // partialLine looks at the beginning of a line whose end has not come: other protocols are refused at their first bytes.
-func partialLine(b []byte) error {
+func (h *head) partialLine(b []byte) error {
 	if n := len(b); n > 0 && b[n-1] == '\r' {
 		b = b[:n-1]
 	}
-	if err := text(b); err != nil {
+	if err := h.text(b); err != nil {
 		return err
 	}
 	return ErrNeedMore
 }
 
 // text checks that b holds no control characters but HTAB (RFC 9110 section 5.5, RFC 9112 section 2.2).
-func text(b []byte) error {
-	for _, c := range b {
+func (h *head) text(b []byte) error {
+	for i, c := range b {
 		if classes[c]&classText == 0 {
-			if c == '\r' {
-				return errBareCR
-			}
-			return errControl
+			return h.controls(b[i:])
 		}
 	}
 	return nil
 }
 
-// fieldLine parses the field line buf[pos:end], without its CRLF.
+// controls looks at text that begins with a control character. NUL and CR are never taken: what follows them is another
+// text to some readers.
+func (h *head) controls(b []byte) error {
+	for _, c := range b {
+		switch {
+		case classes[c]&classText != 0:
+		case c == '\r':
+			return errBareCR
+		case c == 0:
+			return errControl
+		default:
+			if err := h.find(OddControl); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fieldLine parses the field line buf[pos:end], without its line end; the next line begins at next. A line that is dropped
+// has no name.
 //
 //	field-line = field-name ":" OWS field-value OWS
-func fieldLine(buf []byte, pos, end int) (f Field, err error) {
-	if c := buf[pos]; c == ' ' || c == '\t' {
-		return f, errFold // RFC 9112 section 5.2
-	}
+func (h *head) fieldLine(buf []byte, pos, end, next int) (f Field, err error) {
+	f.End = int32(next)
 	i := pos
 	for i < end && classes[buf[i]]&classToken != 0 {
 		i++
 	}
+	f.Name = Span{int32(pos), int32(i)}
 	if i == end || buf[i] != ':' || i == pos {
-		return f, badName(buf[i:end], i == pos)
+		if i, err = h.oddName(buf, &f, i, end); err != nil || f.Name.Len() == 0 {
+			return f, err
+		}
 	}
 	start := i + 1
 	for start < end && isSpace(buf[start]) {
@@ -254,21 +276,61 @@ func fieldLine(buf []byte, pos, end int) (f Field, err error) {
 	for stop > start && isSpace(buf[stop-1]) {
 		stop--
 	}
-	if err := text(buf[start:stop]); err != nil {
+	if err := h.text(buf[start:stop]); err != nil {
 		return f, err
 	}
-	f.Name = Span{int32(pos), int32(i)}
 	f.Value = Span{int32(start), int32(stop)}
-	f.End = int32(end + 2)
-	f.Kind = kindOf(buf[pos:i])
+	f.Kind = kindOf(f.Name.In(buf))
 	return f, nil
+}
+
+// oddName reads the name of a field line that does not begin with a token and a colon. The token ends at i, the line at
+// end. It returns where the colon is, and sets the name: to none if the line is dropped.
+func (h *head) oddName(buf []byte, f *Field, i, end int) (colon int, err error) {
+	pos := int(f.Name.Start)
+	f.Name.End = f.Name.Start
+	if isSpace(buf[pos]) { // it goes on with no field: behind a start line, or behind a line that was dropped
+		return 0, cmp.Or(h.find(OddFold), h.text(buf[pos:end]))
+	}
+	if err := h.text(buf[i:end]); err != nil {
+		return 0, err
+	}
+	if !h.takes.Has(OddName) {
+		return 0, badName(buf[i:end], i == pos)
+	}
+	n := bytes.IndexByte(buf[pos:end], ':')
+	if n < 0 {
+		return 0, h.find(OddNoColon)
+	}
+	name := bytes.TrimRight(buf[pos:pos+n], " \t")
+	switch {
+	case n == 0:
+		return 0, h.find(OddNoName)
+	case !IsToken(name):
+		err = h.find(OddName)
+	}
+	if len(name) < n {
+		err = cmp.Or(err, h.find(OddSpaceColon))
+	}
+	f.Name.End = int32(pos + len(name))
+	return pos + n, cmp.Or(err, h.aboutFraming(nearKind(name)))
+}
+
+// nearKind is the kind of name, or of what some readers make of it who cut off what is not allowed in a name.
+func nearKind(name []byte) Kind {
+	return kindOf(bytes.TrimFunc(name, func(c rune) bool { return c >= 0x80 || classes[c]&classToken == 0 }))
+}
+
+// aboutFraming notes that what is odd is about a field of kind k, if framing depends on those.
+func (h *head) aboutFraming(k Kind) error {
+	if k == KindContentLength || k == KindTransferEncoding {
+		return h.find(OddFramingField)
+	}
+	return nil
 }
 
 // badName says what is wrong with a field line whose name ends where rest begins.
 func badName(rest []byte, empty bool) error {
-	if err := text(rest); err != nil {
-		return err
-	}
 	switch {
 	case len(rest) == 0:
 		return errNoColon
@@ -278,14 +340,50 @@ func badName(rest []byte, empty bool) error {
 	return errFieldName
 }
 
+// folds takes the lines that f goes on with, at most most (RFC 9112 section 5.2). It returns how many there are.
+func (h *head) folds(buf []byte, f *Field, most int) (n int, err error) {
+	for int(f.End) < len(buf) && isSpace(buf[f.End]) {
+		if n++; n > most {
+			return n, errTooManyFields
+		}
+		pos := int(f.End)
+		end, next, err := h.line(buf, pos)
+		if err != nil {
+			return n, err
+		}
+		if err := cmp.Or(h.find(OddFold), h.text(buf[pos:end]), h.aboutFraming(f.Kind)); err != nil {
+			return n, err
+		}
+		f.End = int32(next)
+		start, stop := pos, end
+		if f.Value.Len() > 0 {
+			start = int(f.Value.Start)
+		}
+		for start < stop && isSpace(buf[start]) {
+			start++
+		}
+		for stop > start && isFold(buf[stop-1]) {
+			stop--
+		}
+		f.Value = Span{int32(start), int32(stop)}
+	}
+	if int(f.End) == len(buf) {
+		return n, ErrNeedMore // the next line may go on with it
+	}
+	return n, nil
+}
+
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
-// trim returns b without the white space around it.
+// isFold reports whether c is white space in the value of a folded line: no other value has CR or LF.
+func isFold(c byte) bool { return isSpace(c) || c == '\r' || c == '\n' }
+
+// trim returns b, a part of a value, without the white space around it.
 func trim(b []byte) []byte {
-	for len(b) > 0 && isSpace(b[0]) {
+	for len(b) > 0 && isFold(b[0]) {
 		b = b[1:]
 	}
-	for len(b) > 0 && isSpace(b[len(b)-1]) {
+	for len(b) > 0 && isFold(b[len(b)-1]) {
 		b = b[:len(b)-1]
 	}
 	return b

@@ -92,28 +92,6 @@ func (r *Request) AppendOriginForm(dst, buf, authority []byte, forwards int64) (
 	return append(dst, "\r\n"...), true
 }
 
-// AppendForward appends the response head that buf holds, which r describes, as a proxy sends it to its client: without
-// hop-by-hop fields (RFC 9110 section 7.6.1), and, if decoded says so, without the fields of the chunked coding, which has
-// been taken off. connection is the connection option that the client is told, empty for none. ok is false, and nothing
-// appended, if Connection lists more than can be looked through.
-func (r *Response) AppendForward(dst, buf []byte, decoded bool, connection string) (head []byte, ok bool) {
-	if !r.canBeLookedThrough(buf) {
-		return dst, false
-	}
-	dst = append(dst, buf[:r.LineEnd]...)
-	for i := range r.Fields {
-		f := &r.Fields[i]
-		if decoded && (f.Kind == KindTransferEncoding || f.Kind == KindTrailer) || !r.endToEnd(f, buf) {
-			continue
-		}
-		dst = append(dst, buf[f.Name.Start:f.End]...)
-	}
-	if connection != "" {
-		dst = append(append(append(dst, "Connection: "...), connection...), "\r\n"...)
-	}
-	return append(dst, "\r\n"...), true
-}
-
 // canBeLookedThrough reports whether what Connection lists is short enough.
 func (h *head) canBeLookedThrough(buf []byte) bool {
 	listed := 0

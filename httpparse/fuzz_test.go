@@ -2,6 +2,8 @@ package httpparse
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,8 +66,25 @@ func ordered(t *testing.T, b []byte, h *head, spans []Span) {
 		}
 		at = s.End
 	}
-	if int(at) != h.End-2 || string(b[at:h.End]) != "\r\n" {
-		t.Fatalf("the head ends at %d, the last line at %d", h.End, at)
+	if end := string(b[at:h.End]); h.Odd == 0 && end != "\r\n" || !strings.HasSuffix(end, "\n") {
+		t.Fatalf("the head ends at %d, the last line at %d, and %q is between", h.End, at, end)
+	}
+}
+
+// mendedOnce checks that the head that an odd one goes out as is the same message, and not to be mended again.
+func mendedOnce(t *testing.T, b []byte, r *Response) {
+	t.Helper()
+	out, ok := r.Append(nil, b, Rewrite{})
+	again := newResponse()
+	if err := again.Parse(out, Limits{Head: 2 * testLimits.Head}); !ok || err != nil || !again.Passes(Rewrite{}) {
+		t.Fatalf("%q goes out as %q, odd in %v, %v", b[:r.End], out, slices.Collect(again.Odd.All()), err)
+	}
+	if passes := r.Passes(Rewrite{}); passes != bytes.Equal(out, b[:r.End]) {
+		t.Fatalf("%q passes as it came: %v; it goes out as %q", b[:r.End], passes, out)
+	}
+	body, err := r.Body(MethodGet)
+	if now, fault := again.Body(MethodGet); now != body || (err == nil) != (fault == nil) || again.Persists() != r.Persists() && r.Minor == again.Minor {
+		t.Fatalf("%q goes out as %q: %+v, %v; want %+v, %v", b[:r.End], out, now, fault, body, err)
 	}
 }
 
@@ -75,6 +94,9 @@ func FuzzResponse(f *testing.F) {
 	}
 	for _, row := range badResponses {
 		f.Add([]byte(row.head), 3)
+	}
+	for _, row := range readings {
+		f.Add([]byte(row.head()), 11)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, cut int) {
 		r := newResponse()
@@ -86,6 +108,7 @@ func FuzzResponse(f *testing.F) {
 			return
 		}
 		ordered(t, b, &r.head, []Span{{0, int32(r.LineEnd)}})
+		mendedOnce(t, b, r)
 		if r.Status < 100 || r.Status > 999 || r.Minor > 1 {
 			t.Fatalf("%q: status %d, version 1.%d", b, r.Status, r.Minor)
 		}

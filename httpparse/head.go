@@ -24,31 +24,48 @@ type head struct {
 	Minor   uint8
 	Options Options
 
-	length  int64 // Content-Length, -1 if absent
-	chunked bool
+	Odd     Oddities // what of them has been taken
+	takes   Oddities // what may be
+	length  int64    // Content-Length, -1 if absent
+	bad     *Error   // what is wrong with it, if it is no number
+	chunked bool     // the last transfer coding is chunked
+	coded   bool     // there is another transfer coding
 	upgrade bool
 	expect  bool
 }
 
+// find notes an oddity, or returns what the head is refused with.
+func (h *head) find(o Oddity) error { return h.Odd.find(o, h.takes) }
+
 // fields parses the field lines, at most most of them, from pos to the empty line, which it takes too.
 func (h *head) fields(buf []byte, pos, most int) error {
 	h.Fields = h.Fields[:0]
-	h.Options, h.length, h.chunked, h.upgrade, h.expect = 0, -1, false, false, false
-	for {
-		end, err := line(buf, pos)
+	h.Options, h.length, h.bad, h.chunked, h.coded, h.upgrade, h.expect = 0, -1, nil, false, false, false, false
+	for lines := 0; ; lines++ {
+		end, next, err := h.line(buf, pos)
 		if err != nil {
 			return err
 		}
 		if end == pos {
-			h.End = pos + 2
+			h.End = next
 			break
 		}
-		if len(h.Fields) >= most {
+		if lines >= most {
 			return errTooManyFields
 		}
-		f, err := fieldLine(buf, pos, end)
+		f, err := h.fieldLine(buf, pos, end, next)
 		if err != nil {
 			return err
+		}
+		if h.takes.Has(OddFold) {
+			n, err := h.folds(buf, &f, most-lines-1)
+			if err != nil {
+				return err
+			}
+			lines += n
+		}
+		if pos = int(f.End); f.Name.Len() == 0 {
+			continue
 		}
 		if f.Kind == KindOther {
 			f.Kind = h.Names.kindOf(f.Name.In(buf))
@@ -56,13 +73,23 @@ func (h *head) fields(buf []byte, pos, most int) error {
 			return err
 		}
 		h.Fields = append(h.Fields, f)
-		pos = end + 2
 	}
-	if h.chunked && h.length >= 0 {
-		return errLengthChunked // RFC 9112 section 6.3 point 3: a smuggling attempt
+	return h.framing()
+}
+
+// framing looks at how the fields that frame the content go together.
+func (h *head) framing() error {
+	if !h.chunked && !h.coded {
+		return nil
 	}
-	if h.chunked && h.Minor == 0 {
-		return errEncoding10 // RFC 9112 section 6.1: faulty framing
+	if h.length >= 0 || h.bad != nil {
+		h.bad = nil
+		if err := h.find(OddLengthChunked); err != nil {
+			return err // RFC 9112 section 6.3 point 3: a smuggling attempt
+		}
+	}
+	if h.Minor == 0 {
+		return h.find(OddChunked10)
 	}
 	return nil
 }
@@ -71,19 +98,9 @@ func (h *head) fields(buf []byte, pos, most int) error {
 func (h *head) take(k Kind, value []byte) error {
 	switch k {
 	case KindContentLength:
-		if h.length >= 0 {
-			return errLengthRepeated // RFC 9112 section 6.3 point 5 lets equal ones pass; we have no need to
-		}
-		n, ok := decimal(value, 18)
-		if !ok {
-			return errLengthValue
-		}
-		h.length = n
+		return h.takeLength(value)
 	case KindTransferEncoding:
-		if h.chunked || !EqualFold(value, "chunked") {
-			return errEncoding // RFC 9112 section 6.1, 6.3 point 4
-		}
-		h.chunked = true
+		return h.takeCodings(value)
 	case KindUpgrade:
 		h.upgrade = true
 	case KindExpect:
@@ -96,20 +113,76 @@ func (h *head) take(k Kind, value []byte) error {
 	return nil
 }
 
-// options reads a list of connection options, and notes the three by the bits given for them.
-func (h *head) options(list []byte, closing, keepAlive, upgrade Options) error {
-	for len(list) > 0 {
-		option := list
-		if i := bytes.IndexByte(list, ','); i >= 0 {
-			option, list = list[:i], list[i+1:]
-		} else {
-			list = nil
+// takeLength notes a Content-Length. One that is no number frames nothing, which is for Body to say: not all content is
+// framed by it.
+func (h *head) takeLength(value []byte) error {
+	if h.length >= 0 || h.bad != nil {
+		if err := h.find(OddLengthRepeated); err != nil {
+			return err
 		}
+	}
+	for rest, more := value, true; more; {
+		var member []byte
+		if member, rest, more = cut(rest); more {
+			if err := h.find(OddLengthList); err != nil {
+				return err
+			}
+		}
+		n, ok := decimal(trim(member), 18)
+		switch {
+		case !ok:
+			h.bad = errLengthValue
+		case h.length >= 0 && n != h.length:
+			h.bad = errLengthsDiffer
+		}
+		if h.bad != nil {
+			return h.find(OddLength)
+		}
+		h.length = n
+	}
+	return nil
+}
+
+// takeCodings notes the transfer codings that a Transfer-Encoding adds to those before it. A response is framed by the
+// last of them (RFC 9112 section 6.3 point 4).
+func (h *head) takeCodings(value []byte) (err error) {
+	for rest, more := value, true; more && err == nil; {
+		var coding []byte
+		coding, rest, more = cut(rest)
+		switch coding = trim(coding); {
+		case EqualFold(coding, "chunked"):
+			if h.chunked {
+				err = h.find(OddChunkedTwice)
+			}
+			h.chunked = true
+		case len(coding) == 0 || EqualFold(coding, "identity"):
+			err = h.find(OddIdentity)
+		default:
+			h.chunked, h.coded = false, true
+			err = h.find(OddCoding)
+		}
+	}
+	return err
+}
+
+// cut returns the first member of a comma-separated list, what stands behind its comma, and whether there is one.
+func cut(list []byte) (member, rest []byte, more bool) {
+	if i := bytes.IndexByte(list, ','); i >= 0 {
+		return list[:i], list[i+1:], true
+	}
+	return list, nil, false
+}
+
+// options reads a list of connection options, and notes the three by the bits given for them.
+func (h *head) options(list []byte, closing, keepAlive, upgrade Options) (err error) {
+	for len(list) > 0 && err == nil {
+		var option []byte
+		option, list, _ = cut(list)
 		option = trim(option)
 		switch len(option) {
 		case 4:
 			if EqualFold(option, "host") {
-				return errOptionFraming
+				err = h.find(OddOption)
 			}
 		case 5:
 			if EqualFold(option, "close") {
@@ -125,11 +198,11 @@ func (h *head) options(list []byte, closing, keepAlive, upgrade Options) error {
 			}
 		case 14, 17:
 			if EqualFold(option, "content-length") || EqualFold(option, "transfer-encoding") {
-				return errOptionFraming
+				err = h.find(OddOption)
 			}
 		}
 	}
-	return nil
+	return err
 }
 
 // HasUpgrade reports whether the head has an Upgrade field that Connection names too (RFC 9110 section 7.8).

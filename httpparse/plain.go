@@ -6,7 +6,7 @@ package httpparse
 // IsPlain reports whether the head can go on as it came. If not, AppendPlain makes one that can.
 func (r *Request) IsPlain() bool {
 	t := &r.Target
-	return !t.Unicode && !r.hostUnicode && t.Userinfo.End == 0 && t.Fragment.End == 0 && !r.lacksHost() &&
+	return r.Odd == 0 && !t.Unicode && !r.hostUnicode && t.Userinfo.End == 0 && t.Fragment.End == 0 && !r.lacksHost() &&
 		(r.Method != MethodConnect || r.length < 0)
 }
 
@@ -16,6 +16,7 @@ func (r *Request) IsPlain() bool {
 //   - User information and a fragment are cut off the target (RFC 9110 section 4.2.4 and 4.2.5).
 //   - An HTTP/1.1 request without Host gets the target's authority as one, in first place (RFC 9110 section 7.2).
 //   - A CONNECT loses its Content-Length, which is 0: it has no content (RFC 9110 section 9.3.6).
+//   - Lines that end with LF alone, which only those of a CONNECT may, end with CRLF (RFC 9112 section 2.2).
 //   - Hosts in UTF-8, the target's and Host's, become what appendHost appends for them, which must be a name in ASCII. An
 //     error of its is returned, and what has been appended by then is of no use.
 func (r *Request) AppendPlain(dst, buf []byte, appendHost func(dst, host []byte) ([]byte, error)) (plain []byte, err error) {
@@ -35,7 +36,7 @@ func (r *Request) AppendPlain(dst, buf []byte, appendHost func(dst, host []byte)
 		from, behind = int(t.Authority.End), len(dst)
 	}
 	dst = append(dst, buf[from:to]...)
-	dst = append(dst, buf[t.All.End:r.LineEnd]...)
+	dst = append(appendLine(dst, buf[t.All.End:r.LineEnd]), "\r\n"...)
 	if r.lacksHost() {
 		dst = append(append(append(dst, "Host: "...), dst[authority:behind]...), "\r\n"...)
 	}
@@ -48,9 +49,9 @@ func (r *Request) AppendPlain(dst, buf []byte, appendHost func(dst, host []byte)
 			if dst, err = appendAuthority(dst, f.Value.In(buf), true, appendHost); err != nil {
 				return dst, err
 			}
-			dst = append(dst, buf[f.Value.End:f.End]...)
+			dst = append(appendLine(dst, buf[f.Value.End:f.End]), "\r\n"...)
 		default:
-			dst = append(dst, buf[f.Name.Start:f.End]...)
+			dst = appendField(dst, buf, f)
 		}
 	}
 	return append(dst, "\r\n"...), nil

@@ -69,7 +69,8 @@ func (r *Request) parse(buf []byte, lim Limits) error {
 	if err != nil {
 		return err
 	}
-	end, err := line(buf, pos)
+	r.Odd, r.takes = 0, takenOf(buf[pos:])
+	end, next, err := r.line(buf, pos)
 	if err == ErrNeedMore {
 		return partialRequestLine(buf[pos:], lim)
 	}
@@ -79,7 +80,7 @@ func (r *Request) parse(buf []byte, lim Limits) error {
 	if err := r.requestLine(buf, pos, end, lim); err != nil {
 		return err
 	}
-	r.LineEnd = end + 2
+	r.LineEnd = next
 	if err := r.fields(buf, r.LineEnd, lim.fields()); err != nil {
 		return err
 	}
@@ -87,6 +88,15 @@ func (r *Request) parse(buf []byte, lim Limits) error {
 		return errConnectBody // RFC 9110 section 9.3.6: no defined meaning, so what follows is ambiguous
 	}
 	return r.checkHost(buf)
+}
+
+// takenOf is what is taken of the request that b begins with. A CONNECT has no content, so its lines may end with LF alone:
+// where its head ends is all there is to find, and upstream it goes with CRLF.
+func takenOf(b []byte) Oddities {
+	if bytes.HasPrefix(b, []byte("CONNECT ")) {
+		return ofConnect
+	}
+	return 0
 }
 
 // emptyLines skips those before a request line (RFC 9112 section 2.2).
@@ -130,7 +140,7 @@ func partialRequestLine(b []byte, lim Limits) error {
 //	request-line = method SP request-target SP HTTP-version
 func (r *Request) requestLine(buf []byte, pos, end int, lim Limits) error {
 	b := buf[pos:end]
-	if err := text(b); err != nil {
+	if err := r.text(b); err != nil {
 		return err
 	}
 	first := bytes.IndexByte(b, ' ')
@@ -227,7 +237,8 @@ func (p *Progress) Next(buf []byte, lim Limits) error {
 		lf := int(p.seen) + n
 		start := int(p.line)
 		p.line, p.seen = int32(lf+1), int32(lf+1)
-		end, err := line(buf[:lf+1], start)
+		in := head{takes: takenOf(buf[p.start:])}
+		end, next, err := in.line(buf[:lf+1], start)
 		if err != nil {
 			return err
 		}
@@ -240,7 +251,7 @@ func (p *Progress) Next(buf []byte, lim Limits) error {
 			}
 			continue
 		}
-		if err := p.check(buf, start, end, lim); err != nil {
+		if err := p.check(&in, buf, Span{int32(start), int32(end)}, next, lim); err != nil {
 			return err
 		}
 	}
@@ -249,7 +260,8 @@ func (p *Progress) Next(buf []byte, lim Limits) error {
 // incomplete looks at the bytes since the last line end.
 func (p *Progress) incomplete(buf []byte, lim Limits) error {
 	// The byte before is looked at again: a CR is known to be bare only with its successor.
-	err := partialLine(buf[max(p.line, p.seen-1):])
+	in := head{takes: takenOf(buf[p.start:])}
+	err := in.partialLine(buf[max(p.line, p.seen-1):])
 	p.seen = int32(len(buf))
 	if err == ErrNeedMore && p.lines == 0 {
 		err = partialRequestLine(buf[p.line:], lim)
@@ -261,15 +273,16 @@ func (p *Progress) incomplete(buf []byte, lim Limits) error {
 }
 
 // check checks one complete line by itself.
-func (p *Progress) check(buf []byte, start, end int, lim Limits) error {
+func (p *Progress) check(in *head, buf []byte, line Span, next int, lim Limits) error {
 	p.lines++
 	if p.lines == 1 {
 		var r Request
-		return r.requestLine(buf, start, end, lim)
+		r.takes = in.takes
+		return r.requestLine(buf, int(line.Start), int(line.End), lim)
 	}
 	if int(p.lines)-1 > lim.fields() {
 		return errTooManyFields
 	}
-	_, err := fieldLine(buf, start, end)
+	_, err := in.fieldLine(buf, int(line.Start), int(line.End), next)
 	return err
 }

@@ -1,6 +1,7 @@
 package httpparse
 
-// A Response is a response head. Its zero value is ready for Parse; a Response can be used again and again.
+// A Response is a response head. Its zero value is ready for Parse; a Response can be used again and again. Odd is what a
+// strict reader would refuse it for.
 type Response struct {
 	head
 	Status  int // 100 to 999
@@ -18,15 +19,22 @@ func (r *Response) Parse(buf []byte, lim Limits) error {
 }
 
 func (r *Response) parse(buf []byte, lim Limits) error {
-	end, err := line(buf, 0)
+	r.Odd, r.takes = 0, ofResponses
+	end, next, err := r.line(buf, 0)
 	if err != nil {
 		return err
 	}
 	if err := r.statusLine(buf[:end]); err != nil {
 		return err
 	}
-	r.LineEnd = end + 2
-	return r.fields(buf, r.LineEnd, lim.fields())
+	r.LineEnd = next
+	if err := r.fields(buf, next, lim.fields()); err != nil {
+		return err
+	}
+	if r.contradicts() {
+		return r.find(OddContent)
+	}
+	return nil
 }
 
 // statusLine parses the status line.
@@ -35,7 +43,7 @@ func (r *Response) parse(buf []byte, lim Limits) error {
 //
 // The second space is forgiven where there is no reason-phrase: many servers leave it out, and nobody reads it otherwise.
 func (r *Response) statusLine(b []byte) error {
-	if err := text(b); err != nil {
+	if err := r.text(b); err != nil {
 		return err
 	}
 	if len(b) < 12 || b[8] != ' ' || len(b) > 12 && b[12] != ' ' {
@@ -54,27 +62,34 @@ func (r *Response) statusLine(b []byte) error {
 }
 
 // Body tells how the content of a response to a request with that method is framed (RFC 9112 section 6.3). For a 2xx
-// to CONNECT it is none: what follows is the tunnel, whatever the fields say.
-func (r *Response) Body(to Method) Body {
+// to CONNECT it is none: what follows is the tunnel, whatever the fields say. An *Error says that it cannot be told.
+func (r *Response) Body(to Method) (Body, error) {
 	switch {
 	case r.Status < 200, r.Status == 204, r.Status == 304, to == MethodHead,
 		to == MethodConnect && r.Status < 300:
-		return Body{}
+		return Body{}, nil
 	case r.chunked:
-		return Body{Kind: BodyChunked}
+		return Body{Kind: BodyChunked}, nil
+	case r.coded:
+		return Body{Kind: BodyUntilClose}, nil
+	case r.bad != nil:
+		return Body{}, r.bad
 	case r.length > 0:
-		return Body{Kind: BodyLength, Length: r.length}
+		return Body{Kind: BodyLength, Length: r.length}, nil
 	case r.length == 0:
-		return Body{}
+		return Body{}, nil
 	}
-	return Body{Kind: BodyUntilClose}
+	return Body{Kind: BodyUntilClose}, nil
 }
 
-// Contradicts reports whether the fields frame content that a response with this status cannot have: 1xx and 204 end with
+// OnlyChunked reports whether chunked is the one transfer coding: taken off, nothing is left to be understood.
+func (r *Response) OnlyChunked() bool { return r.chunked && !r.coded }
+
+// contradicts reports whether the fields frame content that a response with this status cannot have: 1xx and 204 end with
 // their heads (RFC 9110 section 8.6, RFC 9112 section 6.1), and a reader that goes by the fields would take what follows
 // for their content. A length of 0, which some servers send, says the same as the status.
-func (r *Response) Contradicts() bool {
-	return (r.Status < 200 || r.Status == 204) && (r.chunked || r.length > 0)
+func (r *Response) contradicts() bool {
+	return (r.Status < 200 || r.Status == 204) && (r.chunked || r.coded || r.bad != nil || r.length > 0)
 }
 
 // Persists reports whether the sender means to use the connection again (RFC 9112 section 9.3). Proxy-Connection has no

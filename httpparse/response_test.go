@@ -29,8 +29,8 @@ func TestResponseBodyEveryCase(t *testing.T) {
 				case method == MethodConnect && status <= 299: // point 2
 					want = Body{}
 				}
-				if got := r.Body(method); got != want {
-					t.Errorf("%d to method %d with %q: got %+v; want %+v", status, method, fields, got, want)
+				if got, err := r.Body(method); got != want || err != nil {
+					t.Errorf("%d to method %d with %q: got %+v, %v; want %+v", status, method, fields, got, err, want)
 				}
 			}
 		}
@@ -39,7 +39,7 @@ func TestResponseBodyEveryCase(t *testing.T) {
 
 // All 256 byte values in the positions of a status line and its end.
 func TestEveryByteOfResponses(t *testing.T) {
-	const text = "HTAB, SP, VCHAR and obs-text" // RFC 9112 section 4: what a reason-phrase holds
+	const text = "all but NUL and CR" // RFC 9112 section 4 has HTAB, SP, VCHAR and obs-text in a reason-phrase; LF ends the line
 	for _, row := range []struct{ name, before, after, accepted string }{
 		{"protocol name", "HT", "P/1.1 200 OK\r\n\r\n", "T"},
 		{"major version", "HTTP/", ".1 200 OK\r\n\r\n", "1"},
@@ -48,16 +48,16 @@ func TestEveryByteOfResponses(t *testing.T) {
 		{"first digit", "HTTP/1.1 ", "00 OK\r\n\r\n", "123456789"},
 		{"second digit", "HTTP/1.1 2", "0 OK\r\n\r\n", "0123456789"},
 		{"third digit", "HTTP/1.1 20", " OK\r\n\r\n", "0123456789"},
-		{"behind the status", "HTTP/1.1 200", "OK\r\n\r\n", " "},
-		{"end of a bare status", "HTTP/1.1 200", "\r\n\r\n", " "},
+		{"behind the status", "HTTP/1.1 200", "OK\r\n\r\n", " \n"},
+		{"end of a bare status", "HTTP/1.1 200", "\r\n\r\n", " \n"},
 		{"reason", "HTTP/1.1 200 O", "K\r\n\r\n", text},
-		{"between CR and LF", "HTTP/1.1 200 OK\r", "\n\r\n", ""},
+		{"between CR and LF", "HTTP/1.1 200 OK\r", "\n\r\n", "\n"},
 		{"value", "HTTP/1.1 200 OK\r\nA: b", "c\r\n\r\n", text},
 	} {
 		for c := range 256 {
 			in := row.before + string([]byte{byte(c)}) + row.after
 			want := refused
-			if row.accepted == text && (c == '\t' || c >= ' ' && c != 0x7f) || row.accepted != text && strings.IndexByte(row.accepted, byte(c)) >= 0 {
+			if row.accepted == text && c != 0 && c != '\r' || row.accepted != text && strings.IndexByte(row.accepted, byte(c)) >= 0 {
 				want = accepted
 			}
 			if err := newResponse().Parse([]byte(in), testLimits); verdictOf(err) != want {
@@ -87,10 +87,6 @@ func TestResponseLimits(t *testing.T) {
 		{"257 field lines", many + "A: b\r\n\r\n", testLimits, errTooManyFields},
 		{"bytes of TLS", "\x15\x03\x01\x00\x02\x02\x46", testLimits, errControl},
 		{"HTTP/0.9 content", "<html>\r\n", testLimits, errStatusLine},
-		{"Connection names Content-Length (RFC 9110 section 7.6.1)", "HTTP/1.1 200 OK\r\nConnection: content-length\r\n\r\n", testLimits, errOptionFraming},
-		{"Content-Length of 19 digits", "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n", testLimits, errLengthValue},
-		{"two encodings", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", testLimits, errEncoding},
-		{"both framings of a 304 (RFC 9112 section 6.3)", "HTTP/1.1 304 X\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", testLimits, errLengthChunked},
 	} {
 		if err := newResponse().Parse([]byte(row.head), row.lim); err != row.want {
 			t.Errorf("%s: got %v; want %v", row.name, err, row.want)
@@ -102,11 +98,13 @@ func TestResponseLimits(t *testing.T) {
 func TestResponseReuse(t *testing.T) {
 	for _, before := range []string{
 		"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 9, x\r\nTransfer-Encoding: gzip\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 9, x\r\n\r\n",
 		"HTTP/1.1 101 OK\r\nUpgrade: a\r\nConnection: upgrade, close\r\nContent-Length: 9\r\nContent-Length: 9\r\n\r\n",
 	} {
 		r := newResponse()
-		if r.Parse([]byte(before), testLimits) == nil {
-			t.Errorf("%q: accepted", before)
+		if r.Parse([]byte(before), testLimits) != nil || r.Odd == 0 {
+			t.Errorf("%q: not odd", before)
 		}
 		head := []byte("HTTP/1.1 200 OK\r\nA: b\r\n\r\n")
 		if err := r.Parse(head, testLimits); err != nil {
@@ -114,7 +112,7 @@ func TestResponseReuse(t *testing.T) {
 		}
 		fresh := newResponse()
 		_ = fresh.Parse(head, testLimits) // as above
-		if r.Body(MethodGet) != (Body{Kind: BodyUntilClose}) || !r.Persists() || r.HasUpgrade() || !slices.Equal(r.Fields, fresh.Fields) {
+		if body, _ := r.Body(MethodGet); body != (Body{Kind: BodyUntilClose}) || r.Odd != 0 || !r.Persists() || r.HasUpgrade() || !slices.Equal(r.Fields, fresh.Fields) {
 			t.Errorf("behind %q: got %+v", before, r)
 		}
 	}

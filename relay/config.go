@@ -130,8 +130,10 @@ type Limits struct {
 	Connections int
 
 	HeadFields  int // most field lines of a message head; 256
-	HeadBytes   int // largest message head, in bytes; 32 KiB
+	HeadBytes   int // largest request head, in bytes; 64 KiB
 	TargetBytes int // largest request-target, in bytes; 16 KiB
+
+	ResponseHeadBytes int // largest response head, in bytes; 256 KiB
 }
 
 // DefaultLimits are the limits in force where Config.Limits has zero values.
@@ -149,7 +151,9 @@ func DefaultLimits() Limits {
 		API:        10 * time.Second,
 
 		HeadFields:  httpparse.MaxFields,
-		HeadBytes:   32 << 10,
+		HeadBytes:   64 << 10,
 		TargetBytes: 16 << 10,
+
+		ResponseHeadBytes: 256 << 10,
 	}
 }

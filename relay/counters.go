@@ -160,6 +160,8 @@ type Stats struct {
 
 	Panics int64 // each of which has ended a connection; please report them
 
+	OddResponses map[string]int64 // by what is odd in them, which passed all the same; nil: none
+
 	Mappings []MappingStats // in the order of Config
 	Ports    []PortStats    // in the order of Relay.Ports
 }
@@ -228,6 +230,9 @@ func (r *Relay) collect() Stats {
 			*total += l.counts[i].Load()
 		}
 	}
+	for _, l := range r.loops {
+		l.odd.addTo(&s)
+	}
 	s.LookUps, s.LookUpsRefused = r.lookups.made.Load(), r.lookups.refused.Load()
 	for i, m := range r.mappings {
 		s.Mappings[i] = MappingStats{First: m.First, Last: m.Last}
@@ -278,6 +283,9 @@ func (s *Stats) subtract(before *Stats) {
 	had := before.counts()
 	for i, n := range s.counts() {
 		*n -= *had[i]
+	}
+	for kind, n := range before.OddResponses {
+		s.addOdd(kind, -n)
 	}
 	s.LookUps -= before.LookUps
 	s.LookUpsRefused -= before.LookUpsRefused

@@ -66,6 +66,8 @@ type exchange struct {
 	keepServer bool             // the upstream connection may be used again
 	spared     bool             // the response has set off a rotation that cuts others, and comes whole all the same
 	api        *apiState        // of a Session API call
+
+	odd httpparse.Oddities // in the responses so far
 }
 
 // An edit drops a field line of a request on its way upstream, or puts a new Host in its place.

@@ -31,6 +31,7 @@ type port struct {
 	open    atomic.Int32 // connections
 	tallies atomic.Pointer[tally]
 	answers atomic.Pointer[answers]
+	odd     atomic.Pointer[oddLog]
 }
 
 // openPort binds addr.

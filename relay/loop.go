@@ -96,6 +96,7 @@ type loop struct {
 
 	hosts  hosts
 	counts [numCounts]atomic.Int64
+	odd    oddCounts
 	open   atomic.Int64 // connections, those on their way to the loop included
 	load   atomic.Int32 // permille of the last window that the loop did not wait
 	active atomic.Int32 // connections that had an event in it

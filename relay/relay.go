@@ -23,11 +23,12 @@ import (
 
 // A Relay is a set of local ports and the event loops that serve them.
 type Relay struct {
-	limits     Limits
-	headLimits httpparse.Limits
-	log        *slog.Logger
-	store      Store
-	start      time.Time
+	limits         Limits
+	headLimits     httpparse.Limits // of requests
+	responseLimits httpparse.Limits
+	log            *slog.Logger
+	store          Store
+	start          time.Time
 
 	ports      []*port
 	mappings   []*mapping
@@ -90,6 +91,7 @@ func Listen(cfg Config) (*Relay, error) {
 		spread:    cfg.spread || !poll.Measures,
 	}
 	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
+	r.responseLimits = httpparse.Limits{Head: r.limits.ResponseHeadBytes, Fields: r.limits.HeadFields}
 	r.inOrder, r.loud, r.burstEnded = cfg.inOrder, cfg.loud, cfg.BurstEnded
 	r.rules, r.remedies, r.userAgent = cfg.Rules, cfg.Remedies, cfg.UserAgent
 	r.machine.refresh()
@@ -285,7 +287,7 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	for _, f := range []struct{ have, def *int }{
-		{&l.HeadFields, &d.HeadFields}, {&l.HeadBytes, &d.HeadBytes}, {&l.TargetBytes, &d.TargetBytes},
+		{&l.HeadFields, &d.HeadFields}, {&l.HeadBytes, &d.HeadBytes}, {&l.ResponseHeadBytes, &d.ResponseHeadBytes}, {&l.TargetBytes, &d.TargetBytes},
 	} {
 		if *f.have <= 0 {
 			*f.have = *f.def

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"bytes"
-	"errors"
 	"time"
 
 	"proxymap/httpparse"
@@ -28,8 +27,8 @@ func (c *conn) onResponseBytes(b []byte) {
 		return
 	}
 	x.partial.append(b)
-	if bytes.IndexByte(b, '\n') < 0 && len(x.partial.bytes()) < c.l.relay.limits.HeadBytes {
-		return // no line has ended, so there is nothing new to be found: a slow provider costs one look a line
+	if !worthALook(x.partial.bytes(), len(b), c.l.relay.limits.ResponseHeadBytes) {
+		return
 	}
 	// The heads' bytes leave the exchange for the time of the call: it may end the exchange.
 	partial := x.partial
@@ -38,12 +37,27 @@ func (c *conn) onResponseBytes(b []byte) {
 	partial.release()
 }
 
+// worthALook reports whether the last bytes of an incomplete head, as many as came last, may make a verdict: they end its
+// first line or the head itself, reach the limit, or make it twice as long as before. So a slow provider costs linear work.
+func worthALook(partial []byte, last, limit int) bool {
+	before := len(partial) - last
+	if len(partial) >= limit || len(partial) >= 2*before {
+		return true
+	}
+	lf := bytes.IndexByte(partial[before:], '\n')
+	if lf < 0 {
+		return false
+	}
+	end := partial[max(0, before-2):]
+	return bytes.IndexByte(partial[:before], '\n') < 0 || bytes.Contains(end, []byte("\n\r\n")) || bytes.Contains(end, []byte("\n\n"))
+}
+
 // onResponseHeads reads heads up to the final one; interim ones are passed on as they come (RFC 9110 section 15.2).
 func (c *conn) onResponseHeads(b []byte) {
 	x, res := c.x, &c.l.res
-	from, pos := 0, 0 // b[from:pos] is read and to be passed on
+	from, pos := 0, 0 // b[from:pos] is read and to be passed on as it came
 	for {
-		err := res.Parse(b[pos:], c.l.relay.headLimits)
+		err := res.Parse(b[pos:], c.l.relay.responseLimits)
 		if err == httpparse.ErrNeedMore {
 			x.partial.append(b[pos:])
 			c.send(b[from:pos])
@@ -53,21 +67,23 @@ func (c *conn) onResponseHeads(b []byte) {
 			c.badResponse(refusal.ResponseMalformed, reasonOf(err))
 			return
 		}
+		noteOdd(c, res.Odd)
 		if res.Status >= 200 || res.Status == 101 {
 			break
-		}
-		if res.Contradicts() {
-			c.badResponse(refusal.ResponseMalformed, errContradiction)
-			return
 		}
 		if x.interim++; x.interim > maxInformational {
 			c.badResponse(refusal.TooManyInterim, nil)
 			return
 		}
+		head := b[pos : pos+res.End]
 		pos += res.End
 		c.arm() // the provider works on it
 		if x.minor == 0 || c.socks != 0 {
 			from = pos // RFC 9110 section 15.2: an HTTP/1.0 client knows none
+		} else if how := (httpparse.Rewrite{}); !res.Passes(how) {
+			c.toClient.unsent.append(b[from : pos-res.End])
+			keepHead(&c.toClient, res, head, how)
+			from = pos
 		}
 	}
 	c.onFinalHead(b[from:], pos-from)
@@ -84,11 +100,7 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 		c.badResponse(refusal.SwitchedUnasked, nil)
 		return
 	case res.Status == 101, connect && res.Status < 300:
-		if c.socks == 0 {
-			c.startTunnel(b, nil) // in one piece
-		} else {
-			c.startTunnel(nil, b[pos+res.End:])
-		}
+		c.grantTunnel(b, pos)
 		return
 	case res.Status == 407 && c.toTarget():
 		c.badResponse(refusal.TargetWantsLogin, nil)
@@ -101,26 +113,64 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 		c.refuseSocks(refusal.ReplyTo(res.Status))
 		return
 	}
-	if res.Contradicts() {
-		c.badResponse(refusal.ResponseMalformed, errContradiction)
+	body, err := res.Body(x.method)
+	if err != nil {
+		c.badResponse(refusal.ResponseMalformed, reasonOf(err))
 		return
 	}
-	body := res.Body(x.method)
 	x.response = frame(body)
-	x.decode = x.minor == 0 && body.Kind == httpparse.BodyChunked
-	x.keepServer = !connect && x.persists && res.Persists() && body.Kind != httpparse.BodyUntilClose
-	x.keepClient = x.keepServer && !x.decode
-	if x.decode || c.toTarget() {
-		c.toClient.unsent.append(b[:pos])
-		if !c.sendEditedHead(b[pos : pos+res.End]) {
-			c.badResponse(refusal.ResponseTooComplex, nil)
-			return
-		}
-		x.responding = true
-		c.onContent(b[pos+res.End:], 0)
+	unread := x.minor == 0 && body.Kind == httpparse.BodyChunked // by the client, unless the chunks are taken off
+	x.decode = unread && res.OnlyChunked()
+	x.keepServer = !connect && x.persists && res.Persists() && body.Kind != httpparse.BodyUntilClose && !x.odd.InDoubt()
+	x.keepClient = x.keepServer && !unread
+	how := x.rewriting(c.toTarget())
+	if res.Passes(how) {
+		c.onContent(b, pos+res.End)
 		return
 	}
-	c.onContent(b, pos+res.End)
+	c.toClient.unsent.append(b[:pos])
+	if !keepHead(&c.toClient, res, b[pos:pos+res.End], how) {
+		c.badResponse(refusal.ResponseTooComplex, nil)
+		return
+	}
+	x.responding = true
+	c.onContent(b[pos+res.End:], 0)
+}
+
+// grantTunnel begins the tunnel that the head at b[pos:] grants.
+func (c *conn) grantTunnel(b []byte, pos int) {
+	res, how := &c.l.res, httpparse.Rewrite{}
+	switch {
+	case c.socks != 0:
+		c.startTunnel(nil, b[pos+res.End:])
+	case res.Passes(how):
+		c.startTunnel(b, nil) // in one piece
+	default:
+		c.toClient.unsent.append(b[:pos])
+		keepHead(&c.toClient, res, b[pos:pos+res.End], how)
+		c.startTunnel(nil, b[pos+res.End:])
+	}
+}
+
+// rewriting is what becomes another in the final response's head, beside what is put right. forwarded says that it comes
+// from the target itself, for which we are the proxy.
+func (x *exchange) rewriting(forwarded bool) (how httpparse.Rewrite) {
+	how.Decoded, how.Forwarded = x.decode, forwarded
+	switch {
+	case x.odd.InDoubt(), forwarded && !x.keepClient:
+		how.Connection = "close"
+	case forwarded && x.minor == 0:
+		how.Connection = "keep-alive"
+	}
+	return how
+}
+
+// keepHead puts the response head b, which res describes, rewritten behind what d keeps. It reports whether that can be.
+func keepHead(d *direction, res *httpparse.Response, b []byte, how httpparse.Rewrite) bool {
+	var scratch [4 << 10]byte // on the stack; few heads are larger
+	out, ok := res.Append(scratch[:0], b, how)
+	d.unsent.append(out)
+	return ok
 }
 
 // onContent passes on b, whose first head bytes are heads, and the rest content.
@@ -139,8 +189,6 @@ func (c *conn) onContent(b []byte, head int) {
 	c.endOfContent(len(b) - head - n)
 	c.send(b[:head+n])
 }
-
-var errContradiction = errors.New("its status has no content, and its fields frame some")
 
 // endOfContent notes the response's end if it has come. What stands behind it belongs to nobody, and who sends such is not
 // trusted with anything more: both connections end behind the response.
@@ -165,40 +213,6 @@ func (c *conn) onChunks(b []byte) {
 		b = b[n:]
 	}
 	c.endOfContent(len(b))
-}
-
-// sendEditedHead passes on the head of a response that does not go out as it came: one that comes from the target itself,
-// for which we are the proxy, or one whose chunks are taken off (RFC 9112 section 7.1.3). It reports whether that can be.
-func (c *conn) sendEditedHead(b []byte) bool {
-	x, res := c.x, &c.l.res
-	if !c.toTarget() {
-		c.sendDecodedHead(b)
-		return true
-	}
-	connection := ""
-	switch {
-	case !x.keepClient:
-		connection = "close"
-	case x.minor == 0:
-		connection = "keep-alive"
-	}
-	var scratch [4 << 10]byte // on the stack; few heads are larger
-	out, ok := res.AppendForward(scratch[:0], b, x.decode, connection)
-	c.toClient.unsent.append(out)
-	return ok
-}
-
-// sendDecodedHead passes on the head of a chunked response without the fields that speak of its chunks.
-func (c *conn) sendDecodedHead(b []byte) {
-	res, out := &c.l.res, &c.toClient.unsent
-	from := 0
-	for i := range res.Fields {
-		if f := &res.Fields[i]; f.Kind == httpparse.KindTransferEncoding || f.Kind == httpparse.KindTrailer {
-			out.append(b[from:f.Name.Start])
-			from = int(f.End)
-		}
-	}
-	out.append(b[from:res.End])
 }
 
 // send passes b on to the client. If that fails the connection is closed, which the caller has to look at.

@@ -129,6 +129,8 @@ var (
 	panicsMetric      = describe("panics_total", "Panics, each of which has ended a connection; please report them.")
 	answersMetric     = describe("answers_total", "The relay's own answers of errors, by X-Proxymap-Error.", "mapping", "ports", "class")
 
+	oddMetric = describe("odd_responses_total", "Responses that are odd and passed all the same, by what is odd in them.", "kind")
+
 	portConnectionsMetric = describe("port_connections_total", "Clients' connections accepted.", "port")
 	portOpenMetric        = describe("port_connections_open", "Clients' connections that are open.", "port")
 	portRequestsMetric    = describe("port_requests_total", "Requests, those of SOCKS clients included.", "port")
@@ -138,7 +140,7 @@ var (
 
 func (m *relayMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range [...]*prometheus.Desc{
-		portsMetric, eventsMetric, connectionsMetric, openMetric, requestsMetric, readMetric, sentMetric, answersMetric, panicsMetric, lookUpsMetric, refusedMetric,
+		portsMetric, eventsMetric, connectionsMetric, openMetric, requestsMetric, readMetric, sentMetric, answersMetric, panicsMetric, lookUpsMetric, refusedMetric, oddMetric,
 		portConnectionsMetric, portOpenMetric, portRequestsMetric, portReadMetric, portSentMetric,
 	} {
 		to <- d
@@ -160,6 +162,9 @@ func (m *relayMetrics) Collect(to chan<- prometheus.Metric) {
 	counter(panicsMetric, s.Panics)
 	counter(lookUpsMetric, s.LookUps)
 	counter(refusedMetric, s.LookUpsRefused)
+	for kind, n := range s.OddResponses {
+		counter(oddMetric, n, kind)
+	}
 	for i := range s.Mappings {
 		p := &s.Mappings[i]
 		mapping, ports := strconv.Itoa(i), strconv.Itoa(int(p.First))+"-"+strconv.Itoa(int(p.Last))

@@ -50,7 +50,7 @@ var (
 	adminKeys = keys{known: []string{"Address", "Token"}}
 	stateKeys = keys{known: []string{"File"}}
 	limitKeys = keys{known: []string{
-		"Connections", "HeadBytes", "TargetBytes", "HeadFields", "HeadTime", "IdleTime", "DialTime", "ReplyTime",
+		"Connections", "HeadBytes", "ResponseHeadBytes", "TargetBytes", "HeadFields", "HeadTime", "IdleTime", "DialTime", "ReplyTime",
 		"ResponseTime", "AbandonTime", "TunnelIdleTime",
 		"HalfClosedTime",
 	}}

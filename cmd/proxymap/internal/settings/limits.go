@@ -21,6 +21,8 @@ func (r *reader) limits(o *object) relay.Limits {
 		Abandon:     o.duration("AbandonTime", true),
 		TunnelIdle:  o.duration("TunnelIdleTime", true),
 		HalfClosed:  o.duration("HalfClosedTime", false),
+
+		ResponseHeadBytes: o.number("ResponseHeadBytes", 1<<10, 1<<20),
 	}
 	all := relay.DefaultLimits()
 	if head := cmp.Or(l.HeadBytes, all.HeadBytes); cmp.Or(l.TargetBytes, all.TargetBytes) > head {

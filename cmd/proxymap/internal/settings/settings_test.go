@@ -314,13 +314,13 @@ func TestFaults(t *testing.T) {
 
 func TestLimitSettings(t *testing.T) {
 	s, err := Parse("f", []byte(`{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},"Limits":{
-		"Connections": 100, "HeadBytes": 8192, "HeadFields": "64", "HeadTime": "5s", "IdleTime": "1m30s", "DialTime": "500ms",
+		"Connections": 100, "HeadBytes": 8192, "ResponseHeadBytes": 16384, "HeadFields": "64", "HeadTime": "5s", "IdleTime": "1m30s", "DialTime": "500ms",
 		"ReplyTime": "10s", "ResponseTime": "4m", "AbandonTime": 0, "TunnelIdleTime": 0, "HalfClosedTime": "1h"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := relay.Limits{
-		Connections: 100, HeadBytes: 8192, TargetBytes: 8192, HeadFields: 64, Head: 5 * time.Second, Idle: 90 * time.Second,
+		Connections: 100, HeadBytes: 8192, ResponseHeadBytes: 16384, TargetBytes: 8192, HeadFields: 64, Head: 5 * time.Second, Idle: 90 * time.Second,
 		Dial: 500 * time.Millisecond, Reply: 10 * time.Second, Response: 4 * time.Minute, Abandon: -1, TunnelIdle: -1, HalfClosed: time.Hour,
 	}
 	if diff := cmp.Diff(want, s.Config.Limits); diff != "" {
