@@ -42,6 +42,9 @@ const (
 	minLookups  = 4
 	maxLookups  = 128
 
+	// rivalShare is the part of all descriptors that connection attempts beside the first of a request may take: a 32nd.
+	rivalShare = 32
+
 	// maxAcceptFaults is how many accepts of a port may fail in a row before it rests, too.
 	maxAcceptFaults = 16
 
@@ -51,11 +54,12 @@ const (
 // A Budget is what the limit of open files allows.
 type Budget struct {
 	Descriptors int // the limit of open files
-	Fixed       int // descriptors of ports, loops, pipes, look-ups and files
+	Fixed       int // descriptors of ports, loops, pipes, look-ups, further connection attempts and files
 	Connections int // clients' connections that are served at once, two descriptors each
 	Reserve     int // further ones that are answered by the Session API or a 503, one descriptor each
 	pipes       int // open at once
 	lookups     int // of names, at once
+	rivals      int // connection attempts beside the first of a request, at once
 }
 
 // Budget tells how a relay with that configuration would spend the limit of open files of this process. The error says
@@ -69,9 +73,9 @@ func (cfg *Config) Budget() (Budget, error) {
 }
 
 func newBudget(descriptors, ports, loops, most int) (Budget, error) {
-	b := Budget{Descriptors: descriptors, pipes: min(maxPipes, descriptors/pipeShare)}
+	b := Budget{Descriptors: descriptors, pipes: min(maxPipes, descriptors/pipeShare), rivals: descriptors / rivalShare}
 	b.lookups = min(max(descriptors/lookupShare, minLookups), maxLookups)
-	b.Fixed = ports + 2*loops + 2*b.pipes + 2*b.lookups + sparedDescriptors
+	b.Fixed = ports + 2*loops + 2*b.pipes + 2*b.lookups + b.rivals + sparedDescriptors
 	room := b.Descriptors - b.Fixed
 	// The reserve is a tenth of them, or less, and for a moment there may be twice as many: a place is taken over before
 	// the descriptor of who had it is closed.

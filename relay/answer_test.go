@@ -293,6 +293,13 @@ func silentServer(t *testing.T) Server {
 
 func silentServerAt(t *testing.T, addr netip.AddrPort) Server {
 	t.Helper()
+	_, server := silentListener(t, addr)
+	return server
+}
+
+// silentListener is a listener that says nothing until what waits there is accepted.
+func silentListener(t *testing.T, addr netip.AddrPort) (fd int, server Server) {
+	t.Helper()
 	fd, addr, err := kernel.Listen(addr)
 	if err != nil {
 		t.Fatal(err)
@@ -308,7 +315,7 @@ func silentServerAt(t *testing.T, addr netip.AddrPort) Server {
 		}
 		t.Cleanup(func() { conn.Close() })
 	}
-	return Server{Host: addr.Addr().String(), Port: addr.Port()}
+	return fd, Server{Host: addr.Addr().String(), Port: addr.Port()}
 }
 
 // A Session API call waits for its conditions; requests behind it wait too.

@@ -40,6 +40,7 @@ const lingerBytes = 256 << 10
 //	field       owns                     given back by
 //	client      its descriptor           close
 //	upstream    its descriptor           closeUpstream
+//	x's rivals  their descriptors        endAttempt, win; closeUpstream
 //	in          pooled bytes             the reader that takes the last of them; close
 //	toUpstream  pooled bytes             flush; closeUpstream
 //	toClient    pooled bytes             flush; close
@@ -204,7 +205,7 @@ func (c *conn) onEvent(s *socket, ev poll.Events) {
 	case s == &c.client:
 		c.run()
 	case c.stage == stageDial:
-		c.onDialEvent(ev)
+		c.onDialEvent(s, ev)
 	case c.stage < stageDial:
 		if ev&poll.Readable != 0 {
 			c.closeUpstream() // between requests nothing may come: it must never answer one
@@ -475,6 +476,9 @@ func (c *conn) forget() {
 
 // closeUpstream ends the upstream connection, if there is one.
 func (c *conn) closeUpstream() {
+	if c.x != nil {
+		c.x.dial.endRivals(c.l)
+	}
 	if c.upstream.fd >= 0 {
 		c.l.closeLater(c.upstream.fd)
 		c.upstream = noSocket

@@ -101,6 +101,7 @@ func (l *loop) discard(c *conn) {
 		}
 	}
 	if c.x != nil {
+		c.x.dial.endRivals(l)
 		l.exchanges--
 	}
 	c.stage, c.scheduled = stageClosed, false

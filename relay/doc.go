@@ -22,6 +22,7 @@
 // A request head is parsed where it was read, in the loop's one buffer (conn.go: readHead, onHead). What cannot go on as
 // it came, though it has one plain meaning, is put right there (plain.go), so that all others see it as it goes on. It is for the
 // Session API (api.go), refused (answer.go; package refusal has the table), or goes upstream: upstream.go finds a server (server.go) and connects,
+// to the first of its addresses that answers (attempts.go; package race says when the next one is tried),
 // itself.go notices a connection that has met itself,
 // lookups.go has names looked up off the loops (package lookup), as many at once as the budget of descriptors has places for (admission.go), exchange.go
 // writes the head with the port's credentials and moves the content, response.go moves the response, and
@@ -48,6 +49,7 @@
 //	listener             loop                  closeListeners
 //	client's socket      conn                  conn.close
 //	upstream socket      conn                  conn.closeUpstream
+//	attempts beside it   conn                  conn.endAttempt, conn.win, conn.closeUpstream
 //	both, on their way   parcel                loop.unpack
 //	pipe                 loop, or a direction  direction.settle, direction.drop; closed if it holds bytes
 //	pooled buffer        a buffer of conn      buffer.skip of its last byte, buffer.release

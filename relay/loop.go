@@ -64,6 +64,7 @@ type loop struct {
 	ran      int   // entries at the beginning of runnable that are done with
 	moved    int   // bytes that the queue has moved in this turn
 	closing  []int // descriptors to close at the turn
+	vacated  int   // places of rivals among them
 
 	listeners []*port
 	paused    []*port // those with clients for whom there is no room: to be listened on again at resumeAt
@@ -152,7 +153,9 @@ func (l *loop) Event(token poll.Token, ev poll.Events) {
 		s = &c.upstream
 	}
 	if s.fd < 0 || s.gen != gen {
-		return
+		if s = c.x.rivalOf(gen); s == nil {
+			return
+		}
 	}
 	s.note(ev)
 	l.handled++
@@ -268,6 +271,10 @@ func (l *loop) closeDescriptors() {
 		_ = kernel.Close(fd) // what can fail here is only the last write, which no one waits for
 	}
 	l.closing, l.evicted = l.closing[:0], 0
+	if l.vacated > 0 {
+		l.relay.rivals.Add(int32(-l.vacated))
+		l.vacated = 0
+	}
 }
 
 // watch gives the poller a connection's socket, under a new generation.

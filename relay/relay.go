@@ -46,6 +46,7 @@ type Relay struct {
 	machine    machineAddrs
 	userAgent  string
 	admission  admission
+	rivals     atomic.Int32 // places that are taken; see Budget
 	pipes      pipeCount
 	burstEnded func() // nil: nobody is told
 	baseline   baseline

@@ -10,6 +10,7 @@ import (
 
 	"proxymap/relay/internal/kernel"
 	"proxymap/relay/internal/poll"
+	"proxymap/relay/internal/race"
 	"proxymap/relay/refusal"
 	"proxymap/session"
 )
@@ -24,7 +25,9 @@ type dialing struct {
 	target  *server          // whose name is looked up before dialling
 	known   *addresses       // of the server being tried
 	addrs   []netip.AddrPort // of them, those not tried yet
-	addr    netip.AddrPort   // being tried
+	addr    netip.AddrPort   // that the upstream socket connects to
+	race    race.Race        // of that attempt and those beside it
+	rivals  *rivals          // the latter; nil: there are none
 	first   int              // the server that was to be tried first
 	tried   int              // servers given up
 	began   int64            // the loop's time
@@ -108,18 +111,18 @@ func (c *conn) candidates() int {
 	return 1
 }
 
-// dialTime is how long the current address may take: an even share of what is left, so that one that drops our packets
-// does not use up the time of those behind it. A look-up has a time of its own.
+// dialTime is how long it is until something is due: another address, or the end of the server's time. A look-up has a
+// time of its own.
 func (c *conn) dialTime() time.Duration {
 	d := &c.x.dial
 	if d.lookup {
 		return time.Duration(max(d.patient, 0))
 	}
-	if d.until == never {
+	at := d.race.Wake(len(d.addrs) > 0 || d.known != nil && d.known.more)
+	if at == race.Never {
 		return -1
 	}
-	left := len(d.addrs) + c.candidates() - d.tried
-	return time.Duration(max(d.until-c.l.now, 0) / int64(max(left, 1)))
+	return time.Duration(max(at-c.l.now, 0))
 }
 
 // tryServer begins with c.server.
@@ -145,7 +148,7 @@ func (c *conn) tryServer() {
 	default:
 		d.addrs = d.known.list
 	}
-	c.connectNext()
+	c.beginRace()
 }
 
 // onLookup is called with the addresses that the connection waits for.
@@ -172,44 +175,72 @@ func (c *conn) onLookup(s *server, known *addresses, err error) {
 		} else {
 			d.join(known)
 		}
-		c.connectNext()
+		c.beginRace()
 	}
 }
 
-// connectNext tries the server's next address, and when there is none the next server.
+// beginRace begins with the addresses that are known of the server. All of them together have what is left of the time,
+// but for as much for each server behind it as one of them has on average.
+func (c *conn) beginRace() {
+	d := &c.x.dial
+	n, ends := int64(max(len(d.addrs), 1)), int64(race.Never)
+	if d.until != never {
+		others := int64(c.candidates() - d.tried - 1)
+		ends = c.l.now + max(d.until-c.l.now, 0)/(n+others)*n
+	}
+	d.race = race.New(c.l.now, ends, time.Duration(d.server.usual.Load()), int(n))
+	c.connectNext()
+}
+
+// connectNext begins with the server's next address, beside those that are under way. When there is neither it goes on with
+// the next server.
 func (c *conn) connectNext() {
 	d := &c.x.dial
 	srv := d.server
 	for len(d.addrs) > 0 {
-		d.addr, d.addrs = d.addrs[0], d.addrs[1:]
+		addr, rest := d.addrs[0], d.addrs[1:]
 		if c.server < 0 {
-			if why := c.port.mapping.forbidden(c.l.relay, d.addr); why != 0 {
-				d.err = errForbidden(why)
+			if why := c.port.mapping.forbidden(c.l.relay, addr); why != 0 {
+				d.err, d.addrs = errForbidden(why), rest
 				continue
 			}
 		}
-		c.enter(stageDial)
-		fd, err := srv.connect(c.l, d.addr)
+		fd, err := srv.connect(c.l, addr)
 		if err == nil {
-			c.upstream = socket{fd: fd, flow: c.way(), host: c.host}
-			err = c.l.watch(c, &c.upstream, tokenUpstream)
-			if err == nil {
-				return
-			}
-			c.closeUpstream()
+			err = c.beginAttempt(fd, addr)
 		}
-		d.err = err
-		if exhausted(err) {
-			c.l.outOfDescriptors()
-			c.dialFailed()
+		if err == nil {
+			d.addrs = rest
+			c.enter(stageDial)
 			return
 		}
+		if exhausted(err) {
+			c.l.outOfDescriptors()
+			if d.race.Running() == 0 {
+				d.err = err
+				c.dialFailed()
+				return
+			}
+			d.race.Postpone(c.l.now)
+			break
+		}
+		d.err, d.addrs = err, rest
 	}
-	if c.awaitsRest() {
+	d.settle(c.l)
+	if d.race.Running() > 0 {
+		c.arm()
 		return
 	}
+	if !c.awaitsRest() {
+		c.serverFailed()
+	}
+}
+
+// serverFailed goes on when none of a server's addresses takes a connection.
+func (c *conn) serverFailed() {
+	d := &c.x.dial
 	if d.err != unix.EADDRNOTAVAIL { // which is not the server's fault
-		srv.failed(c.l)
+		d.server.failed(c.l)
 	}
 	c.nextServer()
 }
@@ -222,7 +253,7 @@ func (c *conn) awaitsRest() bool {
 	}
 	if rest := d.server.rest(waiter{c.l, c.ref()}); rest != nil {
 		d.join(rest)
-		c.connectNext()
+		c.beginRace()
 		return true
 	}
 	d.await(c.l.now)
@@ -261,14 +292,14 @@ func (c *conn) another(resting bool) int {
 	return -1
 }
 
-// onDialEvent is called when connecting has ended.
-func (c *conn) onDialEvent(ev poll.Events) {
+// onDialEvent is called when connecting a socket has ended.
+func (c *conn) onDialEvent(s *socket, ev poll.Events) {
 	d := &c.x.dial
 	// A connect that worked makes the socket writable and nothing else, mostly. How one that failed looks differs from
 	// system to system, so whatever else there is, the socket is asked.
 	var err error
 	if ev != poll.Writable {
-		err = kernel.SocketError(c.upstream.fd)
+		err = kernel.SocketError(s.fd)
 		if err == nil && ev&poll.Failed != 0 {
 			err = unix.ECONNRESET
 		}
@@ -276,18 +307,17 @@ func (c *conn) onDialEvent(ev poll.Events) {
 	if err == nil && ev&poll.Writable == 0 {
 		return
 	}
-	if err == nil && d.server.metItself(c.l, c.upstream.fd, d.addr.Addr()) {
+	i := d.attemptOf(s)
+	if err == nil && d.server.metItself(c.l, s.fd, d.addrOf(i).Addr()) {
 		err = unix.ECONNREFUSED
 	}
 	if err != nil {
 		d.err = err
-		c.closeUpstream()
+		c.endAttempt(i)
 		c.connectNext()
 		return
 	}
-	if d.err != nil {
-		d.server.prefer(d.addr)
-	}
+	c.win(i)
 	if d.server.restUntil.Load() != 0 {
 		d.server.restUntil.Store(0)
 	}
@@ -311,10 +341,42 @@ func (c *conn) repin() {
 	c.l.relay.noteRepin(c.port)
 }
 
-// onDialTimeout is called when the current address's share of the time has passed, or the look-up's.
+// onDialTimeout is called when something is due: see dialTime.
 func (c *conn) onDialTimeout() {
 	d := &c.x.dial
-	if !d.lookup || d.err == nil {
+	if d.lookup {
+		c.onLookupTimeout()
+		return
+	}
+	if d.known.more {
+		d.join(d.server.known.Load())
+	}
+	move := d.race.Due(c.l.now, len(d.addrs) > 0)
+	if move == race.Begin && !d.takePlace(c.l.relay) {
+		move = d.race.Crowded(c.l.now)
+	}
+	switch move {
+	case race.GiveUp:
+		d.err = errDialTimeout
+		for d.race.Running() > 0 {
+			c.endAttempt(0)
+		}
+		d.settle(c.l)
+		c.serverFailed()
+	case race.Replace:
+		c.endAttempt(0)
+		c.connectNext()
+	case race.Begin:
+		c.connectNext()
+	default:
+		c.arm()
+	}
+}
+
+// onLookupTimeout is called when look-ups have taken too long.
+func (c *conn) onLookupTimeout() {
+	d := &c.x.dial
+	if d.err == nil {
 		d.err = errDialTimeout
 	}
 	c.stopWaiting()
@@ -323,8 +385,7 @@ func (c *conn) onDialTimeout() {
 		c.dialFailed()
 		return
 	}
-	c.closeUpstream()
-	c.connectNext()
+	c.serverFailed()
 }
 
 // stopWaiting ends the wait for a look-up, if there is one.

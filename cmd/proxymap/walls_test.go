@@ -49,8 +49,9 @@ var house = map[string]wall{
 	"relay/internal/lookup": {},
 	"relay/internal/poll": {others: []string{"github.com/panjf2000/gnet/v2/pkg/errors", "github.com/panjf2000/gnet/v2/pkg/netpoll",
 		"github.com/panjf2000/gnet/v2/pkg/queue", "golang.org/x/sys/unix"}},
-	"relay/refusal": {own: []string{"relay/socks"}, pure: true},
-	"relay/socks":   {pure: true},
+	"relay/internal/race": {pure: true},
+	"relay/refusal":       {own: []string{"relay/socks"}, pure: true},
+	"relay/socks":         {pure: true},
 
 	"session":                    {own: []string{"session/credential", "session/wire"}, pure: true},
 	"session/credential":         {own: []string{"session/credential/pattern"}, pure: true},
