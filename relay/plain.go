@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"unicode/utf8"
+
 	"golang.org/x/net/idna"
 
 	"proxymap/httpparse"
@@ -27,6 +29,21 @@ func putRight(r *httpparse.Request, head []byte, limits httpparse.Limits) (plain
 // names is how names of hosts that are not ASCII are looked up: the profile idna.Lookup, but that it takes what else may
 // stand in the ASCII of a name, the underscore above all. It would take delimiters too, which is for its caller to look at.
 var names = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false))
+
+// PlainHost returns host, a name that somebody has written, as requests for it are seen: of a name in UTF-8 its A-labels
+// (RFC 5890 section 2.3.2.1). What is none stays as it is.
+func PlainHost(host string) string {
+	for i := range len(host) {
+		if host[i] < utf8.RuneSelf {
+			continue
+		}
+		if plain, err := appendASCII(nil, []byte(host)); err == nil && utf8.ValidString(host) {
+			return string(plain)
+		}
+		break
+	}
+	return host
+}
 
 var errNotIDNA = &httpparse.Error{Status: 400, Reason: "the host is not ASCII, and is no internationalized domain name either (RFC 5891)"}
 

@@ -239,6 +239,13 @@ func TestAppendASCII(t *testing.T) {
 			t.Errorf("%q: got %q, %v; want %q", in, got, err, "x"+want)
 		}
 	}
+	for in, want := range map[string]string{
+		"BÜCHER.example": "xn--bcher-kva.example", "A.example": "A.example", "a／b": "a／b", "b\xfccher.example": "b\xfccher.example", "": "",
+	} {
+		if got := PlainHost(in); got != want {
+			t.Errorf("%q: the plain host is %q; want %q", in, got, want)
+		}
+	}
 	if _, err := appendASCII(nil, []byte("ü"+strings.Repeat("a.", 126))); err != errNotIDNA {
 		t.Errorf("a name that is too long in ASCII: got %v; want %v", err, errNotIDNA)
 	}

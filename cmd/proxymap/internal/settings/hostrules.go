@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"proxymap/relay"
 	"proxymap/relay/hostrule"
 	"proxymap/session/credential"
 )
@@ -43,9 +44,9 @@ func (r *reader) hostRules(o *object) (s ruleSettings) {
 
 func (r *reader) rule(o *object) hostrule.Rule {
 	return hostrule.Rule{
-		Host: o.text("HostName"), Port: uint16(o.number("HostPort", 1, math.MaxUint16)), Pattern: strings.TrimSpace(o.text("Pattern")),
+		Host: relay.PlainHost(o.text("HostName")), Port: uint16(o.number("HostPort", 1, math.MaxUint16)), Pattern: strings.TrimSpace(o.text("Pattern")),
 		Action: r.action(o), Server: -1,
-		OverrideHost: o.text("OverrideHostName"), OverridePort: uint16(o.number("OverrideHostPort", 1, math.MaxUint16)),
+		OverrideHost: relay.PlainHost(o.text("OverrideHostName")), OverridePort: uint16(o.number("OverrideHostPort", 1, math.MaxUint16)),
 	}
 }
 

@@ -19,7 +19,7 @@ type serverSettings struct {
 }
 
 func (r *reader) server(o *object) (s serverSettings) {
-	s.Host = o.text("Host")
+	s.Host = relay.PlainHost(o.text("Host"))
 	host := s.Host
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
