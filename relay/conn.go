@@ -24,6 +24,7 @@ const (
 	stageDial                    // looking up a server's name, connecting to it
 	stageHandshake               // an upstream SOCKS server is asked for a tunnel to the target
 	stageReply                   // our CONNECT has gone; collecting the provider's response head
+	stageVerdict                 // the provider refuses our credentials; what it says of it is collected
 	stageExchange                // plain HTTP: a framed request one way, its framed response the other
 	stageEarly                   // the response has ended, the request's content still goes upstream
 	stageTunnel                  // two directions of bytes that mean nothing to us
@@ -135,6 +136,8 @@ func (c *conn) arm() {
 		d = c.dialTime()
 	case stageHandshake, stageReply, stageEarly:
 		d = limits.Reply
+	case stageVerdict:
+		d = verdictTime
 	case stageExchange:
 		d = limits.TunnelIdle
 		if !c.x.responding {
@@ -229,6 +232,8 @@ func (c *conn) run() {
 		c.pumpHandshake()
 	case stageReply:
 		c.pumpResponse()
+	case stageVerdict:
+		c.pumpVerdict()
 	case stageExchange:
 		c.pumpRequest()
 		if c.stage == stageExchange {
@@ -379,6 +384,8 @@ func (c *conn) onDeadline() {
 		c.apiTimeout()
 	case stageDial:
 		c.onDialTimeout()
+	case stageVerdict:
+		c.refuseByVerdict()
 	case stageReply, stageExchange:
 		c.onExchangeTimeout()
 	case stageIdle, stageSocks, stageTunnel, stageHalfClosed, stageEarly, stageLinger:

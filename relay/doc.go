@@ -10,6 +10,7 @@
 //	           └─ SOCKS ────┤
 //	                        ├─ refused → lingering → closed
 //	                        ├─ CONNECT → dialling → reply ─┬─ 2xx → tunnel → half-closed → closed
+//	                        │                              ├─ 407 → verdict → refused
 //	                        │                              └─ else → answer → lingering → closed
 //	                        └─ plain HTTP → dialling → exchange ─┬─ idle
 //	                                                             ├─ early → lingering → closed
@@ -25,8 +26,9 @@
 // to the first of its addresses that answers (attempts.go; package race says when the next one is tried),
 // itself.go notices a connection that has met itself,
 // lookups.go has names looked up off the loops (package lookup), as many at once as the budget of descriptors has places for (admission.go), exchange.go
-// writes the head with the port's credentials and moves the content, response.go moves the response, and
-// waiting.go knows how long it is waited for on behalf of a client that has ended its side. A CONNECT that is
+// writes the head with the port's credentials and moves the content, response.go moves the response,
+// login.go hears what a provider says that does not take our credentials (package verdict), and
+// waiting.go knows how long an answer is waited for on behalf of a client that has ended its side. A CONNECT that is
 // granted, and an upgrade, become a tunnel (tunnel.go): two directions that know nothing of each other. What a sink does
 // not take is kept in its direction (socket.go), and while there is any, the source is not read. So at most one buffer or
 // one pipe of unsent bytes exists for each direction, whoever stalls.

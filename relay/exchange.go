@@ -10,6 +10,7 @@ import (
 	"proxymap/relay/internal/kernel"
 	"proxymap/relay/refusal"
 	"proxymap/relay/socks"
+	"proxymap/relay/verdict"
 	"proxymap/session"
 )
 
@@ -66,6 +67,7 @@ type exchange struct {
 	keepServer bool             // the upstream connection may be used again
 	spared     bool             // the response has set off a rotation that cuts others, and comes whole all the same
 	api        *apiState        // of a Session API call
+	verdict    *verdict.Verdict // what the provider says in its 407; nil: there is none
 
 	odd httpparse.Oddities // in the responses so far
 }

@@ -2,14 +2,10 @@ package relay
 
 import (
 	"bytes"
-	"time"
 
 	"proxymap/httpparse"
 	"proxymap/relay/refusal"
 )
-
-// authWarnPause is how long a port's warning about refused credentials is not repeated.
-const authWarnPause = time.Minute
 
 // onResponseBytes takes what upstream has sent: heads, then content.
 func (c *conn) onResponseBytes(b []byte) {
@@ -106,7 +102,7 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 		c.badResponse(refusal.TargetWantsLogin, nil)
 		return
 	case res.Status == 407 && c.port.slot.Plan().Sets(c.server):
-		c.authRefused()
+		c.hearVerdict(b[pos:])
 		return
 	}
 	if c.socks != 0 {
@@ -233,15 +229,4 @@ func (c *conn) badResponse(code refusal.Code, cause error) {
 		from.Side = refusal.Target // through a SOCKS server
 	}
 	c.refuseWith(refusal.Refusal{Code: code, Subject: from, Cause: cause})
-}
-
-// authRefused answers in place of the provider's 407: the client has no password to try again with.
-func (c *conn) authRefused() {
-	p := c.port
-	last := p.authWarned.Load()
-	if (last == 0 || c.l.wall-last >= int64(authWarnPause)) && p.authWarned.CompareAndSwap(last, c.l.wall) {
-		c.l.relay.warn(refusal.ProviderWantsLogin, "the provider refuses the port's credentials",
-			"port", p.addr.Port(), "upstream", p.mapping.servers[c.server].name())
-	}
-	c.refuse(refusal.ProviderWantsLogin)
 }

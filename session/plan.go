@@ -107,6 +107,10 @@ func (p *Plan) Lifetime() time.Duration {
 // Sets reports whether requests to that server carry credentials of ours.
 func (p *Plan) Sets(server int) bool { return p.accounts.Sets(server) }
 
+// Account is the user name and the password that the credentials for that server are made of, as the settings have them;
+// both are empty if there are none of ours.
+func (p *Plan) Account(server int) (user, password string) { return p.accounts.Account(server) }
+
 // Example returns credentials as they could go to that server, for people to look at; see credential.Accounts.Example.
 func (p *Plan) Example(server int) (user, password string, ok bool) {
 	return p.accounts.Example(server)

@@ -52,6 +52,7 @@ var house = map[string]wall{
 	"relay/internal/race": {pure: true},
 	"relay/refusal":       {own: []string{"relay/socks"}, pure: true},
 	"relay/socks":         {pure: true},
+	"relay/verdict":       {own: []string{"httpparse"}, pure: true},
 
 	"session":                    {own: []string{"session/credential", "session/wire"}, pure: true},
 	"session/credential":         {own: []string{"session/credential/pattern"}, pure: true},

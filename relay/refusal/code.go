@@ -209,7 +209,7 @@ var table = [numCodes]row{
 	TargetWantsLogin:   {502, badResponse, loginWanted, socks.Failed, "", "the %s asks for a proxy's credentials (407), as if it were one", bySide, ""},
 	ResponseTooComplex: {502, badResponse, headerSize, socks.Failed, "", "the %s's response lists more in Connection than can be looked through", bySide, ""},
 	SpokeFirst:         {502, badResponse, httpProtocolError, socks.Failed, "", "the %s sent something before the request", bySide, ""},
-	ProviderWantsLogin: {502, auth, loginRefused, socks.Failed, "", "the %s refuses this port's credentials", bySide, ""},
+	ProviderWantsLogin: {502, auth, loginRefused, socks.Failed, "", "the %s refuses this port's credentials", bySide, "it may also be that this address is not allowed, a zone is off, or no traffic is left"},
 }
 
 // Codes are all codes, in their order.

@@ -55,6 +55,14 @@ func (a *Accounts) Sets(server int) bool {
 	return server >= 0 && server < len(a.templates) && a.templates[server].sets
 }
 
+// Account is the user name and the password that the credentials for that server are made of, as the settings have them.
+func (a *Accounts) Account(server int) (user, password string) {
+	if !a.Sets(server) {
+		return "", ""
+	}
+	return a.templates[server].username, a.templates[server].password
+}
+
 // SetsAll reports whether requests to all servers do.
 func (a *Accounts) SetsAll() bool {
 	for i := range a.templates {

@@ -1,0 +1,93 @@
+package relay
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"proxymap/relay/internal/kernel"
+	"proxymap/relay/refusal"
+	"proxymap/relay/verdict"
+	"proxymap/session"
+	"proxymap/session/credential"
+)
+
+// A provider that answers 407 to the port's own credentials is not passed on: the client has no password to try again
+// with. Nor does it mean that the password is wrong: providers say the same where an address is not allowed, a zone is
+// switched off, or no traffic is left. So what it says beside the status is waited for, and goes into the answer and the
+// log, without the credentials.
+
+const (
+	// verdictTime is how long the content of a 407 is waited for.
+	verdictTime = time.Second
+
+	// authWarnPause is how long a port's warning about refused credentials is not repeated.
+	authWarnPause = time.Minute
+)
+
+// hearVerdict takes a 407 to the port's credentials, whose head, described by l.res, is at the beginning of b.
+func (c *conn) hearVerdict(b []byte) {
+	res := &c.l.res
+	c.x.verdict = verdict.New(res, b, c.x.method)
+	c.enter(stageVerdict)
+	if c.x.verdict.Take(b[res.End:]) {
+		c.refuseByVerdict()
+		return
+	}
+	c.pumpVerdict()
+}
+
+// pumpVerdict reads on, until there is enough to be shown.
+func (c *conn) pumpVerdict() {
+	v := c.x.verdict
+	for c.upstream.readable && !v.Enough() {
+		switch n, err := c.upstream.read(c.l.buf[:]); err {
+		case nil:
+			v.Take(c.l.buf[:n])
+		case kernel.ErrAgain:
+			return
+		default:
+			v.End()
+		}
+	}
+	if v.Enough() {
+		c.refuseByVerdict()
+	}
+}
+
+// refuseByVerdict answers with what the provider has said so far.
+func (c *conn) refuseByVerdict() {
+	secrets := secretsOf(c.port.slot.Plan(), c.server, c.credentials())
+	c.authRefused(c.x.verdict.Text(secrets...))
+}
+
+// secretsOf are what must not be told of the credentials that a request has brought to a server in that field line: as they
+// were sent, and as the settings have them.
+func secretsOf(plan *session.Plan, server int, line []byte) []string {
+	user, password := plan.Account(server)
+	secrets := []string{user, password}
+	_, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte(":"))
+	if user, password, ok := credential.ParseBasic(value); ok {
+		secrets = append(secrets, user, password)
+	}
+	return secrets
+}
+
+// authRefused answers when the provider does not take the port's credentials. said is what it says about it, with none of
+// them in it.
+func (c *conn) authRefused(said string) {
+	p := c.port
+	last := p.authWarned.Load()
+	if (last == 0 || c.l.wall-last >= int64(authWarnPause)) && p.authWarned.CompareAndSwap(last, c.l.wall) {
+		args := []any{"port", p.addr.Port(), "upstream", p.mapping.servers[c.server].name()}
+		if said != "" {
+			args = append(args, "said", said)
+		}
+		c.l.relay.warn(refusal.ProviderWantsLogin, "the provider refuses the port's credentials", args...)
+	}
+	r := refusal.Refusal{Code: refusal.ProviderWantsLogin}
+	if said != "" {
+		r.Cause = errors.New(said)
+	}
+	c.refuseWith(r)
+}
