@@ -1,5 +1,7 @@
 package httpparse
 
+import "cmp"
+
 // A BodyKind is how the end of a message's content is found (RFC 9112 section 6.3).
 type BodyKind uint8
 
@@ -40,6 +42,7 @@ type chunkState uint8
 const (
 	chunkSizeStart chunkState = iota
 	chunkSize
+	chunkSpace
 	chunkExtension
 	chunkQuoted
 	chunkEscaped
@@ -56,13 +59,27 @@ const (
 )
 
 // Chunks reads the framing of a chunked body (RFC 9112 section 7.1) as it comes, in pieces of any size. The zero value
-// is before the first chunk.
+// is before the first chunk of a request's. A size that is followed by white space, and what else a response's may have, is
+// passed on as it came: it is for the client to read as it would have.
 type Chunks struct {
+	Odd    Oddities // what has been taken so far
+	takes  Oddities
 	left   int64  // bytes of the current chunk's data still to come
 	hash   uint64 // of the trailer's field name so far
 	line   int32  // bytes of the current line, or of the trailer section
 	excess int32
 	state  chunkState
+}
+
+// ChunksOfResponse is before the first chunk of a response's body.
+func ChunksOfResponse() Chunks { return Chunks{takes: ofResponses} }
+
+// find notes an oddity, or returns fault.
+func (c *Chunks) find(o Oddity, fault *Error) error {
+	if c.Odd.find(o, c.takes) != nil {
+		return fault
+	}
+	return nil
 }
 
 // Done reports whether the body has ended, its trailer section included.
@@ -100,13 +117,21 @@ func (c *Chunks) Next(p []byte) (n int, data []byte, err error) {
 // step takes one byte that is not data.
 func (c *Chunks) step(b byte) error {
 	switch c.state {
-	case chunkSizeStart, chunkSize:
+	case chunkSizeStart, chunkSize, chunkSpace:
 		return c.size(b)
 	case chunkExtension, chunkQuoted, chunkEscaped:
 		return c.extension(b)
 	case chunkSizeLF:
-		return c.sizeEnd(b)
+		if b != '\n' {
+			return errChunkSize
+		}
+		c.sizeEnd()
+		return nil
 	case chunkDataCR:
+		if b == '\n' {
+			c.state = chunkSizeStart
+			return c.find(OddChunkLF, errChunkEnd)
+		}
 		return c.expect(b, '\r', chunkDataLF, errChunkEnd)
 	case chunkDataLF:
 		return c.expect(b, '\n', chunkSizeStart, errChunkEnd)
@@ -122,9 +147,10 @@ func (c *Chunks) expect(b, want byte, next chunkState, fault error) error {
 	return nil
 }
 
-// size takes a byte of the chunk size. Only digits may stand there: signs, white space and 0x are where readers differ.
+// size takes a byte of the chunk size, or of white space behind it. Only digits may stand there: signs, white space before
+// it and 0x are where readers differ.
 func (c *Chunks) size(b byte) error {
-	if digit, ok := hexDigit(b); ok {
+	if digit, ok := hexDigit(b); ok && c.state != chunkSpace {
 		if c.state == chunkSizeStart {
 			c.state, c.left, c.line = chunkSize, 0, 0
 		}
@@ -145,6 +171,13 @@ func (c *Chunks) size(b byte) error {
 	case b == ';':
 		c.state = chunkExtension
 		return c.count()
+	case b == '\n':
+		c.sizeEnd()
+		return c.find(OddChunkLF, errChunkSize)
+	case isSpace(b):
+		c.state = chunkSpace
+		c.excess++
+		return cmp.Or(c.find(OddChunkSpace, errChunkSize), c.count())
 	default:
 		return errChunkSize
 	}
@@ -160,14 +193,22 @@ func (c *Chunks) count() error {
 }
 
 // extension takes a byte of a chunk extension (RFC 9112 section 7.1.1). Quotes are followed only so far that a line
-// cannot end within them.
+// cannot end within them: not even a response's.
 func (c *Chunks) extension(b byte) error {
 	switch {
 	case b == '\r' && c.state == chunkExtension:
 		c.state = chunkSizeLF
 		return nil
-	case classes[b]&classText == 0:
-		return errChunkExtension
+	case b == '\n' && c.state == chunkExtension:
+		c.sizeEnd()
+		return cmp.Or(c.find(OddChunkExtension, errChunkExtension), c.find(OddChunkLF, errChunkExtension))
+	}
+	if classes[b]&classText == 0 {
+		if err := c.control(b, errChunkExtension); err != nil {
+			return err
+		}
+	}
+	switch {
 	case c.state == chunkEscaped:
 		c.state = chunkQuoted
 	case b == '\\' && c.state == chunkQuoted:
@@ -181,18 +222,22 @@ func (c *Chunks) extension(b byte) error {
 	return c.count()
 }
 
-// sizeEnd takes the LF of a chunk-size line. A size of 0 is the last chunk.
-func (c *Chunks) sizeEnd(b byte) error {
-	if b != '\n' {
-		return errChunkSize
+// control takes a control character where text stands, and CR and LF only where they end no line.
+func (c *Chunks) control(b byte, fault *Error) error {
+	if b == 0 || b == '\r' || b == '\n' {
+		return fault
 	}
+	return c.find(OddControl, fault)
+}
+
+// sizeEnd ends a chunk-size line. A size of 0 is the last chunk.
+func (c *Chunks) sizeEnd() {
 	if c.left == 0 {
 		c.state, c.line = trailerStart, 0
-		return nil
+		return
 	}
 	c.excess = int32(max(0, int64(c.excess)-c.left))
 	c.state = chunkData
-	return nil
 }
 
 // trailer takes a byte of the trailer section (RFC 9112 section 7.1.2).
@@ -202,23 +247,31 @@ func (c *Chunks) trailer(b byte) error {
 	}
 	switch c.state {
 	case trailerStart:
-		if b == '\r' {
+		switch b {
+		case '\r':
 			c.state = trailerEndLF
 			return nil
+		case '\n':
+			c.state = chunkDone
+			return c.find(OddChunkLF, errTrailer)
 		}
 		c.hash = nameHashStart
 		return c.trailerName(b)
 	case trailerName:
 		if b == ':' {
 			c.state = trailerValue
-			return forbiddenTrailer(c.hash)
+			return c.trailerField()
 		}
 		return c.trailerName(b)
 	case trailerValue:
-		if b == '\r' {
+		switch {
+		case b == '\r':
 			c.state = trailerLF
-		} else if classes[b]&classText == 0 {
-			return errTrailer
+		case b == '\n':
+			c.state = trailerStart
+			return c.find(OddChunkLF, errTrailer)
+		case classes[b]&classText == 0:
+			return c.control(b, errTrailer)
 		}
 		return nil
 	case trailerLF:
@@ -227,13 +280,19 @@ func (c *Chunks) trailer(b byte) error {
 	return c.expect(b, '\n', chunkDone, errTrailer)
 }
 
+// trailerName takes a byte of a trailer line's name. What is no name is a line of another kind, to its end.
 func (c *Chunks) trailerName(b byte) error {
-	if classes[b]&classToken == 0 {
-		return errTrailer
+	if classes[b]&classToken != 0 {
+		c.state = trailerName
+		c.hash = nameHash(c.hash, b)
+		return nil
 	}
-	c.state = trailerName
-	c.hash = nameHash(c.hash, b)
-	return nil
+	if err := c.find(OddTrailer, errTrailer); err != nil {
+		return err
+	}
+	c.state = trailerValue
+	c.line-- // it is counted there
+	return c.trailer(b)
 }
 
 // forbiddenTrailers are the fields that RFC 9110 section 6.5.1 keeps out of trailers and that could harm behind us: a
@@ -251,10 +310,11 @@ var forbiddenTrailers = func() (set [12]uint64) {
 	return set
 }()
 
-func forbiddenTrailer(hash uint64) error {
+// trailerField looks at the name of a trailer field.
+func (c *Chunks) trailerField() error {
 	for _, h := range forbiddenTrailers {
-		if h == hash {
-			return errTrailerField
+		if h == c.hash {
+			return c.find(OddTrailer, errTrailerField)
 		}
 	}
 	return nil

@@ -168,7 +168,11 @@ func TestUpgradeAndExpect(t *testing.T) {
 
 // chunked feeds a body to Chunks in pieces of n bytes.
 func chunked(body string, n int) (data string, used int, done bool, err error) {
-	var c Chunks
+	return chunkedBy(new(Chunks), body, n)
+}
+
+// chunkedBy is chunked for any Chunks.
+func chunkedBy(c *Chunks, body string, n int) (data string, used int, done bool, err error) {
 	for used < len(body) && !c.Done() {
 		piece := []byte(body[used:min(used+n, len(body))])
 		for len(piece) > 0 && !c.Done() {

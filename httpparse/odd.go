@@ -26,6 +26,10 @@ const (
 	OddChunkedTwice                 // chunked upon chunked
 	OddChunked10                    // a transfer coding in HTTP/1.0
 	OddContent                      // content framed by a response that has none: 1xx and 204
+	OddChunkSpace                   // white space behind a chunk size
+	OddChunkLF                      // a line of a chunked body's framing, or its data, ends with LF alone
+	OddChunkExtension               // a chunk extension does
+	OddTrailer                      // a trailer line that is no field line, or of a field that must not be one
 	NumOddities
 )
 
@@ -56,6 +60,10 @@ var oddities = [NumOddities]struct {
 	OddChunkedTwice:   {"chunked-twice", errEncoding, byResponses, true, false},         // RFC 9112 section 6.1: must not be
 	OddChunked10:      {"coding-in-http-1.0", errEncoding10, byResponses, true, true},   // RFC 9112 section 6.1: faulty framing
 	OddContent:        {"content-of-none", errContent, byResponses, true, true},         // RFC 9110 section 8.6, RFC 9112 section 6.1
+	OddChunkSpace:     {"space-behind-chunk-size", errChunkSize, byResponses, false, false},
+	OddChunkLF:        {"bare-lf-in-chunks", errChunkSize, byResponses, false, false},
+	OddChunkExtension: {"bare-lf-in-extension", errChunkExtension, byResponses, false, true}, // some go on to the next CRLF
+	OddTrailer:        {"trailer", errTrailer, byResponses, false, true},                     // RFC 9110 section 6.5.1
 }
 
 // takers are who takes an oddity.

@@ -34,11 +34,8 @@ func TestBadResponses(t *testing.T) {
 		"chunk size is no digit": okLine + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
 		"chunk size with sign":   okLine + "Transfer-Encoding: chunked\r\n\r\n+2\r\nok\r\n0\r\n\r\n",
 		"chunk size with 0x":     okLine + "Transfer-Encoding: chunked\r\n\r\n0x2\r\nok\r\n0\r\n\r\n",
-		"chunk size with space":  okLine + "Transfer-Encoding: chunked\r\n\r\n2 \r\nok\r\n0\r\n\r\n",
 		"chunk size over 2^63":   okLine + "Transfer-Encoding: chunked\r\n\r\n10000000000000002\r\nok\r\n0\r\n\r\n",
-		"chunk size with LF":     okLine + "Transfer-Encoding: chunked\r\n\r\n2\nok\r\n0\r\n\r\n",
 		"chunk without end":      okLine + "Transfer-Encoding: chunked\r\n\r\n2\r\nokk\r\n0\r\n\r\n",
-		"framing in a trailer":   okLine + "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 2\r\n\r\n",
 		"interim flood":          strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", maxInformational+1) + ok,
 		"101 unasked":            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
 		"HTTP/0.9":               "<html>\r\nhello</html>\r\n",
@@ -75,11 +72,10 @@ func TestBadChunksBehindGoodOnes(t *testing.T) {
 		"sign":                 "-1\r\n",
 		"0x":                   "0x2\r\nok\r\n",
 		"over 2^63":            "8000000000000000\r\n",
-		"bare LF":              "2\nok\r\n",
 		"data without its end": "2\r\nok0\r\n\r\n",
 		"long size line":       strings.Repeat("0", 2000) + "\r\n",
-		"control in extension": "2;a=\x00\r\nok\r\n",
-		"framing in a trailer": "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"NUL in extension":     "2;a=\x00\r\nok\r\n",
+		"CR in a trailer":      "0\r\nA: b\rc\r\n\r\n",
 	} {
 		for minor, passed := range []string{"HTTP/1.1 200 OK\r\n\r\nok", head + "2\r\nok\r\n"} {
 			t.Run(fmt.Sprintf("%s, HTTP/1.%d", name, minor), func(t *testing.T) {

@@ -15,7 +15,7 @@ func (c *conn) onResponseBytes(b []byte) {
 		x.head.release() // no way back from here: the request is not sent again
 	}
 	if x.responding {
-		c.onContent(b, 0)
+		c.onContent(b)
 		return
 	}
 	if x.partial.empty() {
@@ -115,13 +115,29 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 		return
 	}
 	x.response = frame(body)
+	x.response.chunks = httpparse.ChunksOfResponse()
 	unread := x.minor == 0 && body.Kind == httpparse.BodyChunked // by the client, unless the chunks are taken off
 	x.decode = unread && res.OnlyChunked()
-	x.keepServer = !connect && x.persists && res.Persists() && body.Kind != httpparse.BodyUntilClose && !x.odd.InDoubt()
+	x.keepServer = !connect && x.persists && res.Persists() && body.Kind != httpparse.BodyUntilClose
 	x.keepClient = x.keepServer && !unread
+	c.beginContent(b, pos)
+}
+
+// beginContent passes on the final head, at b[pos:], what stands before it, and what has come of the content behind it. The
+// content is looked at first: what is odd in its chunks is for the head to tell.
+func (c *conn) beginContent(b []byte, pos int) {
+	x, res := c.x, &c.l.res
+	content, n := b[pos+res.End:], 0
+	if !x.decode {
+		var ok bool
+		if n, ok = c.takeContent(content); !ok {
+			return
+		}
+	}
 	how := x.rewriting(c.toTarget())
 	if res.Passes(how) {
-		c.onContent(b, pos+res.End)
+		x.responding = true
+		c.send(b[:pos+res.End+n])
 		return
 	}
 	c.toClient.unsent.append(b[:pos])
@@ -130,7 +146,11 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 		return
 	}
 	x.responding = true
-	c.onContent(b[pos+res.End:], 0)
+	if x.decode {
+		c.onChunks(content)
+		return
+	}
+	c.send(content[:n])
 }
 
 // grantTunnel begins the tunnel that the head at b[pos:] grants.
@@ -169,30 +189,38 @@ func keepHead(d *direction, res *httpparse.Response, b []byte, how httpparse.Rew
 	return ok
 }
 
-// onContent passes on b, whose first head bytes are heads, and the rest content.
-func (c *conn) onContent(b []byte, head int) {
-	x := c.x
-	if x.decode {
+// onContent passes on more of the content.
+func (c *conn) onContent(b []byte) {
+	if c.x.decode {
 		c.onChunks(b)
 		return
 	}
-	n, err := x.response.take(b[head:])
-	if err != nil {
-		c.badResponse(refusal.ResponseMalformed, reasonOf(err))
-		return
+	if n, ok := c.takeContent(b); ok {
+		c.send(b[:n])
 	}
-	x.responding = true
-	c.endOfContent(len(b) - head - n)
-	c.send(b[:head+n])
 }
 
-// endOfContent notes the response's end if it has come. What stands behind it belongs to nobody, and who sends such is not
-// trusted with anything more: both connections end behind the response.
+// takeContent returns how many of b's bytes belong to the content. If it cannot be read both connections end.
+func (c *conn) takeContent(b []byte) (n int, ok bool) {
+	x := c.x
+	n, err := x.response.take(b)
+	if err != nil {
+		c.badResponse(refusal.ResponseMalformed, reasonOf(err))
+		return 0, false
+	}
+	noteOdd(c, x.response.chunks.Odd)
+	c.endOfContent(len(b) - n)
+	return n, true
+}
+
+// endOfContent notes the response's end if it has come. What stands behind it belongs to nobody, and who sends such, or
+// leaves it in doubt where the end is, is not trusted with anything more: both connections end behind the response.
 func (c *conn) endOfContent(rest int) {
 	if x := c.x; x.response.done() {
 		x.ended = true
-		x.keepServer = x.keepServer && rest == 0
-		x.keepClient = x.keepClient && rest == 0
+		clear := rest == 0 && !x.odd.InDoubt()
+		x.keepServer = x.keepServer && clear
+		x.keepClient = x.keepClient && clear
 	}
 }
 
@@ -208,6 +236,7 @@ func (c *conn) onChunks(b []byte) {
 		c.toClient.unsent.append(data)
 		b = b[n:]
 	}
+	noteOdd(c, x.response.chunks.Odd)
 	c.endOfContent(len(b))
 }
 
