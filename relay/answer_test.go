@@ -300,7 +300,7 @@ func silentServerAt(t *testing.T, addr netip.AddrPort) Server {
 // silentListener is a listener that says nothing until what waits there is accepted.
 func silentListener(t *testing.T, addr netip.AddrPort) (fd int, server Server) {
 	t.Helper()
-	fd, addr, err := kernel.Listen(addr)
+	fd, addr, err := kernel.Listen(addr, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,6 +122,7 @@ type Limits struct {
 	Abandon    time.Duration // for a tunnel to be granted once its client has sent its FIN; 10 s
 	TunnelIdle time.Duration // without a byte in either direction of a tunnel or an exchange's bodies; 1 h
 	HalfClosed time.Duration // for the other direction of a tunnel to end once one has, without a byte; 5 min
+	KeepAlive  time.Duration // without a byte from a peer that is then asked for a sign of life, in whole seconds up to 9 h; 60 s
 	Linger     time.Duration // to discard what a client still sends after the last answer; 2 s
 	API        time.Duration // for what an answer of the Session API waits for; 10 s
 
@@ -147,6 +148,7 @@ func DefaultLimits() Limits {
 		Abandon:    10 * time.Second,
 		TunnelIdle: time.Hour,
 		HalfClosed: 5 * time.Minute,
+		KeepAlive:  60 * time.Second,
 		Linger:     2 * time.Second,
 		API:        10 * time.Second,
 

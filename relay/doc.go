@@ -33,6 +33,8 @@
 // not take is kept in its direction (socket.go), and while there is any, the source is not read. So at most one buffer or
 // one pipe of unsent bytes exists for each direction, whoever stalls.
 //
+// A peer that has vanished is noticed by TCP keep-alive, of which an upstream connection must have stood for a while (keepalive.go).
+//
 // Bytes that come in bulk are spliced (splice.go). The streams of a loop take turns, and between two of them the loop
 // looks at what else has come (loop.go: turnBudget).
 //

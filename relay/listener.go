@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,8 +36,8 @@ type port struct {
 }
 
 // openPort binds addr.
-func openPort(m *mapping, addr netip.AddrPort) (*port, error) {
-	fd, bound, err := kernel.Listen(addr)
+func openPort(m *mapping, addr netip.AddrPort, keepAlive time.Duration) (*port, error) {
+	fd, bound, err := kernel.Listen(addr, keepAlive)
 	if err != nil {
 		return nil, fmt.Errorf("listen on port %d of %s: %w", addr.Port(), addr.Addr(), err)
 	}

@@ -210,7 +210,10 @@ func (l *loop) Turn() (ended bool) {
 		l.unpack(p)
 	}
 	for c := l.timers.due(l.now); c != nil; c = l.timers.due(l.now) {
-		l.onDeadline(c)
+		c.upstream.keepAlive(l.now, l.relay.limits.KeepAlive)
+		if c.deadline <= l.now {
+			l.onDeadline(c)
+		}
 	}
 	if l.resumeAt != 0 && l.now >= l.resumeAt {
 		l.resumeListening()

@@ -144,7 +144,7 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 			m.servers = append(m.servers, srv)
 		}
 		for n := int(cfg.First); n <= int(cfg.Last); n++ {
-			p, err := openPort(m, netip.AddrPortFrom(cfg.Address, uint16(n)))
+			p, err := openPort(m, netip.AddrPortFrom(cfg.Address, uint16(n)), r.limits.KeepAlive)
 			if err != nil {
 				return err
 			}
@@ -280,7 +280,7 @@ func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
 	for _, f := range []struct{ have, def *time.Duration }{
 		{&l.Head, &d.Head}, {&l.Idle, &d.Idle}, {&l.Dial, &d.Dial}, {&l.Reply, &d.Reply},
-		{&l.Response, &d.Response}, {&l.Abandon, &d.Abandon},
+		{&l.Response, &d.Response}, {&l.Abandon, &d.Abandon}, {&l.KeepAlive, &d.KeepAlive},
 		{&l.TunnelIdle, &d.TunnelIdle}, {&l.HalfClosed, &d.HalfClosed}, {&l.Linger, &d.Linger}, {&l.API, &d.API},
 	} {
 		if *f.have == 0 {

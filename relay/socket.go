@@ -16,6 +16,8 @@ type socket struct {
 	writable bool   // a write may take something
 	hup      bool   // the peer's FIN has come: behind the last byte there is an end to be read
 
+	keepAliveAt int64 // the loop's time at which it gets keep-alive; 0: it has, or is to have none
+
 	flow *flow      // that counts its bytes, of an upstream socket; nil: none does
 	host *hostTally // that counts them too; nil: none does
 }

@@ -1,6 +1,7 @@
 package relay
 
-// timers is a loop's heap of connections by the time to look at their deadlines.
+// timers is a loop's heap of connections by the time to look at them: at their deadlines, and once before at an upstream
+// socket that gets keep-alive.
 //
 // A connection is in it once, and stays there from its first deadline to its end. Deadlines mostly move away as bytes
 // come, so moving one later costs nothing: the entry comes up at its old time, and is put back to the new one. Only one
@@ -10,19 +11,27 @@ type timers struct {
 }
 
 type timer struct {
-	at int64 // the loop's time; not later than the connection's deadline
+	at int64 // the loop's time; not later than the connection's
 	c  *conn
 }
 
-// set sees to it that c comes up at its deadline.
+// dueAt is the loop's time at which a connection is to be looked at.
+func dueAt(c *conn) int64 {
+	if at := c.upstream.keepAliveAt; at != 0 {
+		return min(at, c.deadline)
+	}
+	return c.deadline
+}
+
+// set sees to it that c comes up when it is due.
 func (t *timers) set(c *conn) {
-	switch {
+	switch at := dueAt(c); {
 	case c.timer < 0:
 		c.timer = int32(len(t.heap))
-		t.heap = append(t.heap, timer{c.deadline, c})
+		t.heap = append(t.heap, timer{at, c})
 		t.up(len(t.heap) - 1)
-	case c.deadline < t.heap[c.timer].at:
-		t.heap[c.timer].at = c.deadline
+	case at < t.heap[c.timer].at:
+		t.heap[c.timer].at = at
 		t.up(int(c.timer))
 	}
 }
@@ -46,14 +55,15 @@ func (t *timers) remove(c *conn) {
 	t.up(int(moved.c.timer))
 }
 
-// due returns a connection whose deadline has passed, nil if there is none. It stays in.
+// due returns a connection that is due, nil if there is none. It stays in.
 func (t *timers) due(now int64) *conn {
 	for len(t.heap) > 0 && t.heap[0].at <= now {
 		c := t.heap[0].c
-		if c.deadline <= now {
+		at := dueAt(c)
+		if at <= now {
 			return c
 		}
-		t.heap[0].at = c.deadline
+		t.heap[0].at = at
 		t.down(0)
 	}
 	return nil

@@ -318,6 +318,7 @@ func (c *conn) onDialEvent(s *socket, ev poll.Events) {
 		return
 	}
 	c.win(i)
+	c.upstream.keepAliveAt = c.l.relay.limits.keepAliveAt(c.l.now)
 	if d.server.restUntil.Load() != 0 {
 		d.server.restUntil.Store(0)
 	}

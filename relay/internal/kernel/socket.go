@@ -3,6 +3,7 @@ package kernel
 import (
 	"net"
 	"net/netip"
+	"time"
 
 	gsocket "github.com/panjf2000/gnet/v2/pkg/socket"
 	"golang.org/x/sys/unix"
@@ -63,11 +64,30 @@ func family(addr netip.AddrPort) int {
 	return unix.AF_INET6
 }
 
-// Listen opens a listener at addr whose connections inherit TCP_NODELAY.
-func Listen(addr netip.AddrPort) (fd int, bound netip.AddrPort, err error) {
+const (
+	keepAliveProbes = 4  // without an answer, and the connection is lost
+	keepAlivePause  = 15 // seconds between two of them
+)
+
+// KeepAlive has the socket ask its peer for a sign of life when nothing has come from it for that long, in whole seconds,
+// rounded up, 32,767 at most. A connection whose peer gives none for a minute is lost then. It cannot fail on a socket of
+// ours; on OpenBSD, where sockets have no times of their own, it does nothing.
+func KeepAlive(fd int, idle time.Duration) {
+	seconds := int((idle + time.Second - 1) / time.Second)
+	_ = gsocket.SetKeepAlive(fd, true, seconds, keepAlivePause, keepAliveProbes)
+}
+
+// Listen opens a listener at addr whose connections inherit TCP_NODELAY, and KeepAlive unless its time is 0 or less.
+func Listen(addr netip.AddrPort, keepAlive time.Duration) (fd int, bound netip.AddrPort, err error) {
 	fd, _, err = gsocket.TCPSocket("tcp", addr.String(), true, []gsocket.Option[int]{
 		{SetSockOpt: gsocket.SetReuseAddr, Opt: 1},
 		{SetSockOpt: gsocket.SetNoDelay, Opt: 1},
+		{SetSockOpt: func(fd, _ int) error {
+			if keepAlive > 0 {
+				KeepAlive(fd, keepAlive)
+			}
+			return nil
+		}},
 	}, nil)
 	if err != nil {
 		return -1, bound, err

@@ -15,7 +15,7 @@ var loopback = netip.MustParseAddr("127.0.0.1")
 // connected is a connection over loopback: what Dial made and what Accept took, both closed at the test's end.
 func connected(t *testing.T, from netip.Addr) (client, server int) {
 	t.Helper()
-	listener, addr, err := Listen(netip.AddrPortFrom(loopback, 0))
+	listener, addr, err := Listen(netip.AddrPortFrom(loopback, 0), -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestBindable(t *testing.T) {
 }
 
 func TestListenTwice(t *testing.T) {
-	fd, addr, err := Listen(netip.AddrPortFrom(loopback, 0))
+	fd, addr, err := Listen(netip.AddrPortFrom(loopback, 0), -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestListenTwice(t *testing.T) {
 	if addr.Port() == 0 {
 		t.Errorf("bound to %v; want a port", addr)
 	}
-	if again, _, err := Listen(addr); !errors.Is(err, unix.EADDRINUSE) {
+	if again, _, err := Listen(addr, -1); !errors.Is(err, unix.EADDRINUSE) {
 		_ = Close(again)
 		t.Errorf("%v; want EADDRINUSE", err)
 	}

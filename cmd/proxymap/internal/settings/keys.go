@@ -52,7 +52,7 @@ var (
 	limitKeys = keys{known: []string{
 		"Connections", "HeadBytes", "ResponseHeadBytes", "TargetBytes", "HeadFields", "HeadTime", "IdleTime", "DialTime", "ReplyTime",
 		"ResponseTime", "AbandonTime", "TunnelIdleTime",
-		"HalfClosedTime",
+		"HalfClosedTime", "KeepAliveTime",
 	}}
 	serverListKeys = keys{known: []string{"Items", "Files"}}
 	ruleListKeys   = keys{known: []string{"Items", "Files", "Order"}}

@@ -2,9 +2,13 @@ package settings
 
 import (
 	"cmp"
+	"time"
 
 	"proxymap/relay"
 )
+
+// maxKeepAlive is the longest time that Linux takes, which is 32,767 s, in whole hours.
+const maxKeepAlive = 9 * time.Hour
 
 // limits reads what bounds waits and buffers. What is not there keeps its default.
 func (r *reader) limits(o *object) relay.Limits {
@@ -21,8 +25,12 @@ func (r *reader) limits(o *object) relay.Limits {
 		Abandon:     o.duration("AbandonTime", true),
 		TunnelIdle:  o.duration("TunnelIdleTime", true),
 		HalfClosed:  o.duration("HalfClosedTime", false),
+		KeepAlive:   o.duration("KeepAliveTime", true),
 
 		ResponseHeadBytes: o.number("ResponseHeadBytes", 1<<10, 1<<20),
+	}
+	if d := l.KeepAlive; d > 0 && (d < time.Second || d > maxKeepAlive) {
+		r.fault(o.get("KeepAliveTime"), "value %q: must be a duration of 1s to 9h, or 0 for never", o.text("KeepAliveTime"))
 	}
 	all := relay.DefaultLimits()
 	if head := cmp.Or(l.HeadBytes, all.HeadBytes); cmp.Or(l.TargetBytes, all.TargetBytes) > head {

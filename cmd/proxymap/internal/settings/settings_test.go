@@ -280,6 +280,8 @@ func TestFaults(t *testing.T) {
 		{"negative time", with(`"Limits":{"IdleTime":"-1s"}`), `f:1: Limits.IdleTime: value "-1s": must be a duration`},
 		{"no time", with(`"Limits":{"DialTime":"0"}`), `f:1: Limits.DialTime: value "0": must be a duration`},
 		{"no time for a response", with(`"Limits":{"ResponseTime":"0"}`), `f:1: Limits.ResponseTime: value "0": must be a duration`},
+		{"keep-alive of less than a second", with(`"Limits":{"KeepAliveTime":"999ms"}`), `f:1: Limits.KeepAliveTime: value "999ms": must be a duration of 1s to 9h, or 0 for never`},
+		{"keep-alive of more than Linux takes", with(`"Limits":{"KeepAliveTime":"9h1s"}`), `f:1: Limits.KeepAliveTime: value "9h1s": must be a duration of 1s to 9h, or 0 for never`},
 		{"negative time for who has gone", with(`"Limits":{"AbandonTime":"-1s"}`), `f:1: Limits.AbandonTime: value "-1s": must be a duration such as 500ms, 30s, 5m or 1h30m, of 1ms to 720h, or 0 for never`},
 		{"endless time", with(`"Limits":{"TunnelIdleTime":"9999h"}`), `of 1ms to 720h, or 0 for never`},
 		{"no connections", with(`"Limits":{"Connections":0}`), `f:1: Limits.Connections: value "0": must be a whole number from 1 to 1048576`},
@@ -315,13 +317,13 @@ func TestFaults(t *testing.T) {
 func TestLimitSettings(t *testing.T) {
 	s, err := Parse("f", []byte(`{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2}]},"Limits":{
 		"Connections": 100, "HeadBytes": 8192, "ResponseHeadBytes": 16384, "HeadFields": "64", "HeadTime": "5s", "IdleTime": "1m30s", "DialTime": "500ms",
-		"ReplyTime": "10s", "ResponseTime": "4m", "AbandonTime": 0, "TunnelIdleTime": 0, "HalfClosedTime": "1h"}}`))
+		"ReplyTime": "10s", "ResponseTime": "4m", "AbandonTime": 0, "TunnelIdleTime": 0, "HalfClosedTime": "1h", "KeepAliveTime": "2m"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := relay.Limits{
 		Connections: 100, HeadBytes: 8192, ResponseHeadBytes: 16384, TargetBytes: 8192, HeadFields: 64, Head: 5 * time.Second, Idle: 90 * time.Second,
-		Dial: 500 * time.Millisecond, Reply: 10 * time.Second, Response: 4 * time.Minute, Abandon: -1, TunnelIdle: -1, HalfClosed: time.Hour,
+		Dial: 500 * time.Millisecond, Reply: 10 * time.Second, Response: 4 * time.Minute, Abandon: -1, TunnelIdle: -1, HalfClosed: time.Hour, KeepAlive: 2 * time.Minute,
 	}
 	if diff := cmp.Diff(want, s.Config.Limits); diff != "" {
 		t.Errorf("limits (-want +got):\n%s", diff)
