@@ -136,7 +136,7 @@ func TestRaceWithoutRoom(t *testing.T) {
 	t.Parallel()
 	_, byName := named("127.0.0.3", "127.0.0.1")
 	g := newRig(t, byName, func(cfg *Config) { cfg.Limits.Dial = 700 * time.Millisecond })
-	g.relay.admission.budget.rivals = 0
+	g.relay.rivals.Store(int32(g.relay.admission.budget.rivals)) // all are taken
 	silentServerAt(t, g.at("127.0.0.3"))
 	g.served()
 	if first := g.server().known.Load().list[0]; first != g.at("127.0.0.1") {
