@@ -1,8 +1,10 @@
 package relay
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -244,4 +246,43 @@ func TestStaleRival(t *testing.T) {
 	if s := x.rivalOf(8); s != nil {
 		t.Errorf("generation 8 is %+v; want nothing, for it has ended", s)
 	}
+}
+
+// Many races at once, on two loops: some clients wait, some reset, some end their side. Who waits is served, and in the end
+// no attempt is left.
+func TestRacesUnderFire(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, bypass, func(cfg *Config) {
+		cfg.Loops, cfg.spread = 2, true
+		cfg.Mappings[0].AllowLocalTargets = true
+		cfg.lookup = func(context.Context, string, func([]netip.Addr)) ([]netip.Addr, error) {
+			return addrsOf("127.0.0.3", "127.0.0.4", "127.0.0.1"), nil
+		}
+	})
+	silentServerAt(t, g.at("127.0.0.3"))
+	silentServerAt(t, g.at("127.0.0.4"))
+	g.echo()
+	var waiting []*peer
+	var resets sync.WaitGroup
+	for i := range 60 {
+		c := g.asks(fmt.Sprintf("host%d.example", i)) // each has to find out for itself
+		switch i % 3 {
+		case 0:
+			waiting = append(waiting, c)
+		case 1:
+			c.fin()
+			waiting = append(waiting, c)
+		case 2:
+			resets.Add(1)
+			time.AfterFunc(time.Duration(i)*10*time.Millisecond, func() {
+				defer resets.Done()
+				c.reset()
+			})
+		}
+	}
+	for _, c := range waiting {
+		c.expect(ok)
+	}
+	resets.Wait()
+	g.races(0)
 }

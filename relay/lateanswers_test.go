@@ -212,3 +212,25 @@ func TestWorkingAddressIsRemembered(t *testing.T) {
 		}
 	}
 }
+
+// A proxy that is sent addresses gets an IPv4 address, which all of them can take, also where that one comes late.
+func TestLateIPv4IsResolved(t *testing.T) {
+	h := newHalf("::1", "127.0.0.9")
+	g := newRig(t, func(cfg *Config) {
+		cfg.Mappings[0].Servers[0].ResolveIP = true
+		cfg.lookup = h.lookup
+	})
+	for n := 1; n <= 2; n++ { // before there is any address, and when there is one of IPv6
+		g.client(0).send(connect)
+		await(t, "it waits for IPv4", func() bool {
+			srv := g.relay.targets.of([]byte("example.com"), 443)
+			srv.mu.Lock()
+			defer srv.mu.Unlock()
+			return srv.known.Load() != nil && len(srv.waiting) == n
+		})
+	}
+	close(h.rest)
+	for range 2 {
+		g.upstream().expect("CONNECT 127.0.0.9:443 HTTP/1.1\r\nHost: 127.0.0.9:443\r\n")
+	}
+}

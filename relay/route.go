@@ -247,6 +247,9 @@ func (c *conn) resolveTarget() bool {
 		c.dialFailed()
 		return true
 	}
+	if known != nil {
+		known = d.target.withIPv4(known, waiter{c.l, c.ref()})
+	}
 	if known == nil {
 		d.await(c.l.now)
 		c.enter(stageDial)

@@ -130,6 +130,15 @@ func (s *server) rest(w waiter) *addresses {
 	return nil
 }
 
+// withIPv4 is known, unless that has no IPv4 address and one may still come: then it is what rest is.
+func (s *server) withIPv4(known *addresses, w waiter) *addresses {
+	is4 := func(a netip.AddrPort) bool { return a.Addr().Is4() }
+	if !known.more || slices.ContainsFunc(known.list, is4) {
+		return known
+	}
+	return s.rest(w)
+}
+
 // fresh is what is known of the server, nil if that is nothing, or too old.
 func (s *server) fresh(now int64) *addresses {
 	if known := s.known.Load(); known != nil && now-known.found < int64(s.greatestAge()) {

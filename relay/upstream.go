@@ -159,6 +159,12 @@ func (c *conn) onLookup(s *server, known *addresses, err error) {
 	d := &c.x.dial
 	switch s {
 	case d.target:
+		if err == nil {
+			known = s.withIPv4(known, waiter{c.l, c.ref()})
+			if known == nil {
+				return
+			}
+		}
 		d.goOn(c.l.now)
 		if err != nil {
 			d.server, d.err = s, errLookup{err}
