@@ -134,7 +134,7 @@ func (c *conn) beginContent(b []byte, pos int) {
 			return
 		}
 	}
-	how := x.rewriting(c.toTarget())
+	how := x.rewriting(c.toTarget(), res.Options&httpparse.OptionKeepAlive != 0)
 	if res.Passes(how) {
 		x.responding = true
 		c.send(b[:pos+res.End+n])
@@ -169,13 +169,16 @@ func (c *conn) grantTunnel(b []byte, pos int) {
 }
 
 // rewriting is what becomes another in the final response's head, beside what is put right. forwarded says that it comes
-// from the target itself, for which we are the proxy.
-func (x *exchange) rewriting(forwarded bool) (how httpparse.Rewrite) {
+// from the target itself, for which we are the proxy, and keepAlive that it has that connection option. A client of
+// HTTP/1.0 that means to use its connection again goes by the option alone, whatever the response's version (RFC 9112
+// section 9.3): without it it waits for an end that does not come, and with it for one that nobody frames.
+func (x *exchange) rewriting(forwarded, keepAlive bool) (how httpparse.Rewrite) {
 	how.Decoded, how.Forwarded = x.decode, forwarded
+	asked := x.minor == 0 && x.persists
 	switch {
-	case x.odd.InDoubt(), forwarded && !x.keepClient:
+	case x.odd.InDoubt(), forwarded && !x.keepClient, asked && keepAlive && !x.keepClient:
 		how.Connection = "close"
-	case forwarded && x.minor == 0:
+	case forwarded && x.minor == 0, asked && !keepAlive && x.keepClient:
 		how.Connection = "keep-alive"
 	}
 	return how
