@@ -80,6 +80,19 @@ var chunksDiffer = []difference{
 	{"forbidden trailer", "0\r\nContent-Length: 5\r\n\r\n", errTrailerField, "", "RFC 9110 section 6.5.1; it drops what was not announced"},
 }
 
+// All differences in chunked bodies of responses.
+var responseChunksDiffer = []difference{
+	chunksDiffer[0], chunksDiffer[1], chunksDiffer[2],
+	{"LF alone behind a size", "3\nabc\r\n0\r\n\r\n", nil, "chunked line ends with bare LF", "RFC 9112 section 2.2: may be accepted; curl and older ones do"},
+	{"LF alone behind the data", "3\r\nabc\n0\r\n\r\n", nil, "malformed chunked encoding", "likewise"},
+	{"LF alone as the end", "0\r\n\n", nil, "unexpected EOF reading trailer", "likewise"},
+	{"white space before an extension", "3 ;a\r\nabc\r\n0\r\n\r\n", nil, "invalid byte in chunk length", "RFC 9112 section 7.1.1: it is allowed there"},
+	{"quote left open", "3;a=\"\r\nabc\r\n0\r\n\r\n", errChunkExtension, "", "it does not follow quotes: a line cannot end in one"},
+	{"NUL in an extension", "3;\x00\r\nabc\r\n0\r\n\r\n", errChunkExtension, "", "it does not look at extensions"},
+	{"trailer without a colon", "0\r\nA\r\n\r\n", nil, "malformed MIME header", "the client is to see what came"},
+	{"folded first trailer", "0\r\n A: b\r\n\r\n", nil, "malformed MIME header", "likewise"},
+}
+
 // differs checks a row against what the two made of it.
 func differs(t *testing.T, row difference, ours, theirs error) {
 	t.Helper()
@@ -99,9 +112,20 @@ func TestNetHTTPDiffers(t *testing.T) {
 }
 
 func TestNetHTTPChunksDiffer(t *testing.T) {
+	const chunks = "Transfer-Encoding: chunked\r\n\r\n"
 	for _, row := range chunksDiffer {
 		_, _, _, ours := chunked(row.message, len(row.message))
-		r, _, err := netHTTP("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + row.message)
+		r, _, err := netHTTP("POST / HTTP/1.1\r\nHost: a\r\n" + chunks + row.message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadAll(r.Body)
+		differs(t, row, ours, err)
+	}
+	for _, row := range responseChunksDiffer {
+		c := ChunksOfResponse()
+		_, _, _, ours := chunkedBy(&c, row.message, len(row.message))
+		r, _, err := netHTTPResponse("HTTP/1.1 200 OK\r\n"+chunks+row.message, "GET")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +183,7 @@ func FuzzSameAsNetHTTP(f *testing.F) {
 				t.Fatalf("%q: net/http has %v with %q behind it", head, err, content)
 			}
 			sameHead(t, r, head, req)
-			sameContent(t, r.Body(), content, req.Body, rest)
+			sameContent(t, r.Body(), Chunks{}, content, req.Body, rest)
 			if want := bodyOf(req.ContentLength, req.TransferEncoding); r.Body() != want {
 				t.Fatalf("%q: got %+v; net/http has %+v", head, r.Body(), want)
 			}
@@ -228,6 +252,9 @@ func FuzzResponseSameAsNetHTTP(f *testing.F) {
 	for _, row := range responsesDiffer {
 		f.Add(row.message, "abc", false)
 	}
+	for _, row := range chunkReadings {
+		f.Add("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", row.body, false)
+	}
 	for _, row := range readings {
 		f.Add(row.head(), "3\r\nabc\r\n0\r\n\r\n", false)
 	}
@@ -252,7 +279,7 @@ func FuzzResponseSameAsNetHTTP(f *testing.F) {
 		if diff := cmp.Diff(fields, res.Header); diff != "" {
 			t.Fatalf("%q: fields (-ours +net/http):\n%s", head, diff)
 		}
-		sameContent(t, body, content, res.Body, rest)
+		sameContent(t, body, ChunksOfResponse(), content, res.Body, rest)
 	})
 }
 
@@ -293,9 +320,12 @@ func fieldsOf(text string, h head) http.Header {
 }
 
 // sameContent checks that both find the same content, and behind it the same rest.
-func sameContent(t *testing.T, body Body, content string, theirs io.Reader, rest *bufio.Reader) {
+func sameContent(t *testing.T, body Body, chunks Chunks, content string, theirs io.Reader, rest *bufio.Reader) {
 	t.Helper()
-	data, end, fault := "", 0, error(nil)
+	data, end, fault, rows := "", 0, error(nil), chunksDiffer
+	if chunks.takes != 0 {
+		rows = responseChunksDiffer
+	}
 	switch body.Kind {
 	case BodyLength:
 		end = int(min(body.Length, int64(len(content))))
@@ -304,14 +334,14 @@ func sameContent(t *testing.T, body Body, content string, theirs io.Reader, rest
 		}
 	case BodyChunked:
 		var done bool
-		if data, end, done, fault = chunked(content, len(content)+1); !done && fault == nil {
+		if data, end, done, fault = chunkedBy(&chunks, content, len(content)+1); !done && fault == nil {
 			fault = ErrNeedMore
 		}
 	case BodyUntilClose:
 		data, end = content, len(content)
 	}
 	got, err := io.ReadAll(theirs)
-	if !agreed(t, chunksDiffer, content, fault, err) {
+	if !agreed(t, rows, content, fault, err) {
 		return
 	}
 	behind, err := io.ReadAll(rest)

@@ -97,5 +97,12 @@
 //   - Hosts in UTF-8 become A-labels (RFC 5890 section 2.3.2.1).
 //   - A chunked response to an HTTP/1.0 request goes out decoded (RFC 9112 section 7.1.3). One to a client of HTTP/1.0 that
 //     means to use its connection again says keep-alive if that may, and never if it may not (section 9.3).
-//   - What two readers could understand differently is refused: see package httpparse.
+//   - Of requests what two readers could understand differently is refused: see package httpparse.
+//   - Odd responses pass, for what the client would have had without us it gets, and an upstream connection has no other
+//     client. They are put right where an RFC says so, or where what came would be refused by most; httpparse has the table.
+//     Where their framing is in doubt both connections end after them, and the client is told.
+//   - Chunks of responses pass as they came, with white space behind a size, LF alone and forbidden trailers (RFC 9112
+//     section 7.1, RFC 9110 section 6.5.1).
+//   - A chunked response of HTTP/1.0 goes out as one of HTTP/1.1: the coding is read all the same (RFC 9112 section 6.1).
+//   - The lines of a CONNECT may end with LF alone, and go upstream with CRLF (RFC 9112 section 2.2).
 package relay

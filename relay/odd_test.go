@@ -258,3 +258,58 @@ func TestLFAloneIsRefused(t *testing.T) {
 	c.expectAnswer(400, "bad-request", "LF alone")
 	c.expectEnd()
 }
+
+// What comes from the target itself is put right too, beside what a proxy takes off.
+func TestOddResponsesOfTargets(t *testing.T) {
+	g := newRig(t, knows("target.example"), bypass)
+	for _, row := range []oddResponse{
+		{response: "HTTP/1.1 200 OK\nA : b\n c\nContent-Length: 2\n" + chunked + "Keep-Alive: 5\n\n2\r\nok\r\n0\r\n\r\n",
+			want: okLine + "A: b c\r\n" + chunked + closes + "\r\n2\r\nok\r\n0\r\n\r\n", ends: true},
+		{response: okLine + "Connection: X-Hop\r\nX-Hop : 1\r\nServer\r\nContent-Length: 2, 2\r\n\r\nok", want: ok},
+		{response: "HTTP/1.1 204 No Content\r\n" + chunked + "\r\n", want: "HTTP/1.1 204 No Content\r\n" + closes + "\r\n", ends: true},
+	} {
+		c := g.client(0)
+		request := fmt.Sprintf("GET http://target.example:%d/ HTTP/1.1\r\nHost: target.example:%[1]d\r\n\r\n", g.port())
+		c.send(request)
+		u := g.upstream()
+		u.head()
+		u.send(row.response)
+		c.expect(row.want)
+		if row.ends {
+			c.expectEnd()
+			u.expectClosed()
+			continue
+		}
+		c.send(request)
+		u.head()
+	}
+}
+
+// Heads that begin a tunnel are put right as well, and what stands behind them is the tunnel's.
+func TestOddGrants(t *testing.T) {
+	const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+	for _, row := range []struct{ name, request, response, want string }{
+		{"CONNECT, space before a colon", connect, okLine + "A : b\r\nServer\r\n\r\nhello", okLine + "A: b\r\n\r\nhello"},
+		{"CONNECT, LF alone", connect, "HTTP/1.1 200 OK\nA: b\n\n\nhello", okLine + "A: b\r\n\r\n\nhello"},
+		{"CONNECT, behind an odd interim response", connect, "HTTP/1.1 102 Processing\r\nContent-Length: 5\r\n\r\n" + okLine + "\r\nhello",
+			"HTTP/1.1 102 Processing\r\n\r\n" + okLine + "\r\nhello"},
+		{"101 with a length", strings.TrimSuffix(get, "\r\n") + upgrade + "\r\n", "HTTP/1.1 101 Switching Protocols\r\nContent-Length: 5\r\n" + upgrade + chunked + "\r\nhello",
+			"HTTP/1.1 101 Switching Protocols\r\n" + upgrade + "\r\nhello"},
+		{"SOCKS5", "\x05\x01\x00\x05\x01\x00\x01\x7f\x00\x00\x01\x01\xbb", "HTTP/1.1 102 Processing\nContent-Length: 5\n\n" + okLine + "A : b\r\n\r\nhello",
+			"\x05\x00\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00hello"},
+	} {
+		for _, piece := range []int{len(row.response), 1} {
+			t.Run(fmt.Sprintf("%s in pieces of %d", row.name, piece), func(t *testing.T) {
+				t.Parallel()
+				g := newRig(t)
+				c, u := g.asked(row.request)
+				for rest := row.response; rest != ""; rest = rest[min(piece, len(rest)):] {
+					u.send(rest[:min(piece, len(rest))])
+				}
+				c.expect(row.want)
+				c.send("x")
+				u.expect("x")
+			})
+		}
+	}
+}
