@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -252,6 +253,54 @@ func TestCurlIsDenied(t *testing.T) {
 	}
 	if n := w.provider.Requests(); n > 0 {
 		t.Errorf("%d requests came to the provider; want none", n)
+	}
+}
+
+// What other clients put into their targets, sent by curl as it stands there: what has one plain meaning reaches the host,
+// and https is told what to do.
+func TestCurlSendsTargetsOfOthers(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	exit := prints(t, "-x", w.port, "http://ip.demo/")
+	for _, row := range []struct{ target, host string }{
+		{"http://ip.demo/", "Host:" /* none */}, {"ws://ip.demo/", "Host: ip.demo"}, {"http://me:pw@ip.demo/", "Host: other.demo"},
+		{"http://ip.demo/#top", "Host:"}, {"http://ip.demo#top", "Host: ip.demo"}, {"http://ｉｐ。demo/", "Host: ｉｐ。demo"},
+	} {
+		if got := prints(t, "--request-target", row.target, "-H", row.host, "http://"+w.port); got != exit {
+			t.Errorf("%s with %q: curl prints %q; want %q", row.target, row.host, got, exit)
+		}
+	}
+	for _, target := range []string{"https://ip.demo/", "wss://ip.demo/", "ftp://ip.demo/"} {
+		if got := prints(t, "--request-target", target, "-H", "Host: ip.demo", "http://"+w.port); !strings.Contains(got, "use CONNECT") {
+			t.Errorf("%s: curl prints %q; want it to be told to use CONNECT", target, got)
+		}
+	}
+	for _, url := range []string{"http://me:pw@ip.demo/", "http://ip.demo/#top"} {
+		if got := prints(t, "-x", w.port, url); got != exit {
+			t.Errorf("%s: curl prints %q; want %q", url, got, exit)
+		}
+	}
+	if got := prints(t, "--proxy-user", ":", "--socks5-hostname", w.port, "http://ip.demo/"); got != exit {
+		t.Errorf("curl with empty credentials prints %q; want %q", got, exit)
+	}
+	w.sameSession(t)
+}
+
+// ab speaks HTTP/1.0. With -k it keeps its connections, of which it goes by what each response says.
+func TestABKeepsConnections(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("ab"); err != nil {
+		t.Skip("SKIPPED, ab IS NOT TESTED: it is not installed; apt-get install apache2-utils")
+	}
+	w := newTown(t)
+	r := execute(t, "ab", "-k", "-q", "-n", "50", "-c", "2", "-s", "20", "-X", w.port, w.plain+"/a")
+	for _, line := range []string{"Complete requests: +50", "Failed requests: +0", "Keep-Alive requests: +50"} {
+		if r.status != 0 || !regexp.MustCompile("(?m)^"+line+"$").MatchString(r.out) {
+			t.Errorf("ab ends with %d, %q, and prints %q; want %q", r.status, r.errOut, r.out, line)
+		}
+	}
+	if n := w.provider.Accepted(); n != 2 {
+		t.Errorf("the provider was connected to %d times; want once for each of ab's connections", n)
 	}
 }
 
