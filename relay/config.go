@@ -43,9 +43,10 @@ type Config struct {
 	// It is called on the event loops, so it must not block. nil: nobody is told.
 	BurstEnded func()
 
-	loud    bool // a panic ends the process, for tests
-	inOrder bool // servers are not shuffled, for tests
-	spread  bool // connections evenly over the loops, to compare with gathering
+	loud    bool      // a panic ends the process, for tests
+	inOrder bool      // servers are not shuffled, for tests
+	busy    busyTimes // for tests; zero fields take the usual ones
+	spread  bool      // connections evenly over the loops, to compare with gathering
 }
 
 // loops is the number of event loops.
@@ -76,6 +77,8 @@ type Mapping struct {
 	MaxRequests       int           // of a session, behind which another takes its place; 0: no limit
 	RotateOn          []Signal      // what else has another session take its place
 	RotateMinInterval time.Duration // between two such rotations of a port
+
+	BusyPort BusyPort // what becomes of ports that others have when the relay starts
 
 	Action            hostrule.Action // what becomes of requests that no rule matches
 	IgnoreRules       bool            // all of them are such

@@ -3,7 +3,7 @@
 // # The way of a byte
 //
 // A Relay binds its ports (listener.go) and runs event loops, one for each processor (loop.go), each of which waits for
-// its descriptors with a poller (package poll). The wait tells of a connection; if there is room for it (admission.go) it is
+// its descriptors with a poller (package poll). A port that others have is tried again (busy.go). The wait tells of a connection; if there is room for it (admission.go) it is
 // accepted and given to a loop, which makes a conn of it (conn.go). From there on a connection belongs to that loop, and nothing of it is shared.
 //
 //	accepted → idle → head ─┬─ Session API → content → waiting for its conditions → answer → idle

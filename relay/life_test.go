@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -190,17 +188,6 @@ func TestShutdown(t *testing.T) {
 	c.expectClosed()
 	tu.expectClosed()
 	await(t, "all is closed", func() bool { return g.relay.Connections() == 0 })
-}
-
-func TestBusyPort(t *testing.T) {
-	g := newRig(t)
-	port := g.relay.Ports()[0]
-	_, err := Listen(Config{Mappings: []Mapping{{
-		Address: port.Addr(), First: port.Port(), Last: port.Port(), Plan: newPlan(t, session.PlanConfig{}),
-	}}})
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprint(port.Port())) || !strings.Contains(err.Error(), "127.0.0.1") || !errors.Is(err, unix.EADDRINUSE) {
-		t.Errorf("got %v; want an error that names the port and the address", err)
-	}
 }
 
 // Many connections over many ports reach all loops, and each keeps what it has begun.

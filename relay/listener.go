@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"proxymap/relay/internal/kernel"
 	"proxymap/relay/internal/poll"
 	"proxymap/session"
 )
@@ -18,8 +16,9 @@ type port struct {
 	mapping *mapping
 	slot    *session.Slot
 	addr    netip.AddrPort
-	fd      int
-	index   uint32 // in its loop's listeners
+	fd      int    // -1: others have the port
+	loop    *loop  // that listens
+	index   uint32 // in its listeners
 
 	acceptFaults int // in a row
 
@@ -35,20 +34,35 @@ type port struct {
 	odd     atomic.Pointer[oddLog]
 }
 
-// openPort binds addr.
-func openPort(m *mapping, addr netip.AddrPort, keepAlive time.Duration) (*port, error) {
-	fd, bound, err := kernel.Listen(addr, keepAlive)
-	if err != nil {
-		return nil, fmt.Errorf("listen on port %d of %s: %w", addr.Port(), addr.Addr(), err)
-	}
-	return &port{mapping: m, slot: session.NewSlot(m.Plan), addr: bound, fd: fd}, nil
+// newPort is a port that is not bound yet.
+func newPort(m *mapping, addr netip.AddrPort) *port {
+	return &port{mapping: m, slot: session.NewSlot(m.Plan), addr: addr, fd: -1}
 }
 
 // listen gives a port to the loop.
 func (l *loop) listen(p *port) error {
-	p.index = uint32(len(l.listeners))
+	p.loop, p.index = l, uint32(len(l.listeners))
 	l.listeners = append(l.listeners, p)
+	if p.fd < 0 {
+		return nil
+	}
 	return l.watchPort(p)
+}
+
+// listenLate has the loop listen on a port of its own that was missing until now. fd is the loop's from here on.
+func (l *loop) listenLate(p *port, fd int) error {
+	if l.draining {
+		l.closeLater(fd)
+		return errEnding
+	}
+	p.fd = fd
+	if err := l.watchPort(p); err != nil {
+		p.fd = -1
+		l.closeLater(fd)
+		return fmt.Errorf("watch port %d of %s: %w", p.addr.Port(), p.addr.Addr(), err)
+	}
+	l.relay.missing.remove(p)
+	return nil
 }
 
 func (l *loop) watchPort(p *port) error {
@@ -139,7 +153,9 @@ func (l *loop) resumeListening() {
 
 func (l *loop) closeListeners() {
 	for _, p := range l.listeners {
-		l.closeLater(p.fd)
+		if p.fd >= 0 {
+			l.closeLater(p.fd)
+		}
 	}
 	l.paused, l.resumeAt = nil, 0
 }

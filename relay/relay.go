@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,8 @@ type Relay struct {
 	lookups    lookups
 	own        map[uint16][]netip.Addr // where no request may be dialled for, by port
 	machine    machineAddrs
+	missing    missing
+	busy       busyTimes
 	userAgent  string
 	admission  admission
 	rivals     atomic.Int32 // places that are taken; see Budget
@@ -100,6 +103,7 @@ func Listen(cfg Config) (*Relay, error) {
 	for _, addr := range cfg.OtherPorts {
 		r.disown(addr)
 	}
+	r.busy = busyTimes{cmp.Or(cfg.busy.time, busyTime), cmp.Or(cfg.busy.retry, busyRetry)}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -144,8 +148,8 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 			m.servers = append(m.servers, srv)
 		}
 		for n := int(cfg.First); n <= int(cfg.Last); n++ {
-			p, err := openPort(m, netip.AddrPortFrom(cfg.Address, uint16(n)), r.limits.KeepAlive)
-			if err != nil {
+			p := newPort(m, netip.AddrPortFrom(cfg.Address, uint16(n)))
+			if err := r.openPort(p); err != nil {
 				return err
 			}
 			p.slot.Pin(m.nextServer())
@@ -154,7 +158,7 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 			r.disown(p.addr)
 		}
 	}
-	return nil
+	return r.awaitPorts()
 }
 
 // disown notes that no request may be dialled to addr for.
@@ -202,7 +206,9 @@ func (r *Relay) Close() error {
 // abandon gives back what Listen has taken.
 func (r *Relay) abandon() {
 	for _, p := range r.ports {
-		_ = kernel.Close(p.fd)
+		if p.fd >= 0 {
+			_ = kernel.Close(p.fd)
+		}
 	}
 	for _, l := range r.loops {
 		_ = l.poll.Close()
@@ -230,6 +236,7 @@ func (r *Relay) Serve() error {
 	var watch sync.WaitGroup
 	watch.Go(func() { r.watchExpiry(stop) })
 	watch.Go(func() { r.refreshNames(stop) })
+	watch.Go(func() { r.retryPorts(stop) })
 	wg.Wait()
 	close(stop)
 	watch.Wait()

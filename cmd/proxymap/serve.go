@@ -64,7 +64,7 @@ func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace ti
 	cfg.BurstEnded = memory.burstEnded
 	r, end, err := listenKept(cfg, stateFile, log)
 	if err != nil {
-		return err
+		return settings.Explain(err)
 	}
 	if listener.Address.IsValid() {
 		stop, err := admin.Start(admin.Config(listener), r, log)
@@ -74,7 +74,7 @@ func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace ti
 		defer stop()
 	}
 	log.Info("listening", "ports", len(r.Ports()), "first", r.Ports()[0], "last", r.Ports()[len(r.Ports())-1],
-		"descriptors", r.Budget().Descriptors, "connections", r.Budget().Connections)
+		"missing", len(r.MissingPorts()), "descriptors", r.Budget().Descriptors, "connections", r.Budget().Connections)
 	if started != nil {
 		started(r)
 	}

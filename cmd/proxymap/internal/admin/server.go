@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	_ "embed"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -116,9 +117,24 @@ func routes(r *relay.Relay, hub *eventHub, places *places) map[string]http.Handl
 			http.Error(w, "draining", http.StatusServiceUnavailable)
 			return
 		}
-		fmt.Fprintln(w, "ok")
+		_, _ = io.WriteString(w, healthText(r.MissingPorts()))
 	}
 	return routes
+}
+
+// shownPorts is how many ports that are missing /healthz names.
+const shownPorts = 100
+
+// healthText says that the relay serves, and without which ports, a line each.
+func healthText(missing []netip.AddrPort) string {
+	text := "ok\n"
+	for _, p := range missing[:min(len(missing), shownPorts)] {
+		text += fmt.Sprintf("missing %s: others have it\n", p)
+	}
+	if more := len(missing) - shownPorts; more > 0 {
+		text += fmt.Sprintf("missing %d more\n", more)
+	}
+	return text
 }
 
 func writeJSON(w http.ResponseWriter, text []byte) {

@@ -406,3 +406,44 @@ func TestHealthz(t *testing.T) {
 		t.Errorf("a relay that drains: %s: %s", res.Status, text)
 	}
 }
+
+// A relay that runs without a port is healthy, and names it until it has it.
+func TestHealthzMissingPort(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := l.Addr().(*net.TCPAddr)
+	g := newAdminRig(t, "", func(cfg *relay.Config) {
+		m := &cfg.Mappings[0]
+		m.First, m.Last, m.BusyPort = uint16(taken.Port), uint16(taken.Port), relay.SkipBusy
+	})
+	res, text := g.do("GET", "/healthz")
+	if want := fmt.Sprintf("ok\nmissing %s: others have it\n", taken); res.StatusCode != 200 || text != want {
+		t.Errorf("got %s: %q; want %q", res.Status, text, want)
+	}
+	if _, text := g.do("GET", "/metrics"); !strings.Contains(text, "\nproxymap_ports 1\n") {
+		t.Error("the metrics count the port among those that are listened on")
+	}
+	l.Close()
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if _, text = g.do("GET", "/healthz"); text == "ok\n" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("when the port is free: %q", text)
+		}
+	}
+	if got := asked(t, g.relay.Ports()[0], askIP); got != "HTTP/1.1 200 OK" {
+		t.Errorf("through the port: %q", got)
+	}
+}
+
+// Not all of thousands are named.
+func TestHealthTextOfMany(t *testing.T) {
+	missing := make([]netip.AddrPort, shownPorts+7)
+	if text := healthText(missing); strings.Count(text, "\n") != 1+shownPorts+1 || !strings.HasSuffix(text, "\nmissing 7 more\n") {
+		t.Errorf("got %q", text)
+	}
+}

@@ -155,7 +155,7 @@ func (m *relayMetrics) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
 	}
 	s := m.relay.Stats()
-	gauge(portsMetric, int64(len(s.Ports)))
+	gauge(portsMetric, int64(len(s.Ports)-len(m.relay.MissingPorts())))
 	for event, n := range events(&s) {
 		counter(eventsMetric, n, event)
 	}

@@ -65,6 +65,8 @@ func TestBusyPort(t *testing.T) {
 	p := start(t, "serve", "--config", settingsFile(t, port, startProvider(t)))
 	p.exits(1)
 	p.logged(fmt.Sprintf("listen on port %d of 127.0.0.1: bind: address already in use", port))
+	p.logged("net.ipv4.ip_local_reserved_ports")
+	p.logged("Listen.BusyPort")
 }
 
 // The reader of our log may leave: we stay.

@@ -46,6 +46,9 @@ func either(is bool, yes, no string) string {
 func (s *Settings) printMapping(out *strings.Builder, i int) {
 	m, set := &s.Config.Mappings[i], &s.mappings[i]
 	fmt.Fprintf(out, "mapping %d: %s (%s)\n", i+1, m.Ports(), count(int(m.Last)-int(m.First)+1, "port"))
+	if m.BusyPort == relay.SkipBusy {
+		fmt.Fprintf(out, "  taken ports  skipped, and tried again until they are free\n")
+	}
 	fmt.Fprintf(out, "  sessions     %s\n", lifetimeOf(m, &set.rotation))
 	if rotation := rotationOf(&set.rotation); rotation != "" {
 		fmt.Fprintf(out, "  rotation     %s\n", rotation)

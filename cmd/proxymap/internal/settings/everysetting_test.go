@@ -37,7 +37,7 @@ const everySetting = `{
         {"Status": [403, "429"], "UpstreamError": ["REFUSED", "reset-before-first-byte"], "Count": "3", "Within": "30s"}, {"UpstreamError": ["timeout"]},
       ],
       "RotateMinInterval": "3s",
-      "Action": "BYPASS", "IgnoreHostRules": "true", "AllowLocalTargets": true,
+      "BusyPort": "SKIP", "Action": "BYPASS", "IgnoreHostRules": "true", "AllowLocalTargets": true,
       "DecryptSSL": true, "SslMode": "Auto", "UpstreamSslMode": "Auto", "CertificatePath": "x", "CertificatePassword": "y", "RootDir": "z",
     },
     "Authentication": {
@@ -97,7 +97,7 @@ func TestEverySetting(t *testing.T) {
 	want := relay.Config{
 		Mappings: []relay.Mapping{{
 			Address: netip.IPv4Unspecified(), First: 10201, Last: 10300, Servers: servers, RejectPlain: true, Action: hostrule.Bypass,
-			IgnoreRules: true, AllowLocalTargets: true, API: session.API{Enabled: true, Domain: "portmapper", RequireHeader: true},
+			BusyPort: relay.SkipBusy, IgnoreRules: true, AllowLocalTargets: true, API: session.API{Enabled: true, Domain: "portmapper", RequireHeader: true},
 			OnRotate: session.Drain, DrainTime: 20 * time.Second, IdleLifetime: 90 * time.Second, MaxRequests: 100,
 			RotateOn: []relay.Signal{
 				{Status: []int{403, 429}, Errors: relay.ErrorRefused | relay.ErrorReset, Count: 3, Within: 30 * time.Second},
@@ -188,6 +188,7 @@ func TestCheckShowsEverySetting(t *testing.T) {
 		ads += strings.Repeat(" ", 6-len(n)) + n + `  Allow  "^ads\\."` + "\n"
 	}
 	want := `mapping 1: 0.0.0.0:10201-10300 (100 ports)
+  taken ports  skipped, and tried again until they are free
   sessions     10 min from their creation, or up to 20 % less, or 90 s without traffic, or 100 requests
   rotation     Drain: idle connections close at once, the others get 20 s; at 403, 429, refused, reset-before-first-byte (3 times within 30 s); at timeout; not again within 3 s
   clients      need the Username and the Password; parameters are read from the user name
@@ -229,7 +230,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := s.Config.Mappings[0], s.Config.Mappings[1]; !a.AllowLocalTargets || b.AllowLocalTargets || a.Action != hostrule.Allow || a.IgnoreRules || a.RejectPlain {
+	if a, b := s.Config.Mappings[0], s.Config.Mappings[1]; !a.AllowLocalTargets || b.AllowLocalTargets || a.Action != hostrule.Allow || a.IgnoreRules || a.RejectPlain || a.BusyPort != relay.FailBusy {
 		t.Errorf("mappings: %+v, %+v", a, b)
 	}
 	if m := s.Config.Mappings[0]; m.OnRotate != session.Keep || m.DrainTime != 10*time.Second || m.RotateMinInterval != 5*time.Second ||

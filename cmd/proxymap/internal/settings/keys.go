@@ -20,7 +20,7 @@ var (
 	listenKeys = keys{
 		known: []string{
 			"Port", "PortRange", "Address", "StickyProxyLifetime", "RejectHttpProxy", "Action", "IgnoreHostRules", "AllowLocalTargets",
-			"OnRotate", "DrainTime", "LifetimeJitter", "IdleLifetime", "MaxRequests", "RotateOn", "RotateMinInterval",
+			"BusyPort", "OnRotate", "DrainTime", "LifetimeJitter", "IdleLifetime", "MaxRequests", "RotateOn", "RotateMinInterval",
 		},
 		ignored: tlsKeys,
 	}

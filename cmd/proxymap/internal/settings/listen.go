@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/netip"
 
+	"proxymap/relay"
 	"proxymap/relay/hostrule"
 )
 
@@ -14,6 +15,7 @@ type listenSettings struct {
 	action      hostrule.Action
 	ignoreRules bool
 	local       bool // bypassing may lead to this machine
+	busy        relay.BusyPort
 }
 
 func (l *listenSettings) holds(port int) bool {
@@ -45,6 +47,9 @@ func (r *reader) listen(o *object) (l listenSettings) {
 	l.reject = o.flag("RejectHttpProxy")
 	l.action = r.action(o)
 	l.ignoreRules = o.flag("IgnoreHostRules")
+	if o.choice("BusyPort", "Fail", "Skip") == "Skip" {
+		l.busy = relay.SkipBusy
+	}
 	l.address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	if text := o.text("Address"); text != "" {
 		addr, err := netip.ParseAddr(text)

@@ -18,7 +18,7 @@ func (s *Settings) add(r *reader, m *mappingSettings, api session.API) {
 		Remedy: "set StickyProxyLifetime in the settings",
 	}
 	out := relay.Mapping{
-		Address: m.listen.address, First: uint16(m.listen.first), Last: uint16(m.listen.last),
+		Address: m.listen.address, First: uint16(m.listen.first), Last: uint16(m.listen.last), BusyPort: m.listen.busy,
 		RejectPlain: m.listen.reject, Action: m.listen.action, IgnoreRules: m.listen.ignoreRules, AllowLocalTargets: m.listen.local, API: api,
 		OnRotate: m.rotation.onRotate, DrainTime: m.rotation.drain, IdleLifetime: m.rotation.idle, MaxRequests: m.rotation.maxRequests,
 		RotateOn: m.rotation.on, RotateMinInterval: m.rotation.interval,

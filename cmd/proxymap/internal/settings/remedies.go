@@ -1,6 +1,10 @@
 package settings
 
 import (
+	"errors"
+	"fmt"
+
+	"proxymap/relay"
 	"proxymap/relay/refusal"
 	"proxymap/session/credential"
 )
@@ -52,4 +56,12 @@ var doubtRemedies = map[credential.Doubt]string{
 	credential.NoTTL:               ", or set StickyProxyLifetime",
 	credential.LifetimeOverTTLMax:  " (TTLMax); set StickyProxyLifetime to that at most",
 	credential.LifetimeUnderTTLMin: " (TTLMin)",
+}
+
+// Explain adds to why a relay cannot listen what the settings can do about it.
+func Explain(err error) error {
+	if errors.Is(err, relay.ErrPortBusy) {
+		return fmt.Errorf("%w; or set Listen.BusyPort to Skip, to start without it and have it when it is free", err)
+	}
+	return err
 }

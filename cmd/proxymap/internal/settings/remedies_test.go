@@ -1,9 +1,12 @@
 package settings
 
 import (
+	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"regexp"
@@ -11,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"proxymap/relay"
 	"proxymap/relay/refusal"
 )
 
@@ -120,5 +124,16 @@ func TestRemedies(t *testing.T) {
 	}
 	if remedies[refusal.NoUpstream] == "" || remedies[refusal.PlainRejected] == "" {
 		t.Error("the usual mistakes have no remedy")
+	}
+}
+
+// Of what the settings can do something about, why a relay cannot listen says so, and remains what it is.
+func TestExplain(t *testing.T) {
+	busy := fmt.Errorf("port 1: %w", relay.ErrPortBusy)
+	if err := Explain(busy); !errors.Is(err, relay.ErrPortBusy) || !strings.Contains(err.Error(), "port 1: ") || !strings.Contains(err.Error(), "Listen.BusyPort") {
+		t.Errorf("got %v", err)
+	}
+	if err := Explain(io.EOF); err != io.EOF {
+		t.Errorf("got %v; want EOF", err)
 	}
 }

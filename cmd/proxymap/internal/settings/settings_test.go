@@ -280,6 +280,7 @@ func TestFaults(t *testing.T) {
 		{"negative time", with(`"Limits":{"IdleTime":"-1s"}`), `f:1: Limits.IdleTime: value "-1s": must be a duration`},
 		{"no time", with(`"Limits":{"DialTime":"0"}`), `f:1: Limits.DialTime: value "0": must be a duration`},
 		{"no time for a response", with(`"Limits":{"ResponseTime":"0"}`), `f:1: Limits.ResponseTime: value "0": must be a duration`},
+		{"what becomes of taken ports", `{"Listen":{"Port":1,"Action":"Deny","BusyPort":"wait"}}`, `f:1: Listen.BusyPort: value "wait": must be Fail or Skip`},
 		{"keep-alive of less than a second", with(`"Limits":{"KeepAliveTime":"999ms"}`), `f:1: Limits.KeepAliveTime: value "999ms": must be a duration of 1s to 9h, or 0 for never`},
 		{"keep-alive of more than Linux takes", with(`"Limits":{"KeepAliveTime":"9h1s"}`), `f:1: Limits.KeepAliveTime: value "9h1s": must be a duration of 1s to 9h, or 0 for never`},
 		{"negative time for who has gone", with(`"Limits":{"AbandonTime":"-1s"}`), `f:1: Limits.AbandonTime: value "-1s": must be a duration such as 500ms, 30s, 5m or 1h30m, of 1ms to 720h, or 0 for never`},
