@@ -39,6 +39,7 @@ func TestAbandonedTunnel(t *testing.T) {
 			u.take(3 + 2 + len("user-session-id1") + 1 + len("pass"))
 			return u
 		}, ""},
+		{"at once", nil, connect, nil, ""},
 		{"while dialling", func(cfg *Config) { cfg.Mappings[0].Servers = []Server{silent} }, connect, nil, ""},
 		{"SOCKS5", nil, "\x05\x01\x00" + socks5Name, func(g *rig) *peer {
 			u := g.upstream()
@@ -61,12 +62,12 @@ func TestAbandonedTunnel(t *testing.T) {
 			})
 			c := g.client(0)
 			c.send(row.says)
-			start := time.Now()
-			c.fin()
 			var u *peer
 			if row.server != nil {
 				u = row.server(g)
 			}
+			start := time.Now()
+			c.fin()
 			if row.hears != "" {
 				c.expect(row.hears)
 			} else {
@@ -100,17 +101,21 @@ func TestAbandonedLater(t *testing.T) {
 
 // Who is granted the tunnel in time has it for as long as others have.
 func TestEndedClientIsGranted(t *testing.T) {
-	const soon = 50 * time.Millisecond
-	g := newRig(t, func(cfg *Config) { cfg.Limits.Abandon = soon })
-	c, u := g.client(0), (*peer)(nil)
+	g := newRig(t)
+	c := g.client(0)
 	c.send(connect + "all")
 	c.fin()
-	u = g.upstream()
+	u := g.upstream()
 	u.head()
+	if left := g.left(); left > DefaultLimits().Abandon {
+		t.Errorf("before the reply it has %v; want %v at most", left, DefaultLimits().Abandon)
+	}
 	u.send(granted)
 	u.expect("all")
 	u.expectEnd()
-	time.Sleep(2 * soon) // in which nothing happens
+	if left := g.left(); left < DefaultLimits().HalfClosed/2 {
+		t.Errorf("the tunnel has %v; want %v", left, DefaultLimits().HalfClosed)
+	}
 	u.send("late")
 	u.fin()
 	c.expect(granted + "late")
@@ -126,27 +131,49 @@ func TestNobodyIsAbandoned(t *testing.T) {
 	c.expectAnswer(504, "upstream-timeout", "did not answer in time")
 }
 
-// A plain response has ResponseTime, from the last byte of its request on, and not ReplyTime.
+// left is how long the rig's one connection may stay as it is.
+func (g *rig) left() (d time.Duration) {
+	g.onLoops(func(c *conn) {
+		if c.stage != stageClosed {
+			d = time.Duration(c.deadline - c.l.now)
+		}
+	})
+	return d
+}
+
+// A plain response has ResponseTime, and not ReplyTime.
 func TestResponseTakesItsTime(t *testing.T) {
 	const soon = 50 * time.Millisecond
-	for name, parts := range map[string][]string{"no content": {get}, "content": {post4 + "bo", "dy"}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			g := newRig(t, func(cfg *Config) { cfg.Limits.Reply = soon })
-			c := g.client(0)
-			c.send(parts[0])
-			u := g.upstream()
-			u.head()
-			if len(parts) > 1 {
-				u.expect("bo")
-				c.send(parts[1])
-				u.expect("dy")
-			}
-			time.Sleep(3 * soon) // in which nothing happens
-			u.send(ok)
-			c.expect(ok)
-		})
+	g := newRig(t, func(cfg *Config) { cfg.Limits.Reply = soon })
+	c, u := g.asked(get)
+	time.Sleep(3 * soon) // in which nothing happens
+	u.send(ok)
+	c.expect(ok)
+}
+
+// The time of a response begins with the last byte of its request, until which ReplyTime counts.
+func TestResponseTimeBegins(t *testing.T) {
+	reply, response := DefaultLimits().Reply, DefaultLimits().Response
+	g := newRig(t)
+	c, u := g.asked(post4 + "bo")
+	u.expect("bo")
+	if left := g.left(); left > reply {
+		t.Errorf("within the request it has %v; want %v", left, reply)
 	}
+	c.send("dy")
+	u.expect("dy")
+	if left := g.left(); left <= reply || left > response {
+		t.Errorf("after the request it has %v; want %v", left, response)
+	}
+	u.send("HTTP/1.1 102 Processing\r\n\r\n")
+	c.expect("HTTP/1.1 102 Processing\r\n\r\n")
+	if left := g.left(); left <= reply {
+		t.Errorf("after an interim response it has %v; want %v", left, response)
+	}
+	c.fin()
+	await(t, "the FIN counts", func() bool { return g.left() <= reply })
+	u.send(ok)
+	c.expect(ok)
 }
 
 // Once the client has sent its FIN ReplyTime counts, from there.
