@@ -95,6 +95,8 @@
 //   - A Content-Length of 0 is taken off a CONNECT (RFC 9110 section 9.3.6).
 //   - A target of the scheme ws is one of http. To an HTTP proxy it goes as it came, for that is what its client means to ask.
 //   - Hosts in UTF-8 become A-labels (RFC 5890 section 2.3.2.1).
+//   - What a 2xx to CONNECT says of content is taken out (RFC 9110 section 9.3.6: it means nothing). Any other answer to
+//     CONNECT says Connection: close, for the connection ends.
 //   - A chunked response to an HTTP/1.0 request goes out decoded (RFC 9112 section 7.1.3). One to a client of HTTP/1.0 that
 //     means to use its connection again says keep-alive if that may, and never if it may not (section 9.3).
 //   - Of requests what two readers could understand differently is refused: see package httpparse.

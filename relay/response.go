@@ -153,9 +153,10 @@ func (c *conn) beginContent(b []byte, pos int) {
 	c.send(content[:n])
 }
 
-// grantTunnel begins the tunnel that the head at b[pos:] grants.
+// grantTunnel begins the tunnel that the head at b[pos:] grants. What its fields say of content means nothing (RFC 9110
+// section 9.3.6), and clients that believe it would lose the tunnel's first bytes: they do not go on.
 func (c *conn) grantTunnel(b []byte, pos int) {
-	res, how := &c.l.res, httpparse.Rewrite{}
+	res, how := &c.l.res, httpparse.Rewrite{Unframed: true}
 	switch {
 	case c.socks != 0:
 		c.startTunnel(nil, b[pos+res.End:])
@@ -172,11 +173,13 @@ func (c *conn) grantTunnel(b []byte, pos int) {
 // from the target itself, for which we are the proxy, and keepAlive that it has that connection option. A client of
 // HTTP/1.0 that means to use its connection again goes by the option alone, whatever the response's version (RFC 9112
 // section 9.3): without it it waits for an end that does not come, and with it for one that nobody frames.
+// After the answer to a CONNECT that made no tunnel the connection ends, and the client hears so, whatever the provider says
+// of its own: many come again on a new one then.
 func (x *exchange) rewriting(forwarded, keepAlive bool) (how httpparse.Rewrite) {
 	how.Decoded, how.Forwarded = x.decode, forwarded
 	asked := x.minor == 0 && x.persists
 	switch {
-	case x.odd.InDoubt(), forwarded && !x.keepClient, asked && keepAlive && !x.keepClient:
+	case x.odd.InDoubt(), x.method == httpparse.MethodConnect, forwarded && !x.keepClient, asked && keepAlive && !x.keepClient:
 		how.Connection = "close"
 	case forwarded && x.minor == 0, asked && !keepAlive && x.keepClient:
 		how.Connection = "keep-alive"
