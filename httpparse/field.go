@@ -367,9 +367,6 @@ func (h *head) folds(buf []byte, f *Field, most int) (n int, err error) {
 		}
 		f.Value = Span{int32(start), int32(stop)}
 	}
-	if int(f.End) == len(buf) {
-		return n, ErrNeedMore // the next line may go on with it
-	}
 	return n, nil
 }
 
