@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -311,5 +312,28 @@ func TestOddGrants(t *testing.T) {
 				u.expect("x")
 			})
 		}
+	}
+}
+
+// A head that comes byte by byte is looked at where its first line ends, where it ends itself, and at the limit: a slow
+// provider costs linear work, and waits for nothing.
+func TestIncompleteHeadsAreLookedAtSeldom(t *testing.T) {
+	for _, line := range []string{"\r\n", "\n"} {
+		head := strings.ReplaceAll("HTTP/1.1 200 OK\nA: b\nC: d\n e\n\n", "\n", line)
+		for limit, last := range map[int]int{1000: len(head), 20: 20} {
+			var looks []int
+			for n := 2; n <= last; n++ {
+				if worthALook([]byte(head[:n]), 1, limit) && n > 2 { // of two bytes the second is as many as came before
+					looks = append(looks, n)
+				}
+			}
+			if want := []int{len("HTTP/1.1 200 OK" + line), last}; !slices.Equal(looks, want) {
+				t.Errorf("line ends %q, limit %d: looked at after %v bytes; want %v", line, limit, looks, want)
+			}
+		}
+	}
+	// What comes in large pieces is looked at when there is twice as much as before.
+	if !worthALook(make([]byte, 200), 100, 1000) || worthALook(make([]byte, 199), 99, 1000) {
+		t.Error("twice as many bytes are not looked at, or fewer are")
 	}
 }
