@@ -85,12 +85,14 @@ func (w *town) sameSession(t *testing.T) string {
 	return id
 }
 
-// execute runs a program of others. No proxy settings of the environment reach it.
+// execute runs a program of others. No proxy settings of the environment reach it, and every Node finds what Debian has for
+// its own.
 func execute(t *testing.T, name string, args ...string) ran {
 	t.Helper()
 	cmd := exec.Command(name, args...)
+	cmd.Env = []string{"NODE_PATH=" + os.Getenv("NODE_PATH") + ":/usr/share/nodejs"}
 	for _, v := range os.Environ() {
-		if key, _, _ := strings.Cut(strings.ToLower(v), "="); !strings.HasSuffix(key, "_proxy") {
+		if key, _, _ := strings.Cut(strings.ToLower(v), "="); !strings.HasSuffix(key, "_proxy") && key != "node_path" {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
