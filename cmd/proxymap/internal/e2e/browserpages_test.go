@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -107,9 +110,9 @@ if (go.how === 'get' || go.how === 'post') {
 }
 </script>`
 
-// partsPage loads ten scripts, ten images and ten files, and talks to a WebSocket. Then it tells what it has.
+// partsPage loads ten scripts, ten images, ten files and what is odd, and talks to a WebSocket. Then it tells what it has.
 const partsPage = `<!doctype html><title>parts</title><body><script>
-const has = {scripts: 0, widths: 0, files: [], echo: ''}, loaded = [];
+const has = {scripts: 0, widths: 0, files: [], odd: [], echo: ''}, loaded = [];
 const part = (kind, src) => loaded.push(new Promise((ended, failed) => {
   const e = document.createElement(kind);
   [e.onload, e.onerror, e.src] = [() => { has.widths += e.naturalWidth || 0; ended(); }, () => failed(new Error(src)), src];
@@ -119,6 +122,9 @@ for (let i = 1; i <= 10; i++) {
   part('script', '/script/' + i);
   part('img', '/img/' + i);
   loaded.push(fetch('/file/' + i).then(res => res.text()).then(text => { has.files[i - 1] = text.length; }));
+}
+for (const [i, kind] of DATA.entries()) {
+  loaded.push(fetch('/odd/' + kind).then(res => res.text()).then(text => { has.odd[i] = text; }));
 }
 loaded.push(new Promise((ended, failed) => {
   const s = new WebSocket('ws://shop.example/echo');
@@ -132,10 +138,39 @@ Promise.all(loaded).catch(e => { has.fault = String(e); }).then(() => {
 });
 </script>`
 
+// oddHeads are those of responses that browsers take, and so the relay passes on. Their content is their name, of 7 bytes.
+var oddHeads = map[string]string{
+	"folding": "HTTP/1.1 200 OK\r\nX-A: b\r\n\tc\r\nContent-Length: 7\r\n\r\n",
+	"LFalone": "HTTP/1.1 200 OK\nX-A: b\nContent-Length: 7\n\n",
+	"lengths": "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 7\r\n\r\n",
+	"listing": "HTTP/1.1 200 OK\r\nContent-Length: 7, 7\r\n\r\n",
+	"no-name": "HTTP/1.1 200 OK\r\n: b\r\nno colon\r\nContent-Length: 7\r\n\r\n",
+	"control": "HTTP/1.1 200 OK\r\nX-A: \x01\x7f\r\nContent-Length: 7\r\n\r\n",
+}
+
+// writeRaw answers with bytes as they are, and ends the connection.
+func writeRaw(w http.ResponseWriter, response string) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	_, _ = io.WriteString(conn, response)
+	conn.Close()
+}
+
 // partsHandler serves the page and its parts; has is given what the page has.
 func partsHandler(has chan<- string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/parts", func(w http.ResponseWriter, _ *http.Request) { showPage(w, partsPage, "", nil) })
+	mux.HandleFunc("/parts", func(w http.ResponseWriter, _ *http.Request) {
+		page := httptest.NewRecorder()
+		showPage(page, partsPage, "", slices.Sorted(maps.Keys(oddHeads)))
+		n := page.Body.Len()
+		writeRaw(w, fmt.Sprintf("HTTP/1.1 200 OK\nContent-Type: text/html;\n  charset=utf-8\nno colon\nContent-Length: %d\nContent-Length: %d\n\n%s", n, n, page.Body))
+	})
+	mux.HandleFunc("/odd/{kind}", func(w http.ResponseWriter, r *http.Request) {
+		writeRaw(w, oddHeads[r.PathValue("kind")]+r.PathValue("kind"))
+	})
 	mux.HandleFunc("/script/{n}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/javascript")
 		fmt.Fprintf(w, "has.scripts += %s;", r.PathValue("n"))
