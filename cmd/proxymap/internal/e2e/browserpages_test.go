@@ -1,9 +1,6 @@
 package e2e
 
 import (
-	"crypto/sha1"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -193,46 +190,4 @@ func partsHandler(has chan<- string) http.Handler {
 		has <- string(text)
 	})
 	return mux
-}
-
-// echo is a WebSocket (RFC 6455) that sends one short text message back and ends.
-func echo(w http.ResponseWriter, r *http.Request) error {
-	key := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		return errors.New("not a WebSocket")
-	}
-	conn, in, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-		base64.StdEncoding.EncodeToString(key[:]))
-	text, err := readFrame(in)
-	if err != nil {
-		return nil // the connection is no longer HTTP; the page tells that nothing came back
-	}
-	_, _ = conn.Write(append([]byte{0x81, byte(len(text))}, text...))
-	code, err := readFrame(in) // the page closes
-	if err == nil {
-		_, _ = conn.Write(append([]byte{0x88, byte(len(code))}, code...))
-	}
-	return nil
-}
-
-// readFrame reads one short frame of a client's.
-func readFrame(r io.Reader) ([]byte, error) {
-	var head [6]byte // FIN and opcode, MASK and length, mask
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, err
-	}
-	if head[1] < 0x80 || head[1] > 0x80+125 {
-		return nil, fmt.Errorf("a frame that is long or not masked: %x", head)
-	}
-	text := make([]byte, head[1]-0x80)
-	_, err := io.ReadFull(r, text)
-	for i := range text {
-		text[i] ^= head[2+i%4]
-	}
-	return text, err
 }
