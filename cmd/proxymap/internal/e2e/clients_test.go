@@ -45,6 +45,12 @@ func newTownWith(t *testing.T, sections ...string) *town {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
+	return townBehind(t, p, sections...)
+}
+
+// townBehind is newTownWith with a provider of the test's own.
+func townBehind(t *testing.T, p *provider.Provider, sections ...string) *town {
+	t.Helper()
 	w := &town{provider: p}
 	port := freePort(t)
 	w.port = fmt.Sprintf("127.0.0.1:%d", port)
@@ -191,7 +197,7 @@ func TestCurlRotatesByAllProtocols(t *testing.T) {
 // Where clients need credentials, curl is told by each protocol that it has none, or wrong ones.
 func TestCurlIsLetIn(t *testing.T) {
 	t.Parallel()
-	w := newTownWith(t, `"Authentication": {"Required": true, "Verify": true, "SetAuthentication": true, "Username": "user", "Password": "pa:ss"}`)
+	w := newTownWith(t, wantsCredentials)
 	const proxyFault, receiveFault = 97, 56 // of curl's statuses
 	for _, row := range []struct {
 		name   string
@@ -204,6 +210,10 @@ func TestCurlIsLetIn(t *testing.T) {
 		{"HTTP, none", []string{"-f", "-x", w.port}, 22, "407"},
 		{"tunnel", []string{"-p", "-U", "user:pa:ss", "-x", w.port}, 0, ""},
 		{"tunnel, wrong", []string{"-p", "-U", "user:pa", "-x", w.port}, receiveFault, "407"},
+		{"HTTP, asks first", []string{"--proxy-anyauth", "-U", "user:pa:ss", "-x", w.port}, 0, ""},
+		{"HTTP, asks first, wrong", []string{"--proxy-anyauth", "-U", "user:pa", "-f", "-x", w.port}, 22, "407"},
+		{"tunnel, asks first", []string{"--proxy-anyauth", "-p", "-U", "user:pa:ss", "-x", w.port}, 0, ""},
+		{"tunnel, asks first, wrong", []string{"--proxy-anyauth", "-p", "-U", "user:pa", "-x", w.port}, receiveFault, "407"},
 		{"SOCKS5", []string{"-U", "user:pa:ss", "--socks5-hostname", w.port}, 0, ""},
 		{"SOCKS5, wrong password", []string{"-U", "user:pa", "--socks5-hostname", w.port}, proxyFault, "rejected"},
 		{"SOCKS5, wrong user", []string{"-U", "me:pa:ss", "--socks5-hostname", w.port}, proxyFault, "rejected"},
