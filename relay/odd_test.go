@@ -75,6 +75,8 @@ var oddResponses = []oddResponse{
 	{name: "100 with a length", response: "HTTP/1.1 100 Continue\r\nContent-Length: 2\r\nA: b\r\n\r\n" + ok, want: "HTTP/1.1 100 Continue\r\nA: b\r\n\r\n" + okLine + "Content-Length: 2\r\n" + closes + "\r\nok", ends: true, kinds: "content-of-none"},
 	{name: "103 with chunked", response: "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n" + chunked + "\r\n" + ok,
 		want: "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + okLine + "Content-Length: 2\r\n" + closes + "\r\nok", ends: true, kinds: "content-of-none"},
+	{name: "two interim responses with a length", response: strings.Repeat("HTTP/1.1 102 Processing\r\nContent-Length: 2\r\n\r\n", 2) + ok,
+		want: strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 2) + okLine + "Content-Length: 2\r\n" + closes + "\r\nok", ends: true, kinds: "content-of-none"},
 	{name: "103 with a folded line", response: "HTTP/1.1 103 Early Hints\r\nA: b\r\n c\r\n\r\n" + ok, want: "HTTP/1.1 103 Early Hints\r\nA: b c\r\n\r\n" + ok, kinds: "folded-line"},
 	{name: "100 with a length, to HTTP/1.0", response: "HTTP/1.1 100 Continue\r\nContent-Length: 2\r\n\r\n" + ok, want: okLine + "Content-Length: 2\r\n" + closes + "\r\nok", ends: true, kinds: "content-of-none", request: get10},
 	// Chunks, which pass as they came: RFC 9112 section 7.1. What is doubtful about them the head tells, if it is not out.
