@@ -309,7 +309,7 @@ func TestTruncationIsSeen(t *testing.T) {
 		reset                  bool // the client must see a reset: nothing else in the message shows the end
 	}{
 		{"content-length", reply4 + "ab", reply4 + "ab", 1, false},
-		{"content-length", reply4 + "ab", reply4 + "ab", 0, false},
+		{"content-length", reply4 + "ab", with(reply4, "Connection: keep-alive") + "ab", 0, false},
 		{"in a chunk", chunked + "4\r\nab", chunked + "4\r\nab", 1, false},
 		{"in a chunk", chunked + "4\r\nab", untilClose + "ab", 0, true},
 		{"between chunks", chunked + "2\r\nab\r\n", chunked + "2\r\nab\r\n", 1, false},

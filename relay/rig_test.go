@@ -31,6 +31,11 @@ import (
 // patience is how long a test waits for what must come. It is never waited out in a test that passes.
 const patience = 10 * time.Second
 
+// with is a message with one more field line at the end of its head.
+func with(message, line string) string {
+	return strings.Replace(message, "\r\n\r\n", "\r\n"+line+"\r\n\r\n", 1)
+}
+
 // longRun asks for what takes minutes: more of the same, and what measures speed. make verify sets it.
 var longRun = os.Getenv("PROXYMAP_LONG") != ""
 

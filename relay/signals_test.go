@@ -70,6 +70,9 @@ func TestRotateOnStatus(t *testing.T) {
 	ask := func(request, answer string) {
 		c, u := g.asked(request)
 		u.send(answer)
+		if request == connect {
+			answer = with(answer, "Connection: close")
+		}
 		c.expect(answer)
 		c.close()
 	}

@@ -37,6 +37,9 @@ func TestSignalSparesItsResponse(t *testing.T) {
 				first := g.sessionID()
 				c, u := g.asked(row.request)
 				u.send(row.head)
+				if row.request == connect {
+					row.head = with(row.head, "Connection: close")
+				}
 				c.expect(row.head)
 				idle.expectEnd() // so it has been looked at
 				if how == session.CloseAll {

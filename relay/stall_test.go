@@ -47,7 +47,7 @@ var streams = []struct {
 		c, u := g.asked(connect)
 		refusal := strings.Replace(replyMuch, "200 OK", "403 Forbidden", 1)
 		u.send(refusal)
-		c.expect(refusal)
+		c.expect(with(refusal, "Connection: close"))
 		return u, c
 	}},
 	{"tunnel, up", func(g *rig) (*peer, *peer) { return g.tunnel() }},
