@@ -56,7 +56,8 @@ func (r *Request) AppendTrace(dst, buf []byte) []byte {
 // with authority as its Host in first place (RFC 9110 section 7.2), and without hop-by-hop fields, those that Connection
 // names included (RFC 9110 section 7.6.1). Of these only what speaks of this message remains: Transfer-Encoding, for the
 // content passes as it is framed, and Upgrade with its connection option. Connection: close is sent where the client
-// means to end its connection. A Max-Forwards gets the value forwards, unless that is negative.
+// means to end its connection, and keep-alive where one of HTTP/1.0 means to use it again, for a server takes the version
+// alone as the end (RFC 9112 section 9.3). A Max-Forwards gets the value forwards, unless that is negative.
 //
 // The request must be in absolute-form. ok is false, and nothing appended, if Connection lists more than can be looked
 // through.
@@ -88,6 +89,8 @@ func (r *Request) AppendOriginForm(dst, buf, authority []byte, forwards int64) (
 		dst = append(dst, "Connection: Upgrade\r\n"...)
 	case !r.Persists():
 		dst = append(dst, "Connection: close\r\n"...)
+	case r.Minor == 0:
+		dst = append(dst, "Connection: keep-alive\r\n"...)
 	}
 	return append(dst, "\r\n"...), true
 }

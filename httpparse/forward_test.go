@@ -16,6 +16,8 @@ func TestAppendOriginForm(t *testing.T) {
 		{"empty query", "GET http://a/? HTTP/1.1\r\nHost: a\r\n\r\n", "GET /? HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
 		{"OPTIONS of the server", "OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
 		{"OPTIONS of its root", "OPTIONS http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS / HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
+		{"HTTP/1.0 that persists", "GET http://a/ HTTP/1.0\r\nConnection: Keep-Alive, A\r\nKeep-Alive: 5\r\nA: b\r\n\r\n", "GET / HTTP/1.0\r\nHost: AUTH\r\nConnection: keep-alive\r\n\r\n"},
+		{"HTTP/1.0 that persists as of old", "GET http://a/ HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n", "GET / HTTP/1.0\r\nHost: AUTH\r\nConnection: keep-alive\r\n\r\n"},
 		{"HTTP/1.0 without Host", "GET http://a/ HTTP/1.0\r\nA: b\r\n\r\n", "GET / HTTP/1.0\r\nHost: AUTH\r\nA: b\r\nConnection: close\r\n\r\n"},
 		{"empty lines before it", "\r\n\r\nGET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: AUTH\r\n\r\n"},
 		{"credentials and other Proxy fields", "GET http://a/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic eDp5\r\nproxy-connection: keep-alive\r\nPROXY-X: 1\r\nProxy: 2\r\n\r\n",

@@ -79,8 +79,8 @@ func TestKeepAliveOfHTTP10WithoutProvider(t *testing.T) {
 		if i > 0 {
 			c.send(request)
 		}
-		u.head()
-		u.send(ok)
-		c.expect("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok")
+		u.expect(fmt.Sprintf("GET / HTTP/1.0\r\nHost: target.example:%d\r\nConnection: keep-alive\r\n\r\n", g.port()))
+		u.send("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok")
+		c.expect("HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok")
 	}
 }

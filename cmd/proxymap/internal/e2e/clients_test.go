@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
@@ -305,10 +306,22 @@ func TestABKeepsConnections(t *testing.T) {
 		t.Skip("SKIPPED, ab IS NOT TESTED: it is not installed; apt-get install apache2-utils")
 	}
 	w := newTown(t)
-	r := execute(t, "ab", "-k", "-q", "-n", "50", "-c", "2", "-s", "20", "-X", w.port, w.plain+"/a")
-	for _, line := range []string{"Complete requests: +50", "Failed requests: +0", "Keep-Alive requests: +50"} {
-		if r.status != 0 || !regexp.MustCompile("(?m)^"+line+"$").MatchString(r.out) {
-			t.Errorf("ab ends with %d, %q, and prints %q; want %q", r.status, r.errOut, r.out, line)
+	target, err := url.Parse(w.plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := newTownWith(t, strings.Replace(bypassRule, "%d", target.Port(), 1))
+	for _, row := range []struct {
+		way, port, url string
+	}{
+		{"provider", w.port, w.plain + "/a"},
+		{"bypass", past.port, "http://bypassed.example/a"},
+	} {
+		r := execute(t, "ab", "-k", "-q", "-n", "50", "-c", "2", "-s", "20", "-X", row.port, row.url)
+		for _, line := range []string{"Complete requests: +50", "Failed requests: +0", "Keep-Alive requests: +50"} {
+			if r.status != 0 || !regexp.MustCompile("(?m)^"+line+"$").MatchString(r.out) {
+				t.Errorf("%s: ab ends with %d, %q, and prints %q; want %q", row.way, r.status, r.errOut, r.out, line)
+			}
 		}
 	}
 	if n := w.provider.Accepted(); n != 2 {
