@@ -26,7 +26,7 @@ func viewOf(text []byte) view {
 
 // unescaped is the view with the escapes of URLs, HTML, JSON and JavaScript resolved, once.
 func (v view) unescaped() (out view, changed bool) {
-	if bytes.IndexAny(v.b, `%&\`) < 0 {
+	if !bytes.ContainsAny(v.b, `%&\`) {
 		return v, false
 	}
 	for i := 0; i < len(v.b); {
