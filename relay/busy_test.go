@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -12,10 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// outgoing is a connection of somebody else's to the rig's provider, over a port that the system has given it.
+// outgoing is a connection of somebody else's to the rig's provider, over a port that the system has given it. Its address
+// is one of this process alone: when it has ended, no other test's connection is given its port.
 func outgoing(t *testing.T, to net.Addr) (conn *net.TCPConn, port netip.AddrPort) {
 	t.Helper()
-	c, err := net.Dial("tcp", to.String())
+	from := net.IPv4(127, 0, 0, 1)
+	if pid := os.Getpid(); runtime.GOOS == "linux" { // others have no more of loopback's addresses
+		from = net.IPv4(127, 128|byte(pid>>16)&63, byte(pid>>8), byte(pid))
+	}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
+	c, err := d.Dial("tcp4", to.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +40,8 @@ func busyMapping(t *testing.T, what BusyPort) (cfg Config, taken netip.AddrPort,
 	g.echo()
 	conn, taken := outgoing(t, g.provider.Addr())
 	one := g.relay.mappings[0].Mapping
-	one.First, one.Last, one.BusyPort = taken.Port(), taken.Port(), what
 	other := one
+	one.Address, one.First, one.Last, one.BusyPort = taken.Addr(), taken.Port(), taken.Port(), what
 	other.First, other.Last = 0, 0
 	return Config{Mappings: []Mapping{one, other}, busy: busyTimes{retry: time.Millisecond}}, taken, func() { conn.Close() }
 }
@@ -97,7 +105,7 @@ func TestBusyPortFails(t *testing.T) {
 		t.Fatalf("got %v; want ErrPortBusy", err)
 	}
 	port := taken.String()[strings.LastIndex(taken.String(), ":")+1:]
-	for _, part := range []string{"listen on port " + port + " of 127.0.0.1: ", "add " + port + " to the sysctl net.ipv4.ip_local_reserved_ports"} {
+	for _, part := range []string{"listen on port " + port + " of " + taken.Addr().String() + ": ", "add " + port + " to the sysctl net.ipv4.ip_local_reserved_ports"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("the error does not say %q: %v", part, err)
 		}
