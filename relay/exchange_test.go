@@ -251,6 +251,19 @@ func TestPersistence(t *testing.T) {
 	}
 }
 
+// Chunks that cannot be read are told of while the head is not out, which it is not to a client that does not know chunks
+// either.
+func TestUnreadableChunks(t *testing.T) {
+	for _, version := range []string{"1.0", "1.1"} {
+		for _, chunks := range []string{"zz\r\n", "2\r\nok\r\nzz\r\n"} {
+			g := newRig(t)
+			c, u := g.asked("GET http://example.com/ HTTP/" + version + "\r\nHost: example.com\r\n\r\n")
+			u.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+			c.expectAnswer(502, "upstream-bad-response", "chunk")
+		}
+	}
+}
+
 // Point 2: an HTTP/1.0 client does not know chunks.
 func TestChunkedResponseToHTTP10(t *testing.T) {
 	g := newRig(t)

@@ -128,7 +128,12 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 func (c *conn) beginContent(b []byte, pos int) {
 	x, res := c.x, &c.l.res
 	content, n := b[pos+res.End:], 0
-	if !x.decode {
+	if x.decode {
+		if err := readable(x.response.chunks, content); err != nil {
+			c.badResponse(refusal.ResponseMalformed, reasonOf(err))
+			return
+		}
+	} else {
 		var ok bool
 		if n, ok = c.takeContent(content); !ok {
 			return
@@ -228,6 +233,18 @@ func (c *conn) endOfContent(rest int) {
 		x.keepServer = x.keepServer && clear
 		x.keepClient = x.keepClient && clear
 	}
+}
+
+// readable looks through b as the first bytes of a chunked content.
+func readable(chunks httpparse.Chunks, b []byte) error {
+	for len(b) > 0 && !chunks.Done() {
+		n, _, err := chunks.Next(b)
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
 }
 
 // onChunks passes on the data of chunks.
