@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 )
 
 // places are the connections that the admin listener has at a time. None is refused: when all places are taken, the
@@ -13,26 +14,49 @@ import (
 //
 // Connections that read events have no place: they stay for days, and are limited by themselves.
 type places struct {
-	most int // at least 2
+	most  int           // at least 2
+	grace time.Duration // for which who has just come, or come back, makes no room: its request may be there already
 
 	mu        sync.Mutex
-	waiting   []net.Conn // for a request, or for the rest of one; the longest first
+	waiting   []net.Conn  // for a request, or for the rest of one; the longest first
+	since     []time.Time // they have waited
 	answering []net.Conn
 }
 
-// enter takes a place for a new connection, and closes the one that makes room for it, if one has to.
+// enter takes a place for a new connection, and closes the one that makes room for it, if one has to. It may wait for a
+// place, for as long as grace.
 func (p *places) enter(c net.Conn) {
 	p.mu.Lock()
 	var out net.Conn
-	if len(p.waiting)+len(p.answering) >= p.most && len(p.waiting) > 0 {
+	for len(p.waiting)+len(p.answering) >= p.most && len(p.waiting) > 0 {
+		if left := p.grace - time.Since(p.since[0]); left > 0 {
+			p.mu.Unlock()
+			time.Sleep(left)
+			p.mu.Lock()
+			continue
+		}
 		out = p.waiting[0]
-		p.waiting = slices.Delete(p.waiting, 0, 1)
+		p.stopWaiting(out)
 	}
-	p.waiting = append(p.waiting, c)
+	p.beginWaiting(c)
 	p.mu.Unlock()
 	if out != nil {
 		_ = out.Close() // it carries nothing that is missed
 	}
+}
+
+// beginWaiting adds c to those that wait. p.mu is held.
+func (p *places) beginWaiting(c net.Conn) {
+	p.waiting, p.since = append(p.waiting, c), append(p.since, time.Now())
+}
+
+// stopWaiting takes c out of those that wait, and reports whether it was there. p.mu is held.
+func (p *places) stopWaiting(c net.Conn) bool {
+	i := slices.Index(p.waiting, c)
+	if i >= 0 {
+		p.waiting, p.since = slices.Delete(p.waiting, i, i+1), slices.Delete(p.since, i, i+1)
+	}
+	return i >= 0
 }
 
 // wait has a connection be the last of those that make room: it is idle from now on, or has sent the head of a request
@@ -40,8 +64,8 @@ func (p *places) enter(c net.Conn) {
 func (p *places) wait(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if remove(&p.waiting, c) || remove(&p.answering, c) {
-		p.waiting = append(p.waiting, c)
+	if p.stopWaiting(c) || p.stopAnswering(c) {
+		p.beginWaiting(c)
 	}
 }
 
@@ -50,7 +74,7 @@ func (p *places) wait(c net.Conn) {
 func (p *places) answer(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.answering) >= p.most-1 || !remove(&p.waiting, c) {
+	if len(p.answering) >= p.most-1 || !p.stopWaiting(c) {
 		return false
 	}
 	p.answering = append(p.answering, c)
@@ -61,16 +85,16 @@ func (p *places) answer(c net.Conn) bool {
 func (p *places) leave(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !remove(&p.waiting, c) {
-		remove(&p.answering, c)
+	if !p.stopWaiting(c) {
+		p.stopAnswering(c)
 	}
 }
 
-// remove takes c out of list, and reports whether it was there.
-func remove(list *[]net.Conn, c net.Conn) bool {
-	i := slices.Index(*list, c)
+// stopAnswering takes c out of those that are answered, and reports whether it was there. p.mu is held.
+func (p *places) stopAnswering(c net.Conn) bool {
+	i := slices.Index(p.answering, c)
 	if i >= 0 {
-		*list = slices.Delete(*list, i, i+1)
+		p.answering = slices.Delete(p.answering, i, i+1)
 	}
 	return i >= 0
 }

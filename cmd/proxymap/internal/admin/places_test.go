@@ -4,6 +4,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // A namedConn is a connection that notes its end.
@@ -68,4 +70,26 @@ func TestPlaces(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whose request may be there already, and only not read yet, makes no room before that can have been done.
+func TestPlacesGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := places{most: 2, grace: 5 * time.Millisecond}
+		var closed []string
+		enter := func(name string) { p.enter(&namedConn{name: name, closed: &closed}) }
+		enter("a")
+		enter("b")
+		go enter("c")
+		time.Sleep(p.grace - time.Nanosecond)
+		synctest.Wait()
+		if len(closed) != 0 {
+			t.Errorf("%v made room within the grace", closed)
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if got := strings.Join(closed, " "); got != "a" {
+			t.Errorf("%q made room behind the grace; want a", got)
+		}
+	})
 }

@@ -24,7 +24,8 @@ import (
 // So that the server takes no more than the processor that is kept free of the loops, and few of the descriptors that
 // clients need, it has few connections at a time.
 const (
-	maxConnections = 16 // beside those that read events; of these one is kept for requests that are answered at once
+	maxConnections = 16                   // beside those that read events; of these one is kept for requests that are answered at once
+	placeGrace     = 5 * time.Millisecond // so that a request which came with its connection is read; 200 others take 62 ms
 	headerTime     = 5 * time.Second
 	requestTime    = 30 * time.Second // for a request, and for an answer to be taken
 	idleTime       = 10 * time.Second
@@ -48,7 +49,7 @@ func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error
 	cfg.Address = l.Addr().(*net.TCPAddr).AddrPort()
 	hub := newEventHub()
 	r.Subscribe(hub.publish)
-	places := &places{most: maxConnections}
+	places := &places{most: maxConnections, grace: placeGrace}
 	server := &http.Server{
 		Handler:           cfg.guard(places.guard(handler(r, hub, places))),
 		ReadHeaderTimeout: headerTime,
