@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -126,7 +127,10 @@ func (row *oddResponse) run(t *testing.T, g *rig, piece int) {
 	}
 	c, u := g.asked(request)
 	for rest := row.response; rest != ""; rest = rest[min(piece, len(rest)):] {
-		u.send(rest[:min(piece, len(rest))])
+		_, err := io.WriteString(u.conn, rest[:min(piece, len(rest))])
+		if err != nil && !row.ends { // else the response has ended already, and both connections with it
+			t.Fatal(err)
+		}
 	}
 	head := c.head()
 	if row.late && piece < len(row.response) && !strings.Contains(head, closes) {
