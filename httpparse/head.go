@@ -144,7 +144,7 @@ func (h *head) takeLength(value []byte) error {
 }
 
 // takeCodings notes the transfer codings that a Transfer-Encoding adds to those before it. A response is framed by the
-// last of them (RFC 9112 section 6.3 point 4).
+// last of them (RFC 9112 section 6.3 point 4); where chunked is another than the last, some go by it all the same.
 func (h *head) takeCodings(value []byte) (err error) {
 	for rest, more := value, true; more && err == nil; {
 		var coding []byte
@@ -158,8 +158,10 @@ func (h *head) takeCodings(value []byte) (err error) {
 		case len(coding) == 0 || EqualFold(coding, "identity"):
 			err = h.find(OddIdentity)
 		default:
+			if err = h.find(OddCoding); h.chunked && err == nil {
+				err = h.find(OddChunkedUnder)
+			}
 			h.chunked, h.coded = false, true
-			err = h.find(OddCoding)
 		}
 	}
 	return err

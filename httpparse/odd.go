@@ -24,6 +24,7 @@ const (
 	OddCoding                       // another transfer coding than chunked
 	OddIdentity                     // a transfer coding that is none
 	OddChunkedTwice                 // chunked upon chunked
+	OddChunkedUnder                 // another transfer coding upon chunked
 	OddChunked10                    // a transfer coding in HTTP/1.0
 	OddContent                      // content framed by a response that has none: 1xx and 204
 	OddChunkSpace                   // white space behind a chunk size
@@ -58,6 +59,7 @@ var oddities = [NumOddities]struct {
 	OddCoding:         {"transfer-coding", errEncoding, byResponses, false, false},      // RFC 9112 section 6.3 point 4
 	OddIdentity:       {"identity", errEncoding, byResponses, true, false},              // RFC 2616 section 3.6 had it
 	OddChunkedTwice:   {"chunked-twice", errEncoding, byResponses, true, false},         // RFC 9112 section 6.1: must not be
+	OddChunkedUnder:   {"chunked-not-last", errEncoding, byResponses, false, true},      // likewise; section 6.3 point 4
 	OddChunked10:      {"coding-in-http-1.0", errEncoding10, byResponses, true, true},   // RFC 9112 section 6.1: faulty framing
 	OddContent:        {"content-of-none", errContent, byResponses, true, true},         // RFC 9110 section 8.6, RFC 9112 section 6.1
 	OddChunkSpace:     {"space-behind-chunk-size", errChunkSize, byResponses, false, false},

@@ -40,7 +40,7 @@ func (r *Response) Append(dst, buf []byte, how Rewrite) (head []byte, ok bool) {
 		case r.drops(f, buf, how):
 		case (f.Kind == KindContentLength || f.Kind == KindTransferEncoding) && r.merges():
 			if !framed {
-				dst, framed = r.appendFraming(dst), true
+				dst, framed = r.appendFraming(dst, buf), true
 			}
 		default:
 			dst = appendField(dst, buf, f)
@@ -84,18 +84,45 @@ const several Oddities = 1<<OddLengthRepeated | 1<<OddLengthList | 1<<OddIdentit
 // merges reports whether one field takes the place of all those that frame the content. It does not where they say more
 // than that one could: what they say to a response without content is passed on.
 func (r *Response) merges() bool {
-	return r.Odd&several != 0 && r.bad == nil && !r.coded
+	return r.Odd&several != 0 && r.bad == nil
 }
 
 // appendFraming appends the one field that frames the content, if it is framed by one.
-func (r *Response) appendFraming(dst []byte) []byte {
+func (r *Response) appendFraming(dst, buf []byte) []byte {
 	switch {
-	case r.chunked:
-		return append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case r.chunked, r.coded:
+		return r.appendCodings(dst, buf)
 	case r.length >= 0:
 		return append(strconv.AppendInt(append(dst, "Content-Length: "...), r.length, 10), "\r\n"...)
 	}
 	return dst
+}
+
+// appendCodings appends the transfer codings of all fields as one: without those that are none, and with chunked once where
+// it stands upon itself.
+func (r *Response) appendCodings(dst, buf []byte) []byte {
+	dst = append(dst, "Transfer-Encoding:"...)
+	first, chunked := true, false
+	for i := range r.Fields {
+		if r.Fields[i].Kind != KindTransferEncoding {
+			continue
+		}
+		for rest, more := r.Fields[i].Value.In(buf), true; more; {
+			var coding []byte
+			coding, rest, more = cut(rest)
+			coding = trim(coding)
+			again := EqualFold(coding, "chunked")
+			if len(coding) == 0 || EqualFold(coding, "identity") || again && chunked {
+				continue
+			}
+			if !first {
+				dst = append(dst, ',')
+			}
+			dst = appendUnfolded(append(dst, ' '), coding)
+			first, chunked = false, again
+		}
+	}
+	return append(dst, "\r\n"...)
 }
 
 // appendField appends a field line: as it came if it is written as it should be.
