@@ -58,9 +58,12 @@ func (f fault) proxyStatus() string { return "proxymap; error=" + string(f) }
 func causedBy(code Code, cause error) fault {
 	var said *socks.Refusal
 	var timeout interface{ Timeout() bool }
+	var answered interface{ RCode() string }
 	switch {
 	case errors.As(cause, &said):
 		return faults5[said.Code]
+	case code == NameUnknown && errors.As(cause, &answered):
+		return dnsError + fault(`; rcode="`+answered.RCode()+`"`)
 	case code == NameUnknown && errors.As(cause, &timeout) && timeout.Timeout():
 		return dnsTimeout
 	}

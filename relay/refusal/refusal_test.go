@@ -58,6 +58,12 @@ func TestProxyStatusIsRegistered(t *testing.T) {
 	}
 }
 
+// absent is a name server's answer.
+type absent struct{}
+
+func (absent) Error() string { return "no such host" }
+func (absent) RCode() string { return "NXDOMAIN" }
+
 // A cause that says more than the code decides.
 func TestProxyStatusOfCause(t *testing.T) {
 	for _, row := range []struct {
@@ -70,6 +76,7 @@ func TestProxyStatusOfCause(t *testing.T) {
 		{ConnectTimeout, nil, "connection_timeout"},
 		{NameUnknown, &net.DNSError{IsTimeout: true}, "dns_timeout"},
 		{NameUnknown, &net.DNSError{IsNotFound: true}, "dns_error"},
+		{NameUnknown, fmt.Errorf("look-up: %w", absent{}), `dns_error; rcode="NXDOMAIN"`},
 		{SOCKSFailed, &socks.Refusal{Version: 5, Code: 1}, "destination_unavailable"},
 		{SOCKSFailed, &socks.Refusal{Version: 5, Code: 3}, "destination_ip_unroutable"},
 		{SOCKSFailed, &socks.Refusal{Version: 5, Code: 5}, "connection_refused"},

@@ -11,6 +11,11 @@ import (
 // delay is how long the second answer is waited for once the first is usable: the Resolution Delay of RFC 8305 section 8.
 const delay = 50 * time.Millisecond
 
+// absentDelay is how long the second answer is waited for once the first says that the name does not exist, which is about
+// both (RFC 8020 section 2). Some name servers say so where the name has addresses of the other version alone (RFC 4074
+// section 4.2), so it is longer: the time in which a name server mostly gets an answer from others.
+const absentDelay = time.Second
+
 // An answer is what came of asking for a name's addresses of one IP version.
 type answer struct {
 	addrs []netip.Addr
@@ -23,11 +28,25 @@ type answer struct {
 
 func (a *answer) usable() bool { return len(a.addrs) > 0 }
 
+// absent reports whether a name server has said of each of the names that it does not exist.
+func (a *answer) absent() bool {
+	var absent *absentError
+	return errors.As(a.err, &absent)
+}
+
+// An absentError is what a name server's NXDOMAIN comes to: whoever tells of it has the code's name (RFC 2308 section 2.1).
+type absentError struct{ *net.DNSError }
+
+func (e *absentError) RCode() string { return "NXDOMAIN" }
+
+func (e *absentError) Unwrap() error { return e.DNSError }
+
 // A question asks for a name's addresses of one network, "ip4" or "ip6". It returns soon after the end of its context.
 type question func(ctx context.Context, network string) answer
 
 // find asks for both IP versions at once, and returns when both have answered. If one keeps the other waiting for longer
-// than delay, early is called with what there is, once. A failure is none before both have failed.
+// than delay, early is called with what there is, once. A failure is none before both have failed, but for that of a name
+// which does not exist.
 func find(ctx context.Context, ask question, source sourceOf, early func([]netip.Addr)) ([]netip.Addr, error) {
 	v4, v6 := make(chan answer, 1), make(chan answer, 1)
 	go func() { v4 <- ask(ctx, "ip4") }()
@@ -42,21 +61,32 @@ func find(ctx context.Context, ask question, source sourceOf, early func([]netip
 	if addrs := join(a4, a6, source); len(addrs) > 0 {
 		return addrs, nil
 	}
-	return nil, why(a4.err, a6.err)
+	return nil, why(a4, a6)
 }
 
-// second waits for the second answer, and has the first go on early if that takes long.
-func second(first *answer, other <-chan answer, early func([]netip.Addr)) answer {
-	if first.usable() {
-		timer := time.NewTimer(delay)
-		defer timer.Stop()
-		select {
-		case a := <-other:
-			return a
-		case <-timer.C:
-			early(first.addrs)
-		}
+// second waits for the second answer, and has the first go on early if that takes long. One that does not come is of no
+// weight beside a first that says that the name does not exist.
+func second(first *answer, other <-chan answer, early func([]netip.Addr)) (a answer) {
+	var wait time.Duration
+	switch {
+	case first.usable():
+		wait = delay
+	case first.absent():
+		wait = absentDelay
+	default:
+		return <-other
 	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case a = <-other:
+		return a
+	case <-timer.C:
+	}
+	if first.absent() {
+		return answer{}
+	}
+	early(first.addrs)
 	return <-other
 }
 
@@ -89,12 +119,16 @@ func interleave(a, b []netip.Addr) []netip.Addr {
 	return append(append(list, a...), b...)
 }
 
-// why is the error of a look-up that found nothing. That there is no such name is known only where both answers say so.
-func why(v4, v6 error) error {
-	if v4 == nil || v6 != nil && isNotFound(v4) && !isNotFound(v6) {
-		return v6
+// why is the error of a look-up that found nothing. That there is no such name is known where one answer says so of the name,
+// else only where both find no address.
+func why(v4, v6 answer) error {
+	switch {
+	case v4.absent(), v6.err == nil:
+		return v4.err
+	case v6.absent(), v4.err == nil, isNotFound(v4.err) && !isNotFound(v6.err):
+		return v6.err
 	}
-	return v4
+	return v4.err
 }
 
 func isNotFound(err error) bool {

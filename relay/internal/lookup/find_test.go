@@ -22,6 +22,7 @@ func addrs(list string) (addrs []netip.Addr) {
 var (
 	errNoName  = &net.DNSError{Err: "no such host", IsNotFound: true}
 	errServer  = &net.DNSError{Err: "server misbehaving", IsTemporary: true}
+	errAbsent  = &absentError{errNoName}
 	errTimeout = &net.DNSError{Err: "i/o timeout", IsTimeout: true}
 )
 
@@ -77,6 +78,15 @@ func TestFind(t *testing.T) {
 		{"no such name", scripted{0, fails(errNoName)}, scripted{20 * ms, fails(errNoName)}, nil, 0, nil, errNoName, 20 * ms},
 		{"none of one, the other unknown", scripted{0, fails(errNoName)}, scripted{0, fails(errServer)}, nil, 0, nil, errServer, 0},
 		{"one unknown, none of the other", scripted{0, fails(errServer)}, scripted{0, fails(errNoName)}, nil, 0, nil, errServer, 0},
+		{"none of A, AAAA late", scripted{0, fails(errNoName)}, scripted{7000 * ms, ok6}, nil, 0, v6, nil, 7000 * ms},
+		{"none of A, AAAA is dropped", scripted{0, fails(errNoName)}, scripted{never, ok6}, nil, 0, nil, errTimeout, 15000 * ms},
+		{"no such name, AAAA is dropped", scripted{0, fails(errAbsent)}, scripted{never, ok6}, nil, 0, nil, errAbsent, 1000 * ms},
+		{"no such name, A is dropped", scripted{never, ok4}, scripted{20 * ms, fails(errAbsent)}, nil, 0, nil, errAbsent, 1020 * ms},
+		{"no such name for A, AAAA late", scripted{0, fails(errAbsent)}, scripted{900 * ms, ok6}, nil, 0, v6, nil, 900 * ms},
+		{"no such name for AAAA, A late", scripted{900 * ms, ok4}, scripted{0, fails(errAbsent)}, nil, 0, v4, nil, 900 * ms},
+		{"no such name, A fails", scripted{10 * ms, fails(errServer)}, scripted{0, fails(errAbsent)}, nil, 0, nil, errAbsent, 10 * ms},
+		{"no such name, AAAA fails", scripted{0, fails(errAbsent)}, scripted{10 * ms, fails(errServer)}, nil, 0, nil, errAbsent, 10 * ms},
+		{"no such name for both", scripted{0, fails(errAbsent)}, scripted{10 * ms, fails(errAbsent)}, nil, 0, nil, errAbsent, 10 * ms},
 		{"all are dropped", scripted{never, ok4}, scripted{never, ok6}, nil, 0, nil, errTimeout, 15000 * ms},
 		{"a file has another version", scripted{0, answer{}}, scripted{0, answer{}}, nil, 0, nil, nil, 0},
 		{"another name of the search list", scripted{0, ok4}, scripted{0, answer{addrs: v6, names: 2}}, nil, 0, v4, nil, 0},

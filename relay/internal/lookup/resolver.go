@@ -28,9 +28,11 @@ func New() *Resolver {
 }
 
 // Find returns what a name stands for, the best first. It returns when both A and AAAA have been answered, or soon after
-// the end of ctx, which is to have one; what has come by then counts. If only one of them has been answered for a while,
-// early is called with that answer's addresses, once and before Find returns. An error says why there are none; there may
-// be none without one. It may be called from any goroutine, but for a name once at a time.
+// the end of ctx, which is to have one; what has come by then counts. That the name does not exist is an answer to both. If
+// only one of them has been answered for a while, early is called with that answer's addresses, once and before Find
+// returns. An error says why there are none, and wraps a net.DNSError; where a name server has said that the name does not
+// exist, it has a method RCode() string. There may be none without an error. It may be called from any goroutine, but for a
+// name once at a time.
 func (r *Resolver) Find(ctx context.Context, host string, early func([]netip.Addr)) ([]netip.Addr, error) {
 	both := &pair{}
 	ask := func(ctx context.Context, network string) answer { return r.ask(ctx, &query{pair: both}, network, host) }
@@ -47,6 +49,9 @@ func (r *Resolver) ask(ctx context.Context, q *query, network, host string) (a a
 		a.err = nil // a file has addresses of the other version
 	}
 	a.names = q.count()
+	if dns := (*net.DNSError)(nil); errors.As(a.err, &dns) && dns.IsNotFound && q.allAbsent() {
+		a.err = &absentError{dns}
+	}
 	return a
 }
 
@@ -68,6 +73,9 @@ type query struct {
 	round round
 	names int
 	name  string // that was asked for last, as in the message
+
+	absent int  // names of which a name server has said that they do not exist, one after the other
+	gone   bool // name is one of them
 }
 
 type queryKey struct{}
@@ -185,17 +193,30 @@ func (q *query) noteQuestion(message []byte) {
 	defer q.mu.Unlock()
 	if q.names == 0 || q.name != string(name) {
 		q.names++
-		q.name = string(name)
+		q.name, q.gone = string(name), false
 	}
 }
 
 // noteAnswer begins a new round when no other name server will be asked the same.
 func (q *query) noteAnswer(message []byte) {
-	if code := message[3] & 0xf; code == noError || code == nameError {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		q.round.asked = nil
+	code := message[3] & 0xf
+	if code != noError && code != nameError {
+		return
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.round.asked = nil
+	if code == nameError && !q.gone {
+		q.gone = true
+		q.absent++
+	}
+}
+
+// allAbsent reports whether none of the names that were asked for exists. It is false where none was asked for.
+func (q *query) allAbsent() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.names > 0 && q.absent == q.names
 }
 
 func (q *query) count() int {

@@ -113,3 +113,40 @@ func TestNamesAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// That a name does not exist is known where a name server says so (NXDOMAIN) of all that a search list makes of it: not
+// where it says that there is nothing of one IP version, nor where it fails.
+func TestAbsence(t *testing.T) {
+	for _, row := range []struct {
+		steps string // a: the name is asked for, b: another; 0, 2, 3: an answer has that response code
+		want  bool
+	}{
+		{"", false},
+		{"a", false},
+		{"a3", true},
+		{"a33", true},
+		{"a0", false},
+		{"a2", false},
+		{"a2a3", true},
+		{"a3b", false},
+		{"a3b3", true},
+		{"a33b", false},
+		{"a3b0", false},
+		{"a0b3", false},
+		{"a2b3", false},
+	} {
+		var q query
+		for _, step := range []byte(row.steps) {
+			message := make([]byte, headerSize)
+			if step >= 'a' {
+				q.noteQuestion(append(message, 1, step, 0))
+				continue
+			}
+			message[3] = 0x80 | step - '0'
+			q.noteAnswer(message)
+		}
+		if got := q.allAbsent(); got != row.want {
+			t.Errorf("%q: %v; want %v", row.steps, got, row.want)
+		}
+	}
+}

@@ -239,8 +239,9 @@ func mountFile(t *testing.T, file, over string) {
 	}
 }
 
-// ask sends a request through the port whose upstream goes by a name, and returns the answer's status and text.
-func (r *resolving) ask(name string) (status int, class string) {
+// ask sends a request through the port whose upstream goes by a name, and returns the answer's status and how it is
+// told: the error's class, and why by Proxy-Status.
+func (r *resolving) ask(name string) (status int, class, why string) {
 	r.t.Helper()
 	c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", r.port[name]))
 	if err != nil {
@@ -256,15 +257,26 @@ func (r *resolving) ask(name string) (status int, class string) {
 	if _, err := fmt.Sscanf(string(all), "HTTP/1.1 %d", &status); err != nil {
 		r.t.Fatalf("%s: got %q", name, all)
 	}
-	_, class, _ = strings.Cut(string(all), "X-Proxymap-Error: ")
-	class, _, _ = strings.Cut(class, "\r\n")
-	return status, class
+	field := func(name string) string {
+		_, value, _ := strings.Cut(string(all), "\r\n"+name+": ")
+		value, _, _ = strings.Cut(value, "\r\n")
+		return value
+	}
+	return status, field("X-Proxymap-Error"), strings.TrimPrefix(field("Proxy-Status"), "proxymap; error=")
+}
+
+// fails checks that a request fails for the name, and why.
+func (r *resolving) fails(name, want string) {
+	r.t.Helper()
+	if status, class, why := r.ask(name); status != 502 || class != "upstream-dns" || why != want {
+		r.t.Errorf("%s: got %d, %q, %s; want 502, upstream-dns, %s", name, status, class, why, want)
+	}
 }
 
 // served checks that a request is served.
 func (r *resolving) served(name string) {
 	r.t.Helper()
-	if status, class := r.ask(name); status != 200 {
+	if status, class, _ := r.ask(name); status != 200 {
 		r.t.Errorf("%s: got %d, %q; want 200. The first name server was asked %q, the second %q", name, status, class,
 			r.first.questions(name), r.second.questions(name))
 	}
@@ -286,7 +298,8 @@ func always(d deed) func(string, dnsmessage.Type) deed {
 // Whatever one name server does, names are looked up where they can be.
 func TestNameServers(t *testing.T) {
 	r := startResolving(t, "options timeout:1 attempts:2",
-		"well", "aaaa-dropped", "aaaa-fails", "no-aaaa", "first-fails", "all-fail", "missing", "long", "searched",
+		"well", "aaaa-dropped", "aaaa-fails", "no-aaaa", "first-fails", "all-fail", "missing",
+		"missing-aaaa-dropped", "missing-a-dropped", "long", "searched",
 		"first-silent", "again", "again-long")
 	r.served("well")
 
@@ -304,13 +317,15 @@ func TestNameServers(t *testing.T) {
 	r.second.do(byDefault)
 	r.served("first-fails")
 	r.second.do(always(fails))
-	if status, class := r.ask("all-fail"); status != 502 || class != "upstream-dns" {
-		t.Errorf("where all name servers fail: got %d, %q; want 502, upstream-dns", status, class)
-	}
+	r.fails("all-fail", "dns_error")
 	r.first.do(always(noSuchName))
-	if status, class := r.ask("missing"); status != 502 || class != "upstream-dns" {
-		t.Errorf("where there is no such name: got %d, %q; want 502, upstream-dns", status, class)
-	}
+	r.fails("missing", `dns_error; rcode="NXDOMAIN"`)
+	r.first.do(only(dnsmessage.TypeAAAA, drops, noSuchName))
+	r.second.do(only(dnsmessage.TypeAAAA, drops, noSuchName))
+	r.fails("missing-aaaa-dropped", `dns_error; rcode="NXDOMAIN"`) // else it would be a time-out in the end
+	r.first.do(only(dnsmessage.TypeA, drops, noSuchName))
+	r.second.do(only(dnsmessage.TypeA, drops, noSuchName))
+	r.fails("missing-a-dropped", `dns_error; rcode="NXDOMAIN"`)
 
 	r.first.do(always(tooLong))
 	r.served("long")
