@@ -290,7 +290,7 @@ func (h *head) oddName(buf []byte, f *Field, i, end int) (colon int, err error) 
 	pos := int(f.Name.Start)
 	f.Name.End = f.Name.Start
 	if isSpace(buf[pos]) { // it goes on with no field: behind a start line, or behind a line that was dropped
-		return 0, cmp.Or(h.find(OddFold), h.text(buf[pos:end]))
+		return 0, cmp.Or(h.find(OddFold), h.text(buf[pos:end]), h.aboutFraming(lineKind(buf[pos:end])))
 	}
 	if err := h.text(buf[i:end]); err != nil {
 		return 0, err
@@ -319,6 +319,13 @@ func (h *head) oddName(buf []byte, f *Field, i, end int) (colon int, err error) 
 // nearKind is the kind of name, or of what some readers make of it who cut off what is not allowed in a name.
 func nearKind(name []byte) Kind {
 	return kindOf(bytes.TrimFunc(name, func(c rune) bool { return c >= 0x80 || classes[c]&classToken == 0 }))
+}
+
+// lineKind is the kind of what some readers make of a line that begins with white space and goes on with no field: a field
+// line of its own.
+func lineKind(line []byte) Kind {
+	name, _, _ := bytes.Cut(line, []byte(":"))
+	return nearKind(name)
 }
 
 // aboutFraming notes that what is odd is about a field of kind k, if framing depends on those.
@@ -351,7 +358,11 @@ func (h *head) folds(buf []byte, f *Field, most int) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		if err := cmp.Or(h.find(OddFold), h.text(buf[pos:end]), h.aboutFraming(f.Kind)); err != nil {
+		kind := f.Kind
+		if f.Name.Len() == 0 {
+			kind = lineKind(buf[pos:end])
+		}
+		if err := cmp.Or(h.find(OddFold), h.text(buf[pos:end]), h.aboutFraming(kind)); err != nil {
 			return n, err
 		}
 		f.End = int32(next)

@@ -553,10 +553,11 @@ func TestTruncatedResponse(t *testing.T) {
 
 func TestMalformedResponse(t *testing.T) {
 	for name, response := range map[string]string{
-		"not HTTP":              "SSH-2.0-x\r\n\r\n",
-		"two lengths":           "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
-		"bad chunk":             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-		"endless interim heads": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 17),
+		"not HTTP":               "SSH-2.0-x\r\n\r\n",
+		"two lengths":            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+		"a length in two pieces": "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n 0\r\n\r\nok",
+		"bad chunk":              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"endless interim heads":  strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 17),
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t)
