@@ -16,7 +16,7 @@ type Rewrite struct {
 
 // Passes reports whether the head goes out as it came.
 func (r *Response) Passes(how Rewrite) bool {
-	how.Unframed = how.Unframed && (r.chunked || r.coded || r.length >= 0 || r.bad != nil)
+	how.Unframed = how.Unframed && (r.chunked || r.coded || r.length >= 0 || r.bad != nil || r.Odd.Has(OddOption))
 	odd := r.Odd & mended
 	if !r.merges() {
 		odd &^= several
@@ -42,6 +42,8 @@ func (r *Response) Append(dst, buf []byte, how Rewrite) (head []byte, ok bool) {
 			if !framed {
 				dst, framed = r.appendFraming(dst, buf), true
 			}
+		case f.Kind == KindConnection && (how.Unframed || how.Decoded):
+			dst = appendOptions(dst, buf, f)
 		default:
 			dst = appendField(dst, buf, f)
 		}
@@ -123,6 +125,41 @@ func (r *Response) appendCodings(dst, buf []byte) []byte {
 		}
 	}
 	return append(dst, "\r\n"...)
+}
+
+// appendOptions appends a Connection without the options that name fields which do not go out with it, if it has others.
+func appendOptions(dst, buf []byte, f *Field) []byte {
+	from, named, kept := len(dst), false, 0
+	dst = append(dst, "Connection:"...)
+	for rest, more := f.Value.In(buf), true; more; {
+		var option []byte
+		option, rest, more = cut(rest)
+		option = trim(option)
+		if namesFraming(option) {
+			named = true
+			continue
+		}
+		if kept++; kept > 1 {
+			dst = append(dst, ',')
+		}
+		dst = appendUnfolded(append(dst, ' '), option)
+	}
+	switch {
+	case !named:
+		return appendField(dst[:from], buf, f)
+	case kept == 0:
+		return dst[:from]
+	}
+	return append(dst, "\r\n"...)
+}
+
+// namesFraming reports whether a connection option names a field of framing, or Host: no field that it may name.
+func namesFraming(option []byte) bool {
+	switch kindOf(option) {
+	case KindContentLength, KindTransferEncoding, KindTrailer, KindHost:
+		return true
+	}
+	return false
 }
 
 // appendField appends a field line: as it came if it is written as it should be.

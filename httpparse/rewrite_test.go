@@ -28,3 +28,30 @@ func TestForwardedResponses(t *testing.T) {
 		})
 	}
 }
+
+// A Connection goes on without the options that name fields which do not.
+func TestOptionsGoWithTheirFields(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\n"
+	for _, row := range []struct {
+		name, in, want string
+		how            Rewrite
+	}{
+		{"alone", "Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n", "", Rewrite{Unframed: true}},
+		{"among others", "connection: a,content-length , \tb\r\nContent-Length: 5\r\n", "Connection: a, b\r\n", Rewrite{Unframed: true}},
+		{"on several lines", "Connection: content-length\r\nConnection:  a ,b\r\nContent-Length: 5\r\n", "Connection:  a ,b\r\n", Rewrite{Unframed: true}},
+		{"folded", "Connection: a,\r\n content-length\r\nContent-Length: 5\r\n", "Connection: a\r\n", Rewrite{Unframed: true}},
+		{"no such field", "Connection: content-length\r\nA: b\r\n", "A: b\r\n", Rewrite{Unframed: true}},
+		{"Host", "Connection: host, a\r\nHost: a\r\n", "Connection: a\r\nHost: a\r\n", Rewrite{Unframed: true}},
+		{"decoded", "Connection: trailer, a\r\nTrailer: A\r\nTransfer-Encoding: chunked\r\n", "Connection: a\r\n", Rewrite{Decoded: true}},
+		{"fields that stay", "Connection: content-length\r\nContent-Length: 5\r\n", "Connection: content-length\r\nContent-Length: 5\r\n", Rewrite{}},
+	} {
+		r, head := newResponse(), []byte(ok+row.in+"\r\n")
+		if err := r.Parse(head, testLimits); err != nil {
+			t.Fatal(err)
+		}
+		got, _ := r.Append(nil, head, row.how)
+		if want := ok + row.want + "\r\n"; string(got) != want || r.Passes(row.how) != (want == string(head)) {
+			t.Errorf("%s: got %q, passes as it came: %v; want %q", row.name, got, r.Passes(row.how), want)
+		}
+	}
+}

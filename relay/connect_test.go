@@ -40,6 +40,9 @@ func TestConnectAnsweredWithFraming(t *testing.T) {
 		{"HTTP/1.1 200 OK", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", ""},
 		{"HTTP/1.1 204 No Content", "Content-Length: 5\r\n", ""},
 		{"HTTP/1.1 206 Partial Content", "Content-Length: 5\r\nConnection: keep-alive\r\n", "Connection: keep-alive\r\n"},
+		{"HTTP/1.1 200 OK", "Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n", ""},
+		{"HTTP/1.1 200 OK", "connection: a , content-length,b,Trailer\r\nContent-Length: 5\r\nTrailer: A\r\n", "Connection: a, b\r\n"},
+		{"HTTP/1.1 200 OK", "Connection: Content-Length\r\nA: b\r\n", "A: b\r\n"},
 		{"HTTP/1.0 200 Connection established", "Transfer-Encoding: chunked\r\n", ""},
 		{"HTTP/1.0 200 Connection established", "Connection: close\r\nContent-Length: 1\r\n", "Connection: close\r\n"},
 	} {
