@@ -82,6 +82,9 @@ func (r *Response) Body(to Method) (Body, error) {
 	return Body{Kind: BodyUntilClose}, nil
 }
 
+// Coded reports whether there is a transfer coding: chunked, or another.
+func (r *Response) Coded() bool { return r.chunked || r.coded }
+
 // OnlyChunked reports whether chunked is the one transfer coding: taken off, nothing is left to be understood.
 func (r *Response) OnlyChunked() bool { return r.chunked && !r.coded }
 
@@ -90,6 +93,20 @@ func (r *Response) OnlyChunked() bool { return r.chunked && !r.coded }
 // for their content. A length of 0, which some servers send, says the same as the status.
 func (r *Response) contradicts() bool {
 	return (r.Status < 200 || r.Status == 204) && (r.chunked || r.coded || r.bad != nil || r.length > 0)
+}
+
+// SaysKeepAlive reports whether something in the head, which buf holds, says to a client of HTTP/1.0 that its connection
+// stays: a connection option, or a Keep-Alive field, which has no meaning without one and is read all the same.
+func (r *Response) SaysKeepAlive(buf []byte) bool {
+	if r.Options&(OptionKeepAlive|OptionProxyKeepAlive) != 0 {
+		return true
+	}
+	for i := range r.Fields {
+		if EqualFold(r.Fields[i].Name.In(buf), "keep-alive") {
+			return true
+		}
+	}
+	return false
 }
 
 // Persists reports whether the sender means to use the connection again (RFC 9112 section 9.3). Proxy-Connection has no

@@ -98,7 +98,8 @@
 //   - What a 2xx to CONNECT says of content is taken out (RFC 9110 section 9.3.6: it means nothing). Any other answer to
 //     CONNECT says Connection: close, for the connection ends.
 //   - A chunked response to an HTTP/1.0 request goes out decoded (RFC 9112 section 7.1.3). One to a client of HTTP/1.0 that
-//     means to use its connection again says keep-alive if that may, and never if it may not (section 9.3).
+//     means to use its connection again says keep-alive if that may, and never if it may not (section 9.3). No other transfer
+//     coding goes to such a client (section 6.1): where there is content it gets 502, for it could not read it.
 //   - Of requests what two readers could understand differently is refused: see package httpparse.
 //   - Odd responses pass, for what the client would have had without us it gets, and an upstream connection has no other
 //     client. They are put right where an RFC says so, or where what came would be refused by most; httpparse has the table.

@@ -24,8 +24,10 @@ type oddResponse struct {
 const (
 	okLine  = "HTTP/1.1 200 OK\r\n"
 	closes  = "Connection: close\r\n"
+	keeps   = "Connection: keep-alive\r\n"
 	head11  = "HEAD http://example.com/ HTTP/1.1\r\nHost: example.com\r\n\r\n"
 	get10   = "GET http://example.com/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+	head10  = "HEAD http://example.com/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
 	chunked = "Transfer-Encoding: chunked\r\n"
 )
 
@@ -70,7 +72,10 @@ var oddResponses = []oddResponse{
 	{name: "chunked in HTTP/1.0, to HTTP/1.0", response: "HTTP/1.0 200 OK\r\n" + chunked + "\r\n2\r\nok\r\n0\r\n\r\n", want: "HTTP/1.0 200 OK\r\n" + closes + "\r\nok", ends: true, kinds: "coding-in-http-1.0", request: get10},
 	{name: "identity", response: okLine + "Transfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nok", want: ok, kinds: "identity"},
 	{name: "gzip and chunked", response: okLine + "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", kinds: "transfer-coding"},
-	{name: "gzip and chunked, to HTTP/1.0", response: okLine + "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", ends: true, kinds: "transfer-coding", request: get10},
+	{name: "HEAD with chunked, to HTTP/1.0", response: okLine + chunked + "Trailer: A\r\n\r\n", want: okLine + keeps + "\r\n", request: head10},
+	{name: "HEAD with gzip and chunked, to HTTP/1.0", response: okLine + "A: b\r\nTransfer-Encoding: gzip, chunked\r\nConnection: keep-alive\r\n\r\n", want: okLine + "A: b\r\n" + keeps + "\r\n", request: head10, kinds: "transfer-coding"},
+	{name: "HEAD with chunked in HTTP/1.0, to HTTP/1.0", response: "HTTP/1.0 200 OK\r\n" + chunked + "Connection: keep-alive\r\n\r\n", want: "HTTP/1.0 200 OK\r\n" + closes + "\r\n", ends: true, request: head10, kinds: "coding-in-http-1.0"},
+	{name: "304 with chunked, to HTTP/1.0", response: "HTTP/1.1 304 Not Modified\r\n" + chunked + "\r\n", want: "HTTP/1.1 304 Not Modified\r\n" + keeps + "\r\n", request: get10},
 	{name: "Connection names a length", response: okLine + "Connection: Content-Length\r\nContent-Length: 2\r\n\r\nok", want: okLine + "Content-Length: 2\r\n" + closes + "\r\nok", ends: true, kinds: "framing-option"},
 	// What has no content: RFC 9110 section 8.6, RFC 9112 section 6.3.
 	{name: "204 with a length", response: "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\nA: b\r\n\r\n", want: "HTTP/1.1 204 No Content\r\nA: b\r\n" + closes + "\r\n", ends: true, kinds: "content-of-none"},
@@ -166,6 +171,20 @@ func (row *oddResponse) run(t *testing.T, g *rig, piece int) {
 	}
 	if got := g.relay.Stats().OddResponses; !maps.Equal(got, counted) {
 		t.Errorf("counted %v; want %v", got, counted)
+	}
+}
+
+// A client of HTTP/1.0 that would get content in a transfer coding which is not its to know gets an error instead.
+func TestCodingsToHTTP10(t *testing.T) {
+	for _, codings := range []string{"gzip, chunked", "gzip, chunked, chunked", "gzip", "chunked, gzip", "chunked, gzip, chunked"} {
+		for _, request := range []string{get10, "GET http://example.com/ HTTP/1.0\r\n\r\n", "CONNECT example.com:443 HTTP/1.0\r\n\r\n"} {
+			g := newRig(t)
+			c, u := g.asked(request)
+			u.send("HTTP/1.1 503 No\r\nTransfer-Encoding: " + codings + "\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+			c.expectAnswer(502, "upstream-bad-response", "HTTP/1.0 does not know")
+			c.expectEnd()
+			u.expectClosed()
+		}
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 // A client of HTTP/1.0 that means to use its connection again, as ab -k does, learns from each response whether it can:
 // one that says keep-alive is followed by the next, and behind all others the connection ends.
 func TestKeepAliveOfHTTP10(t *testing.T) {
-	const okLine, keeps = "HTTP/1.1 200 OK\r\n", "Connection: keep-alive\r\n"
 	for _, row := range []struct {
 		name, method, response, passed string
 		kept                           bool
@@ -27,7 +26,7 @@ func TestKeepAliveOfHTTP10(t *testing.T) {
 		{"HTTP/1.0 that does not", "GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", false},
 		{"close", "GET", okLine + "Connection: close\r\nContent-Length: 2\r\n\r\nok", okLine + "Connection: close\r\nContent-Length: 2\r\n\r\nok", false},
 		{"Proxy-Connection alone", "GET", "HTTP/1.0 200 OK\r\nProxy-Connection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
-			"HTTP/1.0 200 OK\r\nProxy-Connection: keep-alive\r\nContent-Length: 2\r\n\r\nok", false},
+			"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", false},
 		{"chunks", "GET", okLine + "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", okLine + "\r\nok", false},
 		{"chunks and keep-alive", "GET", okLine + "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
 			okLine + "Connection: close\r\n\r\nok", false},
@@ -53,6 +52,30 @@ func TestKeepAliveOfHTTP10(t *testing.T) {
 				u.fin() // its end
 			}
 			c.expect(row.passed)
+			c.expectEnd()
+		})
+	}
+}
+
+// One that does not mean to is never told that its connection stays, for it ends.
+func TestCloseOfHTTP10(t *testing.T) {
+	const line, content = "HTTP/1.1 200 OK\r\n", "Content-Length: 2\r\n"
+	for _, row := range []struct{ name, asked, response, passed string }{
+		{"keep-alive", "", line + "Connection: keep-alive\r\n" + content, line + content + closes},
+		{"keep-alive and its field", "", line + "connection: Keep-Alive\r\nKeep-Alive: timeout=5\r\n" + content, line + content + closes},
+		{"the field alone", "", line + "keep-alive: timeout=5\r\n" + content, line + content + closes},
+		{"Proxy-Connection", "", line + "Proxy-Connection: keep-alive\r\n" + content, line + content + closes},
+		{"HTTP/1.0", "", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + content, "HTTP/1.0 200 OK\r\n" + content + closes},
+		{"asked to close", "Connection: close\r\n", line + "Connection: keep-alive\r\n" + content, line + content + closes},
+		{"close and the field", "Connection: keep-alive\r\n", line + "Connection: close\r\nKeep-Alive: timeout=5\r\n" + content, line + content + closes},
+		{"close", "", line + closes + content, line + closes + content},
+		{"nothing", "", line + content, line + content},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			g := newRig(t)
+			c, u := g.asked("GET http://example.com/ HTTP/1.0\r\n" + row.asked + "\r\n")
+			u.send(row.response + "\r\nok")
+			c.expect(row.passed + "\r\nok")
 			c.expectEnd()
 		})
 	}

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"errors"
 
 	"proxymap/httpparse"
 	"proxymap/relay/refusal"
@@ -85,6 +86,10 @@ func (c *conn) onResponseHeads(b []byte) {
 	c.onFinalHead(b[from:], pos-from)
 }
 
+// errCodingTo10 is why a response is not passed on whose content is compressed by a transfer coding, to a client of HTTP/1.0:
+// RFC 9112 section 6.1 forbids to tell it, and untold it would take the content for what it is not.
+var errCodingTo10 = errors.New("a transfer coding other than chunked, which a client of HTTP/1.0 does not know")
+
 // onFinalHead takes the final response, whose head stands at b[pos:] and is described by l.res. What stands before it is
 // to be passed on.
 func (c *conn) onFinalHead(b []byte, pos int) {
@@ -114,12 +119,15 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 		c.badResponse(refusal.ResponseMalformed, reasonOf(err))
 		return
 	}
+	if x.minor == 0 && body.Kind != httpparse.BodyNone && res.Coded() && !res.OnlyChunked() {
+		c.badResponse(refusal.ResponseMalformed, errCodingTo10)
+		return
+	}
 	x.response = frame(body)
 	x.response.chunks = httpparse.ChunksOfResponse()
-	unread := x.minor == 0 && body.Kind == httpparse.BodyChunked // by the client, unless the chunks are taken off
-	x.decode = unread && res.OnlyChunked()
+	x.decode = x.minor == 0 && body.Kind == httpparse.BodyChunked
 	x.keepServer = !connect && x.persists && res.Persists() && body.Kind != httpparse.BodyUntilClose
-	x.keepClient = x.keepServer && !unread
+	x.keepClient = x.keepServer && !x.decode
 	c.beginContent(b, pos)
 }
 
@@ -139,7 +147,7 @@ func (c *conn) beginContent(b []byte, pos int) {
 			return
 		}
 	}
-	how := x.rewriting(c.toTarget(), res.Options&httpparse.OptionKeepAlive != 0)
+	how := x.rewriting(res, b[pos:pos+res.End], c.toTarget())
 	if res.Passes(how) {
 		x.responding = true
 		c.send(b[:pos+res.End+n])
@@ -174,19 +182,20 @@ func (c *conn) grantTunnel(b []byte, pos int) {
 	}
 }
 
-// rewriting is what becomes another in the final response's head, beside what is put right. forwarded says that it comes
-// from the target itself, for which we are the proxy, and keepAlive that it has that connection option. A client of
-// HTTP/1.0 that means to use its connection again goes by the option alone, whatever the response's version (RFC 9112
-// section 9.3): without it it waits for an end that does not come, and with it for one that nobody frames.
+// rewriting is what becomes another in the final response's head, which stands in head, beside what is put right. forwarded
+// says that it comes from the target itself, for which we are the proxy. A client of HTTP/1.0 goes by the connection option
+// alone, whatever the response's version (RFC 9112 section 9.3): if it means to use its connection again it waits without
+// the option for an end that does not come, and with it no client of that version waits for the end that does. It gets no
+// transfer codings, not even in answers without content (section 6.1).
 // After the answer to a CONNECT that made no tunnel the connection ends, and the client hears so, whatever the provider says
 // of its own: many come again on a new one then.
-func (x *exchange) rewriting(forwarded, keepAlive bool) (how httpparse.Rewrite) {
-	how.Decoded, how.Forwarded = x.decode, forwarded
-	asked := x.minor == 0 && x.persists
+func (x *exchange) rewriting(res *httpparse.Response, head []byte, forwarded bool) (how httpparse.Rewrite) {
+	http10 := x.minor == 0
+	how.Decoded, how.Forwarded = http10 && res.Coded(), forwarded
 	switch {
-	case x.odd.InDoubt(), x.method == httpparse.MethodConnect, forwarded && !x.keepClient, asked && keepAlive && !x.keepClient:
+	case x.odd.InDoubt(), x.method == httpparse.MethodConnect, forwarded && !x.keepClient, http10 && !x.keepClient && res.SaysKeepAlive(head):
 		how.Connection = "close"
-	case forwarded && x.minor == 0, asked && !keepAlive && x.keepClient:
+	case forwarded && http10, http10 && x.keepClient && res.Options&httpparse.OptionKeepAlive == 0:
 		how.Connection = "keep-alive"
 	}
 	return how
