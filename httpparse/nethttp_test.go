@@ -54,6 +54,7 @@ var requestsDiffer = []difference{
 	{"delimiters in a host", "GET http://a;b/" + host11 + "\r\n", errHost, "", "no such name resolves"},
 	{"port 0", "CONNECT a:0" + host11 + "\r\n", errPort, "", "RFC 9110 section 9.3.6: must be refused"},
 	{"port with a leading zero", "GET http://a:080/" + host11 + "\r\n", errPort, "", "read as octal by some"},
+	{"label of 64 bytes", "CONNECT " + strings.Repeat("a", 64) + ":1" + host11 + "\r\n", ErrHostLength, "", "it leaves names to who looks them up"},
 	{"CONNECT to a path", "CONNECT /a" + host11 + "\r\n", errHost, "", "its RPC package's way"},
 	{"fragment behind a host", "GET http://a#b" + host11 + "\r\n", nil, "in host name", "RFC 3986 section 3.2: the authority ends there"},
 	{"fragment", "GET /a#b" + host11 + "\r\n", nil, "", "it takes it for a part of the path; we cut it off: RFC 9110 section 4.2.5"},

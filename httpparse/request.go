@@ -178,7 +178,11 @@ func (r *Request) checkHost(buf []byte) error {
 		// An empty value is right where the target has no authority (RFC 9110 section 7.2).
 		if value := f.Value.In(buf); len(value) > 0 {
 			_, _, unicode, err := splitHost(value)
-			if err != nil {
+			switch err {
+			case nil:
+			case ErrHostLength:
+				return err
+			default:
 				return errHostValue
 			}
 			r.hostUnicode = unicode

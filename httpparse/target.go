@@ -37,6 +37,7 @@ type Target struct {
 var (
 	ErrSecureScheme = malformed("the request-target's scheme is https or wss, which go through CONNECT")
 	ErrScheme       = malformed("the request-target's scheme is neither http nor ws")
+	ErrHostLength   = malformed("the host's name is longer than names are: 63 bytes between dots, 253 in all (RFC 1035 section 2.3.4)")
 )
 
 var (
@@ -189,8 +190,11 @@ func splitHost(b []byte) (host []byte, port uint16, unicode bool, err error) {
 		}
 		host, rest = b[:end], b[end:]
 		unicode = !all(host, classHost)
-		if len(host) == 0 || len(host) > 255 || unicode && !isUnicode(host) {
+		if len(host) == 0 || unicode && !isUnicode(host) {
 			return nil, 0, false, errHost
+		}
+		if len(host) > maxUnicode || !unicode && isTooLong(host) {
+			return nil, 0, false, ErrHostLength
 		}
 	}
 	if len(rest) == 0 {
@@ -207,6 +211,31 @@ func splitHost(b []byte) (host []byte, port uint16, unicode bool, err error) {
 		return nil, 0, false, errPort
 	}
 	return host, port, unicode, nil
+}
+
+// The greatest lengths, in bytes. What is written as 253 letters takes 255 bytes in DNS (RFC 1035 section 2.3.4).
+const (
+	maxLabel   = 63
+	maxHost    = 253 // without a dot at its end
+	maxUnicode = 255 // of a name in UTF-8, whose length in DNS is another
+)
+
+// isTooLong reports whether no name in DNS is like name, by its length or a label's.
+func isTooLong(name []byte) bool {
+	if len(name) <= maxLabel {
+		return false
+	}
+	if name[len(name)-1] == '.' {
+		name = name[:len(name)-1]
+	}
+	for rest := name; len(rest) > maxLabel; {
+		dot := bytes.IndexByte(rest[:maxLabel+1], '.')
+		if dot < 0 {
+			return true
+		}
+		rest = rest[dot+1:]
+	}
+	return len(name) > maxHost
 }
 
 // isUnicode reports whether b is UTF-8 whose ASCII is that of names.

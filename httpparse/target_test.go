@@ -9,7 +9,8 @@ import (
 
 // RFC 3986 section 3.2, RFC 9110 section 4.2 and 7.2.
 func TestSplitHost(t *testing.T) {
-	label := strings.Repeat("a", 255)
+	label := strings.Repeat("a", 63)
+	long := strings.Repeat(label+".", 3) + strings.Repeat("a", 61) // 253 bytes
 	for _, row := range []struct {
 		in, host string
 		port     uint16
@@ -25,8 +26,18 @@ func TestSplitHost(t *testing.T) {
 		{"[::1]:", "::1", 0, nil},
 		{"[::ffff:1.2.3.4]:80", "::ffff:1.2.3.4", 80, nil},
 		{"[2001:DB8:1111:2222:3333:4444:5555:6666]:443", "2001:DB8:1111:2222:3333:4444:5555:6666", 443, nil},
-		{label, label, 0, nil},
-		{label + "a", "", 0, errHost},
+		{label + ":80", label, 80, nil},
+		{label + ".", label + ".", 0, nil},
+		{label + "." + label, label + "." + label, 0, nil},
+		{long, long, 0, nil},
+		{long + ".:80", long + ".", 80, nil},
+		{label + "a", "", 0, ErrHostLength}, // a label of 64
+		{label + "a.a", "", 0, ErrHostLength},
+		{"a." + label + "a", "", 0, ErrHostLength},
+		{"a." + label + "a.:80", "", 0, ErrHostLength},
+		{long + "a", "", 0, ErrHostLength}, // a name of 254
+		{long + "a.", "", 0, ErrHostLength},
+		{strings.Repeat("a.", 128), "", 0, ErrHostLength},
 		{"", "", 0, errHost},
 		{":", "", 0, errHost},
 		{":80", "", 0, errHost},

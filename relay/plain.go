@@ -55,7 +55,11 @@ func appendASCII(dst, host []byte) ([]byte, error) {
 	if err != nil {
 		return dst, errNotIDNA
 	}
-	if whole, _, err := httpparse.SplitHost([]byte(name)); err != nil || len(whole) != len(name) {
+	whole, _, err := httpparse.SplitHost([]byte(name))
+	if err == httpparse.ErrHostLength {
+		return dst, err
+	}
+	if err != nil || len(whole) != len(name) {
 		return dst, errNotIDNA
 	}
 	return append(dst, name...), nil

@@ -133,6 +133,13 @@ func TestRequestsRefused(t *testing.T) {
 		{"letters that run both ways", "GET http://aא.example/" + host, "internationalized domain name"},
 		{"a joiner that joins nothing", "GET http://a\u200db.example/" + host, "internationalized domain name"},
 		{"an A-label that is none, beside UTF-8", "GET http://xn--ü.example/" + host, "internationalized domain name"},
+		{"a label of 64 bytes", "GET http://" + strings.Repeat("a", 64) + ".example/" + host, "63 bytes between dots"},
+		{"a label of 64 bytes in CONNECT", "CONNECT " + strings.Repeat("a", 64) + ":443" + host, "63 bytes between dots"},
+		{"a label of 64 bytes in Host", "GET http://example.com/ HTTP/1.1\r\nHost: " + strings.Repeat("a", 64) + "\r\n\r\n", "63 bytes between dots"},
+		{"a label of 64 bytes in ASCII", "GET http://ü" + strings.Repeat("a", 57) + ".example/" + host, "63 bytes between dots"},
+		{"a name of 254 bytes", "GET http://" + strings.Repeat("a.", 126) + "aa/" + host, "253 in all"},
+		{"a name of 254 bytes in ASCII", "GET http://ü" + strings.Repeat(".a", 123) + "a" + "/" + host, "253 in all"},
+		{"a name of 254 bytes in ASCII in Host", "GET http://example.com/ HTTP/1.1\r\nHost: ü" + strings.Repeat(".a", 123) + "a" + "\r\n\r\n", "253 in all"},
 		{"UTF-8 that is no name in Host alone", "GET http://example.com/ HTTP/1.1\r\nHost: a／b\r\n\r\n", "internationalized domain name"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -246,8 +253,15 @@ func TestAppendASCII(t *testing.T) {
 			t.Errorf("%q: the plain host is %q; want %q", in, got, want)
 		}
 	}
-	if _, err := appendASCII(nil, []byte("ü"+strings.Repeat("a.", 126))); err != errNotIDNA {
-		t.Errorf("a name that is too long in ASCII: got %v; want %v", err, errNotIDNA)
+	for in, want := range map[string]error{
+		"ü" + strings.Repeat(".a", 123):       nil, // 7 bytes, and 246
+		"ü" + strings.Repeat(".a", 123) + "a": httpparse.ErrHostLength,
+		"ü" + strings.Repeat("a", 55):         nil, // 63 bytes
+		"ü" + strings.Repeat("a", 56):         httpparse.ErrHostLength,
+	} {
+		if got, err := appendASCII(nil, []byte(in)); err != want {
+			t.Errorf("%q is %q, %d bytes: got %v; want %v", in, got, len(got), err, want)
+		}
 	}
 	var r httpparse.Request
 	if err := r.Parse([]byte(get), httpparse.Limits{Head: 1 << 10, Target: 1 << 10}); err != nil || !r.IsPlain() {

@@ -173,7 +173,8 @@ func TestSocksHosts(t *testing.T) {
 			})
 		}
 	}
-	for _, host := range []string{"[::1", "::1%lo", "[192.0.2.7]", "a:80", "b\xfccher.example", "a／b", "a\ufffdb"} {
+	for _, host := range []string{"[::1", "::1%lo", "[192.0.2.7]", "a:80", "b\xfccher.example", "a／b", "a\ufffdb",
+		strings.Repeat("a", 64) + ".example", "ü" + strings.Repeat("a", 56), strings.Repeat("a.", 126) + "aa", "ü" + strings.Repeat(".a", 124)} {
 		g := newRig(t)
 		c := g.client(0)
 		c.send("\x05\x01\x00\x05\x01\x00\x03" + string([]byte{byte(len(host))}) + host + "\x01\xbb")
