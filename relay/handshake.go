@@ -91,7 +91,7 @@ func (c *conn) handshakeFailed(err error) {
 	case errors.As(err, &said):
 		r.Code = refusal.OfHandshake(said)
 	case errors.Is(err, socks.ErrCredentials) && c.port.slot.Plan().Sets(c.server):
-		c.authRefused("")
+		c.authRefused(refusal.HandshakeLogin, "")
 		return
 	case errors.Is(err, socks.ErrCredentials):
 		r.Code, r.Cause = refusal.HandshakeCredentials, nil

@@ -58,7 +58,7 @@ func (c *conn) pumpVerdict() {
 // refuseByVerdict answers with what the provider has said so far.
 func (c *conn) refuseByVerdict() {
 	secrets := secretsOf(c.port.slot.Plan(), c.server, c.credentials())
-	c.authRefused(c.x.verdict.Text(secrets...))
+	c.authRefused(refusal.ProviderWantsLogin, c.x.verdict.Text(secrets...))
 }
 
 // secretsOf are what must not be told of the credentials that a request has brought to a server in that field line: as they
@@ -73,9 +73,9 @@ func secretsOf(plan *session.Plan, server int, line []byte) []string {
 	return secrets
 }
 
-// authRefused answers when the provider does not take the port's credentials. said is what it says about it, with none of
-// them in it.
-func (c *conn) authRefused(said string) {
+// authRefused answers when the provider does not take the port's credentials, by a 407 or in a handshake, as code says. said
+// is what it says about it, with none of them in it.
+func (c *conn) authRefused(code refusal.Code, said string) {
 	p := c.port
 	last := p.authWarned.Load()
 	if (last == 0 || c.l.wall-last >= int64(authWarnPause)) && p.authWarned.CompareAndSwap(last, c.l.wall) {
@@ -83,9 +83,9 @@ func (c *conn) authRefused(said string) {
 		if said != "" {
 			args = append(args, "said", said)
 		}
-		c.l.relay.warn(refusal.ProviderWantsLogin, "the provider refuses the port's credentials", args...)
+		c.l.relay.warn(code, "the provider refuses the port's credentials", args...)
 	}
-	r := refusal.Refusal{Code: refusal.ProviderWantsLogin}
+	r := refusal.Refusal{Code: code}
 	if said != "" {
 		r.Cause = errors.New(said)
 	}

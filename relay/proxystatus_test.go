@@ -21,6 +21,8 @@ func TestProxyStatus(t *testing.T) {
 		class, want   string
 	}{
 		{"malformed", "x\r\n", nil, "", "bad-request", "http_request_error"},
+		{"a head over the limit", "GET http://example.com/ HTTP/1.1\r\nA: " + strings.Repeat("a", 65<<10), nil, "", "head-too-large", "http_request_error"},
+		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\n", nil, "", "version-not-supported", "proxy_internal_response"},
 		{"denied", connect, func(cfg *Config) { cfg.Mappings[0].Action = hostrule.Deny }, "", "denied", "http_request_denied"},
 		{"credentials", connect, func(cfg *Config) {
 			cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{Require: true})
@@ -53,8 +55,17 @@ func TestProxyStatus(t *testing.T) {
 		{"no answer", post4 + "body", nil, "-", "upstream-closed", "connection_terminated"},
 		{"half an answer", get, nil, "HTTP/1.1 200 OK\r\nA: ", "upstream-bad-response", "http_response_incomplete"},
 		{"nonsense", get, nil, "nonsense\r\n\r\n", "upstream-bad-response", "http_protocol_error"},
+		{"a response head over the limit", get, func(cfg *Config) { cfg.Limits.ResponseHeadBytes = 4 << 10 },
+			"HTTP/1.1 200 OK\r\nA: " + strings.Repeat("a", 5<<10), "upstream-bad-response", "http_response_header_section_size"},
+		{"field lines over the limit", get, nil, "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", 1000) + "\r\n",
+			"upstream-bad-response", "http_response_header_section_size"},
+		{"chunks that cannot be read", get, nil, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", "upstream-bad-response", "http_response_transfer_coding"},
+		{"chunks that cannot be read, to HTTP/1.0", "GET http://example.com/ HTTP/1.0\r\n\r\n", nil,
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", "upstream-bad-response", "http_response_transfer_coding"},
 		{"407", get, nil, "HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", "upstream-auth", "proxy_configuration_error; received-status=407"},
 		{"SOCKS, refused", connect, upstreamOf(SOCKS5), "\x05\x02\x01\x00\x05\x05\x00\x01", "upstream-refused", "connection_refused"},
+		{"SOCKS, by its rules", connect, upstreamOf(SOCKS5), "\x05\x02\x01\x00\x05\x02\x00\x01", "denied", "http_request_error"},
+		{"SOCKS, our login", connect, upstreamOf(SOCKS5), "\x05\x02\x01\x01", "upstream-auth", "proxy_configuration_error"},
 		{"SOCKS, no route", connect, upstreamOf(SOCKS5), "\x05\x02\x01\x00\x05\x03\x00\x01", "upstream-refused", "destination_ip_unroutable"},
 		{"the Session API's own", "GET http://portmapper/no HTTP/1.1\r\nHost: portmapper\r\n\r\n", withAPI("portmapper"), "", "not-found", "proxy_internal_response"},
 	} {

@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"errors"
+	"net/http"
 
 	"proxymap/httpparse"
 	"proxymap/relay/refusal"
@@ -61,7 +62,7 @@ func (c *conn) onResponseHeads(b []byte) {
 			return
 		}
 		if err != nil {
-			c.badResponse(refusal.ResponseMalformed, reasonOf(err))
+			c.badResponse(codeOfResponse(err), reasonOf(err))
 			return
 		}
 		noteOdd(c, res.Odd)
@@ -84,6 +85,14 @@ func (c *conn) onResponseHeads(b []byte) {
 		}
 	}
 	c.onFinalHead(b[from:], pos-from)
+}
+
+// codeOfResponse is why a response head cannot be parsed.
+func codeOfResponse(err error) refusal.Code {
+	if fault, ok := err.(*httpparse.Error); ok && fault.Status == http.StatusRequestHeaderFieldsTooLarge {
+		return refusal.ResponseTooLarge // the parser speaks of requests
+	}
+	return refusal.ResponseMalformed
 }
 
 // errCodingTo10 is why a response is not passed on whose content is compressed by a transfer coding, to a client of HTTP/1.0:
@@ -120,7 +129,7 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 		return
 	}
 	if x.minor == 0 && body.Kind != httpparse.BodyNone && res.Coded() && !res.OnlyChunked() {
-		c.badResponse(refusal.ResponseMalformed, errCodingTo10)
+		c.badResponse(refusal.ResponseUnreadable, errCodingTo10)
 		return
 	}
 	x.response = frame(body)
@@ -138,7 +147,7 @@ func (c *conn) beginContent(b []byte, pos int) {
 	content, n := b[pos+res.End:], 0
 	if x.decode {
 		if err := readable(x.response.chunks, content); err != nil {
-			c.badResponse(refusal.ResponseMalformed, reasonOf(err))
+			c.badResponse(refusal.ResponseUnreadable, reasonOf(err))
 			return
 		}
 	} else {
@@ -225,7 +234,7 @@ func (c *conn) takeContent(b []byte) (n int, ok bool) {
 	x := c.x
 	n, err := x.response.take(b)
 	if err != nil {
-		c.badResponse(refusal.ResponseMalformed, reasonOf(err))
+		c.badResponse(refusal.ResponseUnreadable, reasonOf(err)) // its chunks: nothing else can be misread
 		return 0, false
 	}
 	noteOdd(c, x.response.chunks.Odd)

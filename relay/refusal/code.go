@@ -62,12 +62,15 @@ const (
 	HandshakeMalformed
 	HandshakeUnfit       // SOCKS cannot say it
 	HandshakeCredentials // the server refuses the client's own
+	HandshakeLogin       // the server refuses the port's own
 	SOCKSFailed          // the server's reply
 	SOCKSDenied          // likewise, by its rules
 	SOCKSTimeout         // likewise, by its time
 
 	// Of the response.
 	ResponseMalformed
+	ResponseTooLarge   // its head is over a limit
+	ResponseUnreadable // its transfer coding
 	ResponseCut        // it ended within its head
 	ResponseMissing    // the connection ended without one
 	ResponseTimeout    // none came in time
@@ -144,6 +147,9 @@ const (
 	allowConnect = "Allow: CONNECT\r\n"
 )
 
+// loginHint is for what providers mean as well by refusing credentials.
+const loginHint = "it may also be that this address is not allowed, a zone is off, or no traffic is left"
+
 // useConnect is for clients that ask a proxy for https as for http. The one that does so most is named.
 const useConnect = "use CONNECT, as curl and browsers do; axios does with the options proxy: false and " +
 	"httpsAgent: new HttpsProxyAgent('http://HOST:PORT'), of the package https-proxy-agent"
@@ -156,7 +162,7 @@ var table = [numCodes]row{
 	NoTLS:              {400, badRequest, httpRequestError, socks.Failed, "", "this is TLS; this port is an HTTP proxy", unnamed, "put http:// before its address, not https://"},
 	TargetTooLong:      {414, targetTooLong, httpRequestError, socks.Failed, "", "", unnamed, ""},
 	HeadTooLarge:       {431, headTooLarge, httpRequestError, socks.Failed, "", "", unnamed, ""},
-	Version:            {505, version, httpRequestError, socks.Failed, "", "", unnamed, ""},
+	Version:            {505, version, internalResponse, socks.Failed, "", "", unnamed, ""},
 	HeadTimeout:        {408, headTimeout, httpRequestError, socks.Failed, "", "the request head was not complete in time", unnamed, ""},
 	ContentMalformed:   {400, badRequest, httpRequestError, socks.Failed, "", "", unnamed, ""},
 	ContentTimeout:     {408, contentTimeout, httpRequestError, socks.Failed, "", "the request's content stopped coming", unnamed, ""},
@@ -191,16 +197,19 @@ var table = [numCodes]row{
 
 	TooManyLookups: {503, tooManyLookups, internalError, socks.Failed, retrySoon, "too many names wait to be looked up", unnamed, "try again later, and check that the resolver answers"},
 
-	HandshakeTimeout:     {504, timeout, connectionTimeout, socks.HostUnreachable, "", "%s did not answer the SOCKS handshake in time", byName, ""},
+	HandshakeTimeout:     {504, timeout, readTimeout, socks.HostUnreachable, "", "%s did not answer the SOCKS handshake in time", byName, ""},
 	HandshakeClosed:      {502, closed, connectionTerminated, socks.Failed, "", "%s closed the connection within the SOCKS handshake", byName, "try again"},
 	HandshakeMalformed:   {502, badResponse, destinationUnavailable, socks.Failed, "", "%s", byName, ""},
 	HandshakeUnfit:       {502, unsupported, configurationError, socks.Failed, "", "%s", byName, ""},
-	HandshakeCredentials: {407, proxyAuth, httpRequestDenied, socks.Failed, wantsLogin, "%s does not accept the client's credentials, or wants some", byName, ""},
+	HandshakeCredentials: {407, proxyAuth, httpRequestError, socks.Failed, wantsLogin, "%s does not accept the client's credentials, or wants some", byName, ""},
+	HandshakeLogin:       {502, auth, configurationError, socks.Failed, "", "the %s refuses this port's credentials", bySide, loginHint},
 	SOCKSFailed:          {502, refused, destinationUnavailable, socks.ConnectionRefused, "", "%s", byName, ""},
-	SOCKSDenied:          {403, denied, httpRequestDenied, socks.NotAllowed, "", "%s", byName, ""},
+	SOCKSDenied:          {403, denied, httpRequestError, socks.NotAllowed, "", "%s", byName, ""},
 	SOCKSTimeout:         {504, timeout, connectionTimeout, socks.HostUnreachable, "", "%s", byName, ""},
 
 	ResponseMalformed:  {502, badResponse, httpProtocolError, socks.Failed, "", "the %s's response is malformed", bySide, ""},
+	ResponseTooLarge:   {502, badResponse, headerSectionSize, socks.Failed, "", "the %s's response is too large", bySide, ""},
+	ResponseUnreadable: {502, badResponse, transferCoding, socks.Failed, "", "the %s's response is malformed", bySide, ""},
 	ResponseCut:        {502, badResponse, responseIncomplete, socks.Failed, "", "the %s's response ended within its head", bySide, ""},
 	ResponseMissing:    {502, closed, connectionTerminated, socks.Failed, "", "the %s closed the connection without a response", bySide, "try again"},
 	ResponseTimeout:    {504, timeout, responseTimeout, socks.HostUnreachable, "", "the %s did not answer in time", bySide, ""},
@@ -209,7 +218,7 @@ var table = [numCodes]row{
 	TargetWantsLogin:   {502, badResponse, loginWanted, socks.Failed, "", "the %s asks for a proxy's credentials (407), as if it were one", bySide, ""},
 	ResponseTooComplex: {502, badResponse, headerSize, socks.Failed, "", "the %s's response lists more in Connection than can be looked through", bySide, ""},
 	SpokeFirst:         {502, badResponse, httpProtocolError, socks.Failed, "", "the %s sent something before the request", bySide, ""},
-	ProviderWantsLogin: {502, auth, loginRefused, socks.Failed, "", "the %s refuses this port's credentials", bySide, "it may also be that this address is not allowed, a zone is off, or no traffic is left"},
+	ProviderWantsLogin: {502, auth, loginRefused, socks.Failed, "", "the %s refuses this port's credentials", bySide, loginHint},
 }
 
 // Codes are all codes, in their order.

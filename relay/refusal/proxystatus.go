@@ -20,20 +20,23 @@ const (
 	connectionRefused      fault = "connection_refused"
 	connectionTerminated   fault = "connection_terminated" // before a response was complete
 	connectionTimeout      fault = "connection_timeout"
+	readTimeout            fault = "connection_read_timeout"
 	connectionLimit        fault = "connection_limit_reached"
-	httpRequestError       fault = "http_request_error"  // the request is at fault
-	httpRequestDenied      fault = "http_request_denied" // by the settings
+	httpRequestError       fault = "http_request_error"  // the answer is a 4xx of the relay's own
+	httpRequestDenied      fault = "http_request_denied" // the same, because of the settings
 	responseIncomplete     fault = "http_response_incomplete"
+	headerSectionSize      fault = "http_response_header_section_size"
 	headerSize             fault = "http_response_header_size" // one field line is too long
+	transferCoding         fault = "http_response_transfer_coding"
 	responseTimeout        fault = "http_response_timeout"
-	httpProtocolError      fault = "http_protocol_error"     // of the next hop's
+	httpProtocolError      fault = "http_protocol_error"     // of the next hop's, if nothing more specific fits
 	internalResponse       fault = "proxy_internal_response" // nothing was to be asked of a next hop
 	internalError          fault = "proxy_internal_error"
 	configurationError     fault = "proxy_configuration_error"
 	loopDetected           fault = "proxy_loop_detected"
 )
 
-// Two of them with what the next hop has answered.
+// Two of them with the status that the next hop has answered. Where it does not speak HTTP there is none.
 const (
 	loginRefused = configurationError + "; received-status=407"
 	loginWanted  = httpProtocolError + "; received-status=407"

@@ -51,7 +51,14 @@ func TestProxyStatusIsRegistered(t *testing.T) {
 	for c := range Codes() {
 		status := Refusal{Code: c}.ProxyStatus()
 		fault, found := strings.CutPrefix(status, "proxymap; error=")
-		fault, _ = strings.CutSuffix(fault, "; received-status=407")
+		fault, received := strings.CutSuffix(fault, "; received-status=407")
+		if received != (c == ProviderWantsLogin || c == TargetWantsLogin) {
+			t.Errorf("code %d: Proxy-Status %q; want a received status where one has been received", c, status)
+		}
+		if own := c.Status() < 500; own && (strings.HasPrefix(fault, "http_response") || fault == "http_protocol_error") ||
+			!own && strings.HasPrefix(fault, "http_request") {
+			t.Errorf("code %d: Proxy-Status %q with the status %d; want requests at fault in 4xx, and responses in 5xx", c, status, c.Status())
+		}
 		if !found || !slices.Contains(registered, fault) {
 			t.Errorf("code %d: Proxy-Status %q; want a registered error type", c, status)
 		}
@@ -80,10 +87,18 @@ func TestProxyStatusOfCause(t *testing.T) {
 		{SOCKSFailed, &socks.Refusal{Version: 5, Code: 1}, "destination_unavailable"},
 		{SOCKSFailed, &socks.Refusal{Version: 5, Code: 3}, "destination_ip_unroutable"},
 		{SOCKSFailed, &socks.Refusal{Version: 5, Code: 5}, "connection_refused"},
-		{SOCKSDenied, &socks.Refusal{Version: 5, Code: 2}, "http_request_denied"},
+		{SOCKSDenied, &socks.Refusal{Version: 5, Code: 2}, "http_request_error"},
 		{SOCKSTimeout, &socks.Refusal{Version: 5, Code: 6}, "connection_timeout"},
 		{ProviderWantsLogin, nil, "proxy_configuration_error; received-status=407"},
+		{HandshakeLogin, nil, "proxy_configuration_error"},
+		{HandshakeCredentials, nil, "http_request_error"},
+		{TargetWantsLogin, nil, "http_protocol_error; received-status=407"},
 		{HostDenied, nil, "http_request_denied"},
+		{HeadTooLarge, nil, "http_request_error"},
+		{Version, nil, "proxy_internal_response"},
+		{ResponseMalformed, nil, "http_protocol_error"},
+		{ResponseTooLarge, nil, "http_response_header_section_size"},
+		{ResponseUnreadable, nil, "http_response_transfer_coding"},
 	} {
 		if got := (Refusal{Code: row.code, Cause: row.cause}).ProxyStatus(); got != "proxymap; error="+row.want {
 			t.Errorf("code %d, %v: got %q; want %q", row.code, row.cause, got, row.want)

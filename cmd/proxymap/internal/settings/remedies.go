@@ -9,6 +9,8 @@ import (
 	"proxymap/session/credential"
 )
 
+const checkLogin = "check Username, Password and the parameters in the settings"
+
 // remedies say what can be changed in the settings when the relay refuses a request.
 var remedies = refusal.Remedies{
 	refusal.PlainRejected:      "or set Listen.RejectHttpProxy to false",
@@ -21,7 +23,9 @@ var remedies = refusal.Remedies{
 	refusal.Unroutable:         "check Host in ProxyServers, and this machine's routes",
 	refusal.HandshakeMalformed: "check Port and ProxyType in ProxyServers",
 	refusal.HandshakeUnfit:     "ProxyType Socks5 takes all addresses; 255 bytes are the most for Username, with its parameters, and for Password",
-	refusal.ProviderWantsLogin: "check Username, Password and the parameters in the settings",
+	refusal.ProviderWantsLogin: checkLogin,
+	refusal.HandshakeLogin:     checkLogin,
+	refusal.ResponseTooLarge:   "Limits.ResponseHeadBytes and Limits.HeadFields are the limits",
 }
 
 // fieldKeys are the keys that set what a plan's fault is about; those of a template behind a dot.
