@@ -61,7 +61,6 @@ var (
 	errBareCR         = malformed("a CR without LF behind it")
 	errControl        = malformed("a control character in the head")
 	errEmptyLines     = malformed("more than 8 empty lines before the request line")
-	errRequestLine    = malformed("the first line is not an HTTP request line")
 	errStatusLine     = malformed("the first line is not an HTTP status line")
 	errVersion        = &Error{505, "the HTTP version is neither 1.0 nor 1.1"}
 	errFold           = malformed("a field line is folded over several lines")
@@ -81,5 +80,4 @@ var (
 	errOptionFraming  = malformed("Connection names Content-Length, Transfer-Encoding or Host, which are not hop-by-hop")
 	errHostMissing    = malformed("an HTTP/1.1 request that names its host neither in its target nor in a Host field")
 	errHostRepeated   = malformed("Host is given more than once")
-	errHostValue      = malformed("Host is not host or host:port")
 )

@@ -142,7 +142,7 @@ func TestPiecesAtTheLimits(t *testing.T) {
 		"head over the limit behind empty lines":   errHeadTooLarge,
 		"long method before a target at the limit": nil,
 		"target over the limit":                    errTargetTooLong, // RFC 9110 section 15.5.15
-		"endless method":                           errRequestLine,
+		"endless method":                           ErrRequestLine,
 		"endless target":                           errTargetTooLong,
 		"endless value":                            errHeadTooLarge,
 		"second request behind the first":          nil,

@@ -127,7 +127,7 @@ func partialRequestLine(b []byte, lim Limits) error {
 		method = method[:n-1] // the line's end, or what will be found to be a bare CR
 	}
 	if end == 0 || len(method) > maxMethod || !all(method, classToken) {
-		return errRequestLine
+		return ErrRequestLine
 	}
 	if end > 0 && len(b)-end > lim.Target+len("  HTTP/1.1\r") {
 		return errTargetTooLong
@@ -146,9 +146,9 @@ func (r *Request) requestLine(buf []byte, pos, end int, lim Limits) error {
 	first := bytes.IndexByte(b, ' ')
 	last := bytes.LastIndexByte(b, ' ')
 	if first <= 0 || last == first || first > maxMethod || !all(b[:first], classToken) {
-		return errRequestLine
+		return ErrRequestLine
 	}
-	minor, err := version(b[last+1:], errRequestLine)
+	minor, err := version(b[last+1:], ErrRequestLine)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,10 @@ func (r *Request) checkHost(buf []byte) error {
 			case ErrHostLength:
 				return err
 			default:
-				return errHostValue
+				if bytes.IndexByte(value, '@') >= 0 {
+					return ErrUserinfoOfHost
+				}
+				return ErrHostValue
 			}
 			r.hostUnicode = unicode
 		}

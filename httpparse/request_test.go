@@ -17,26 +17,26 @@ func TestOtherProtocolsEarly(t *testing.T) {
 		want       error
 	}{
 		{"TLS ClientHello (RFC 8446 section 5.1)", "\x16\x03\x01\x02\x00\x01", 1, errControl},
-		{"SSL 2 ClientHello", "\x80\x2e\x01\x00\x02", 1, errRequestLine},
+		{"SSL 2 ClientHello", "\x80\x2e\x01\x00\x02", 1, ErrRequestLine},
 		{"SOCKS4", "\x04\x01\x00\x50", 1, errControl},
 		{"SOCKS5 (RFC 1928 section 3)", "\x05\x01\x00", 1, errControl},
 		{"HTTP/2 preface (RFC 9113 section 3.4)", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 16, errVersion},
 		{"HTTP/2 frames without preface", "\x00\x00\x12\x04\x00", 1, errControl},
-		{"QUIC long header (RFC 9000 section 17.2)", "\xc3\x00\x00\x00\x01", 1, errRequestLine},
-		{"SSH (RFC 4253 section 4.2)", "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", 32, errRequestLine},
-		{"SMTP (RFC 5321 section 4.1.1.1)", "EHLO mail.example\r\n", 19, errRequestLine},
-		{"RTSP", "OPTIONS rtsp://a/ RTSP/1.0\r\n", 28, errRequestLine},
-		{"an HTTP response", "HTTP/1.1 200 OK\r\n", 5, errRequestLine}, // "/" is no tchar
+		{"QUIC long header (RFC 9000 section 17.2)", "\xc3\x00\x00\x00\x01", 1, ErrRequestLine},
+		{"SSH (RFC 4253 section 4.2)", "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", 32, ErrRequestLine},
+		{"SMTP (RFC 5321 section 4.1.1.1)", "EHLO mail.example\r\n", 19, ErrRequestLine},
+		{"RTSP", "OPTIONS rtsp://a/ RTSP/1.0\r\n", 28, ErrRequestLine},
+		{"an HTTP response", "HTTP/1.1 200 OK\r\n", 5, ErrRequestLine}, // "/" is no tchar
 		{"PROXY protocol 2", "\r\n\r\n\x00\r\nQUIT\n", 5, errControl},
 		{"RDP", "\x03\x00\x00\x13", 1, errControl},
 		{"MQTT", "\x10\x0e\x00\x04MQTT", 1, errControl},
 		{"PostgreSQL", "\x00\x00\x00\x08\x04\xd2\x16\x2f", 1, errControl},
 		{"AMQP", "AMQP\x00\x00\x09\x01", 5, errControl},
-		{"JSON", "{\"a\": 1}\n", 1, errRequestLine},
-		{"XML", "<?xml version", 1, errRequestLine},
-		{"UTF-8 byte order mark", "\xef\xbb\xbfGET / HTTP/1.1\r\n", 1, errRequestLine},
-		{"method that does not end", strings.Repeat("A", 99), 65, errRequestLine},
-		{"space first", " GET / HTTP/1.1\r\n", 1, errRequestLine},
+		{"JSON", "{\"a\": 1}\n", 1, ErrRequestLine},
+		{"XML", "<?xml version", 1, ErrRequestLine},
+		{"UTF-8 byte order mark", "\xef\xbb\xbfGET / HTTP/1.1\r\n", 1, ErrRequestLine},
+		{"method that does not end", strings.Repeat("A", 99), 65, ErrRequestLine},
+		{"space first", " GET / HTTP/1.1\r\n", 1, ErrRequestLine},
 	} {
 		sent := []byte(row.sent)
 		for i := range row.refusedAt {
@@ -294,8 +294,8 @@ func TestMethods(t *testing.T) {
 			t.Errorf("%s: got %d, %v; want %d", name, r.Method, err, want)
 		}
 	}
-	if err := parseWhole([]byte("connect a:443 HTTP/1.1\r\nHost: a\r\n\r\n"), testLimits); err != errTargetForm {
-		t.Errorf("authority-form without CONNECT: got %v; want %v", err, errTargetForm)
+	if err := parseWhole([]byte("connect a:443 HTTP/1.1\r\nHost: a\r\n\r\n"), testLimits); err != ErrTargetForm {
+		t.Errorf("authority-form without CONNECT: got %v; want %v", err, ErrTargetForm)
 	}
 }
 

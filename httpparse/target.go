@@ -35,16 +35,20 @@ type Target struct {
 
 // Errors that a caller has more to say about than their reason.
 var (
-	ErrSecureScheme = malformed("the request-target's scheme is https or wss, which go through CONNECT")
-	ErrScheme       = malformed("the request-target's scheme is neither http nor ws")
-	ErrHostLength   = malformed("the host's name is longer than names are: 63 bytes between dots, 253 in all (RFC 1035 section 2.3.4)")
+	ErrRequestLine       = malformed("the first line is not an HTTP request line")
+	ErrTargetForm        = malformed("the request-target has none of the forms of RFC 9112 section 3.2")
+	ErrSecureScheme      = malformed("the request-target's scheme is https or wss, which go through CONNECT")
+	ErrScheme            = malformed("the request-target's scheme is neither http nor ws")
+	ErrUserinfo          = malformed("the request-target's user information holds another @, a backslash or a bracket, so readers differ about the host")
+	ErrUserinfoOfConnect = malformed("CONNECT needs host:port, without user information")
+	ErrUserinfoOfHost    = malformed("Host is not host or host:port: it has user information")
+	ErrHost              = malformed("the request-target's host is neither a name nor an IP address")
+	ErrHostLength        = malformed("the host's name is longer than names are: 63 bytes between dots, 253 in all (RFC 1035 section 2.3.4)")
+	ErrHostValue         = malformed("Host is not host or host:port")
 )
 
 var (
 	errTarget      = malformed("the request-target holds a character that is not allowed in one")
-	errTargetForm  = malformed("the request-target has none of the forms of RFC 9112 section 3.2")
-	errUserinfo    = malformed("the request-target's user information holds another @, a backslash or a bracket, so readers differ about the host")
-	errHost        = malformed("the request-target's host is neither a name nor an IP address")
 	errConnectForm = malformed("CONNECT needs host:port, with a port from 1 to 65535")
 	errPort        = malformed("the request-target's port is not a number from 1 to 65535")
 )
@@ -72,6 +76,9 @@ func (t *Target) parse(b []byte, pos int, m Method) error {
 func (t *Target) authority(b []byte, pos int) error {
 	t.Form = AuthorityForm
 	host, port, unicode, err := splitHost(b)
+	if err != nil && bytes.IndexByte(b, '@') >= 0 {
+		return ErrUserinfoOfConnect
+	}
 	if err != nil {
 		return err
 	}
@@ -90,7 +97,7 @@ func (t *Target) absolute(b []byte, pos int) error {
 	t.Form = AbsoluteForm
 	i := bytes.IndexByte(b, ':')
 	if i <= 0 || len(b) < i+3 || b[i+1] != '/' || b[i+2] != '/' {
-		return errTargetForm
+		return ErrTargetForm
 	}
 	if err := checkScheme(b[:i]); err != nil {
 		return err
@@ -102,7 +109,7 @@ func (t *Target) absolute(b []byte, pos int) error {
 	}
 	if at := bytes.IndexByte(b[start:end], '@'); at >= 0 {
 		if !isUserinfo(b[start:start+at], b[start+at+1:end]) {
-			return errUserinfo
+			return ErrUserinfo
 		}
 		t.Userinfo = Span{int32(pos + start), int32(pos + start + at + 1)}
 		start += at + 1
@@ -165,7 +172,7 @@ func spanOf(b, part []byte, pos int) Span {
 func SplitHost(b []byte) (host []byte, port uint16, err error) {
 	host, port, unicode, err := splitHost(b)
 	if unicode {
-		return nil, 0, errHost
+		return nil, 0, ErrHost
 	}
 	return host, port, err
 }
@@ -177,11 +184,11 @@ func splitHost(b []byte) (host []byte, port uint16, unicode bool, err error) {
 	if len(b) > 0 && b[0] == '[' {
 		end := bytes.IndexByte(b, ']')
 		if end < 0 {
-			return nil, 0, false, errHost
+			return nil, 0, false, ErrHost
 		}
 		host, rest = b[1:end], b[end+1:]
 		if !isIPv6(host) {
-			return nil, 0, false, errHost
+			return nil, 0, false, ErrHost
 		}
 	} else {
 		end := bytes.IndexByte(b, ':')
@@ -191,7 +198,7 @@ func splitHost(b []byte) (host []byte, port uint16, unicode bool, err error) {
 		host, rest = b[:end], b[end:]
 		unicode = !all(host, classHost)
 		if len(host) == 0 || unicode && !isUnicode(host) {
-			return nil, 0, false, errHost
+			return nil, 0, false, ErrHost
 		}
 		if len(host) > maxUnicode || !unicode && isTooLong(host) {
 			return nil, 0, false, ErrHostLength
@@ -201,7 +208,7 @@ func splitHost(b []byte) (host []byte, port uint16, unicode bool, err error) {
 		return host, 0, unicode, nil
 	}
 	if rest[0] != ':' {
-		return nil, 0, false, errHost
+		return nil, 0, false, ErrHost
 	}
 	if len(rest) == 1 {
 		return host, 0, unicode, nil // RFC 3986 section 3.2.3: the same as none

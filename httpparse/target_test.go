@@ -38,9 +38,9 @@ func TestSplitHost(t *testing.T) {
 		{long + "a", "", 0, ErrHostLength}, // a name of 254
 		{long + "a.", "", 0, ErrHostLength},
 		{strings.Repeat("a.", 128), "", 0, ErrHostLength},
-		{"", "", 0, errHost},
-		{":", "", 0, errHost},
-		{":80", "", 0, errHost},
+		{"", "", 0, ErrHost},
+		{":", "", 0, ErrHost},
+		{":80", "", 0, ErrHost},
 		{"a:0", "", 0, errPort},
 		{"a:00", "", 0, errPort},
 		{"a:080", "", 0, errPort},
@@ -52,24 +52,24 @@ func TestSplitHost(t *testing.T) {
 		{"a:-1", "", 0, errPort},
 		{"a:0x50", "", 0, errPort},
 		{"a:٣", "", 0, errPort}, // a digit elsewhere
-		{"a b", "", 0, errHost},
-		{"a%2eb", "", 0, errHost},
-		{"a@b", "", 0, errHost},
-		{"ä.example", "", 0, errHost}, // splitHost takes it
-		{"[", "", 0, errHost},
-		{"[]", "", 0, errHost},
-		{"[::1", "", 0, errHost},
-		{"[::1]a", "", 0, errHost},
-		{"[::1]80", "", 0, errHost},
-		{"[[::1]]", "", 0, errHost},
-		{"[:::]", "", 0, errHost},
-		{"[1.2.3.4]", "", 0, errHost},
-		{"[a]", "", 0, errHost},
-		{"[v1.fe]", "", 0, errHost},        // IPvFuture
-		{"[fe80::1%eth0]", "", 0, errHost}, // RFC 6874: a zone means something on one machine only
-		{"[fe80::1%25eth0]", "", 0, errHost},
+		{"a b", "", 0, ErrHost},
+		{"a%2eb", "", 0, ErrHost},
+		{"a@b", "", 0, ErrHost},
+		{"ä.example", "", 0, ErrHost}, // splitHost takes it
+		{"[", "", 0, ErrHost},
+		{"[]", "", 0, ErrHost},
+		{"[::1", "", 0, ErrHost},
+		{"[::1]a", "", 0, ErrHost},
+		{"[::1]80", "", 0, ErrHost},
+		{"[[::1]]", "", 0, ErrHost},
+		{"[:::]", "", 0, ErrHost},
+		{"[1.2.3.4]", "", 0, ErrHost},
+		{"[a]", "", 0, ErrHost},
+		{"[v1.fe]", "", 0, ErrHost},        // IPvFuture
+		{"[fe80::1%eth0]", "", 0, ErrHost}, // RFC 6874: a zone means something on one machine only
+		{"[fe80::1%25eth0]", "", 0, ErrHost},
 		{"[::1]:0", "", 0, errPort},
-		{"::1", "", 0, errHost},
+		{"::1", "", 0, ErrHost},
 		{"2001:db8::1", "", 0, errPort},
 	} {
 		host, port, err := SplitHost([]byte(row.in))

@@ -35,12 +35,28 @@ func (c *conn) refuseHead(err *httpparse.Error, begins byte) {
 	case err == httpparse.ErrScheme:
 		c.refuse(refusal.OtherScheme)
 		return
-	case err == errNotIDNA:
+	default:
+		code = codeOfRequest(err)
+	}
+	if code == refusal.NoHTTP && c.x != nil { // it has spoken HTTP before
 		code = refusal.Malformed
-	case c.x == nil:
-		code = refusal.NoHTTP
 	}
 	c.refuseFor(code, err)
+}
+
+// codeOfRequest is what a request head is refused for that breaks a rule of HTTP/1.
+func codeOfRequest(err *httpparse.Error) refusal.Code {
+	switch err {
+	case httpparse.ErrUserinfo, httpparse.ErrUserinfoOfConnect, httpparse.ErrUserinfoOfHost:
+		return refusal.BadUserinfo
+	case httpparse.ErrHost, httpparse.ErrHostValue:
+		return refusal.BadHost
+	case httpparse.ErrTargetForm:
+		return refusal.NoTarget
+	case httpparse.ErrRequestLine:
+		return refusal.NoHTTP
+	}
+	return refusal.Malformed
 }
 
 // refuse is refuseWith for what needs no more words than its code.

@@ -108,15 +108,18 @@ func TestRequestsRefused(t *testing.T) {
 		{"https", "GET https://example.com/" + host, "use CONNECT, as curl and browsers do; axios does with the options proxy: false and httpsAgent"},
 		{"wss", "GET wss://example.com/" + host, "use CONNECT"},
 		{"ftp", "GET ftp://example.com/" + host, "neither http nor ws; use CONNECT"},
-		{"two @", "GET http://me@evil.example@example.com/" + host, "another @"},
-		{"backslash in user information", "GET http://example.com\\@evil.example/" + host, "a backslash"},
-		{"backslash in the host", "GET http://example.com\\evil.example/" + host, "neither a name nor an IP address"},
-		{"user information in CONNECT", "CONNECT me@example.com:443" + host, "neither a name nor an IP address"},
+		{"two @", "GET http://me@evil.example@example.com/" + host, "another @, a backslash or a bracket, so readers differ about the host; send the host without a user name"},
+		{"backslash in user information", "GET http://example.com\\@evil.example/" + host, "a backslash or a bracket, so readers differ about the host; send the host without"},
+		{"backslash in the host", "GET http://example.com\\evil.example/" + host, "neither a name nor an IP address; a host is a name of letters"},
+		{"user information in CONNECT", "CONNECT me@example.com:443" + host, "without user information; send the host without"},
+		{"user name and password in CONNECT", "CONNECT me:pw@example.com:443" + host, "without user information; send the host without"},
 		{"fragment in CONNECT", "CONNECT example.com:443#a" + host, "port"},
 		{"backslash in CONNECT", "CONNECT example.com\\:443" + host, "neither a name nor an IP address"},
-		{"user information in Host", "GET http://example.com/ HTTP/1.1\r\nHost: me@example.com\r\n\r\n", "Host is not"},
+		{"user information in Host", "GET http://example.com/ HTTP/1.1\r\nHost: me@example.com\r\n\r\n", "it has user information; send the host without"},
 		{"fragment in Host", "GET http://example.com/ HTTP/1.1\r\nHost: example.com#a\r\n\r\n", "Host is not"},
-		{"backslash in Host", "GET http://example.com/ HTTP/1.1\r\nHost: example.com\\\r\n\r\n", "Host is not"},
+		{"backslash in Host", "GET http://example.com/ HTTP/1.1\r\nHost: example.com\\\r\n\r\n", "host or host:port; a host is a name of letters"},
+		{"no form of a target", "GET example.com/" + host, "this is a proxy port: the request-target has none of the forms of RFC 9112 section 3.2; send an absolute request-target"},
+		{"another protocol", "EHLO example.com\r\n", "not an HTTP request line; this port is an HTTP proxy, with http:// before its address"},
 		{"Latin-1", "GET http://b\xfccher.example/" + host, "neither a name nor an IP address"},
 		{"overlong UTF-8", "GET http://a\xc0\xaeexample/" + host, "neither a name nor an IP address"},
 		{"surrogate in UTF-8", "GET http://a\xed\xa0\x80/" + host, "neither a name nor an IP address"},
@@ -146,7 +149,10 @@ func TestRequestsRefused(t *testing.T) {
 			g := newRig(t)
 			c := g.client(0)
 			c.send(row.sent + get)
-			c.expectAnswer(400, "bad-request", row.why)
+			answer := c.expectAnswer(400, "bad-request", row.why)
+			if hint := "this port is an HTTP proxy"; strings.Contains(answer, hint) != strings.Contains(row.why, hint) {
+				t.Errorf("got %q; want a hint at the port where it may be taken for another's, and nowhere else", answer)
+			}
 			c.expectEnd()
 		})
 	}

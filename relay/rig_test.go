@@ -320,8 +320,8 @@ func (p *peer) expectClosed() {
 	}
 }
 
-// expectAnswer reads an answer of the relay's own: its status, its class and a text that holds why.
-func (p *peer) expectAnswer(status int, class, why string) {
+// expectAnswer reads an answer of the relay's own: its status, its class and a text that holds why, which it returns.
+func (p *peer) expectAnswer(status int, class, why string) (text string) {
 	p.t.Helper()
 	head := p.head()
 	if !strings.HasPrefix(head, fmt.Sprintf("HTTP/1.1 %d ", status)) || !strings.Contains(head, "\r\nX-Proxymap-Error: "+class+"\r\n") {
@@ -334,6 +334,7 @@ func (p *peer) expectAnswer(status int, class, why string) {
 	if err != nil || !strings.Contains(text, why) {
 		p.t.Fatalf("%s: got %q (%v); want a line that holds %q", p.name, text, err, why)
 	}
+	return text
 }
 
 // fin ends the peer's sending.

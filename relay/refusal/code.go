@@ -17,7 +17,9 @@ const (
 	Malformed          // its head breaks a rule of HTTP/1
 	SecureScheme       // its target is https:// or wss://
 	OtherScheme        // its target is of a scheme that is neither that nor http nor ws
-	NoHTTP             // its head does so from the first bytes on: it may be another protocol
+	BadUserinfo        // its target or Host has user information that must not be there
+	BadHost            // its target's host, or Host, is none
+	NoHTTP             // its first line does so from the first bytes on: it may be another protocol
 	NoTLS              // it is TLS
 	TargetTooLong      // its request-target is over the limit
 	HeadTooLarge       // its head is over the limit
@@ -158,6 +160,8 @@ var table = [numCodes]row{
 	Malformed:          {400, badRequest, httpRequestError, socks.Failed, "", "", unnamed, ""},
 	SecureScheme:       {400, badRequest, httpRequestError, socks.Failed, "", "the request-target begins with https:// or wss://, which no proxy can fetch without reading it", unnamed, useConnect},
 	OtherScheme:        {400, badRequest, httpRequestError, socks.Failed, "", "the request-target's scheme is neither http nor ws", unnamed, "use CONNECT for all others"},
+	BadUserinfo:        {400, badRequest, httpRequestError, socks.Failed, "", "", unnamed, "send the host without a user name and a password: those for the target go in Authorization, those for this port in Proxy-Authorization"},
+	BadHost:            {400, badRequest, httpRequestError, socks.Failed, "", "", unnamed, "a host is a name of letters, digits, -, _ and dots, or an IP address, IPv6 in brackets"},
 	NoHTTP:             {400, badRequest, httpRequestError, socks.Failed, "", "", unnamed, "this port is an HTTP proxy, with http:// before its address"},
 	NoTLS:              {400, badRequest, httpRequestError, socks.Failed, "", "this is TLS; this port is an HTTP proxy", unnamed, "put http:// before its address, not https://"},
 	TargetTooLong:      {414, targetTooLong, httpRequestError, socks.Failed, "", "", unnamed, ""},
