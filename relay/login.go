@@ -62,13 +62,17 @@ func (c *conn) refuseByVerdict() {
 }
 
 // secretsOf are what must not be told of the credentials that a request has brought to a server in that field line: as they
-// were sent, and as the settings have them.
+// were sent, and as the settings have them. User name and password are also one secret, which is what the line codes: each
+// alone may be too short to be found in it.
 func secretsOf(plan *session.Plan, server int, line []byte) []string {
 	user, password := plan.Account(server)
 	secrets := []string{user, password}
 	_, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte(":"))
 	if user, password, ok := credential.ParseBasic(value); ok {
 		secrets = append(secrets, user, password)
+		if user+password != "" {
+			secrets = append(secrets, user+":"+password)
+		}
 	}
 	return secrets
 }

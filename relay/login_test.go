@@ -2,11 +2,15 @@ package relay
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
+
+	"proxymap/session"
+	"proxymap/session/credential"
 )
 
 // A 407 to the port's credentials becomes an answer that tells what the provider said of it, but for the credentials. It
@@ -26,6 +30,8 @@ func TestProviderSaysWhy(t *testing.T) {
 		{"the user name", head + "X-Error: no user user-session-id1\r\nContent-Length: 0\r\n\r\n", "X-Error: no *** ***; it may"},
 		{"the user name in a longer one", head + "X-Error: zone-USER-session-id1-x\r\nContent-Length: 0\r\n\r\n", "X-Error: zone-***-x; it may"},
 		{"the name in the settings", head + "X-Error: no account \"user\"\r\nContent-Length: 0\r\n\r\n", `X-Error: no account "***"; it may`},
+		{"the user name in hexadecimal", head + "X-Error: no " + hex.EncodeToString([]byte("user-session-id1")) + "\r\nContent-Length: 0\r\n\r\n", "X-Error: no ***; it may"},
+		{"the user name on two lines", head + "X-Error: no user-ses\r\n sion-id1 here\r\nContent-Length: 0\r\n\r\n", "X-Error: no *** here; it may"},
 		{"the password", head + "Content-Length: 12\r\n\r\nnot pass, no", `Required; "not ***,`},
 		{"the field", head + "Content-Length: 60\r\n\r\n" + ("Basic " + encoded + strings.Repeat(" ", 60))[:60], `Required; "Basic ***"; it may`},
 		{"escapes", head + "Content-Length: 60\r\n\r\n" + ("/?u=" + url.QueryEscape("user-session-id1") + "&a=" + url.QueryEscape(encoded) + strings.Repeat(" ", 60))[:60], `Required; "/?u=***&a=***`},
@@ -48,6 +54,16 @@ func TestProviderSaysWhy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A short account hides no more than itself.
+func TestProviderSaysWhyToAShortAccount(t *testing.T) {
+	g := newRig(t, func(cfg *Config) {
+		cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{Account: &credential.Account{Username: "me", Password: "a"}, Set: true})
+	})
+	c, u := g.asked(get)
+	u.send("HTTP/1.1 407 a name is a name\r\nX-Error: some=me; auth=" + base64.StdEncoding.EncodeToString([]byte("me:a")) + "\r\nContent-Length: 0\r\n\r\n")
+	c.expectAnswer(502, "upstream-auth", "credentials: *** name is *** name; X-Error: some=***; auth=***; it may")
 }
 
 // What the provider says comes in its time, and what takes longer is not waited for.

@@ -12,12 +12,12 @@ import (
 const (
 	shown     = 200     // bytes of the reason phrase, of each field, and of the content, that are shown
 	maxFields = 8       // that are shown
-	maxRead   = 1 << 10 // bytes of content that are looked at: what is shown, and secrets in it that become short
+	maxRead   = 1 << 10 // bytes of each of them that are looked at: what is shown, and secrets in it that become short
 )
 
 // A Verdict is a provider's answer to credentials that it does not take, as far as it has come.
 type Verdict struct {
-	reason  string
+	reason  field // its text alone
 	fields  []field
 	kind    kind
 	body    httpparse.Body
@@ -51,7 +51,8 @@ func New(res *httpparse.Response, buf []byte, method httpparse.Method) *Verdict 
 	}
 	line := buf[:res.LineEnd]
 	if len(line) > len("HTTP/1.1 407 ") {
-		v.reason = string(line[len("HTTP/1.1 407 "):])
+		line = line[len("HTTP/1.1 407 "):]
+		v.reason = field{string(line[:min(len(line), maxRead)]), len(line) > maxRead}
 	}
 	for i := range res.Fields {
 		f := &res.Fields[i]
@@ -137,7 +138,7 @@ func (v *Verdict) Text(secrets ...string) string {
 			said = append(said, text)
 		}
 	}
-	say(first(Redact(v.reason, false, secrets...)))
+	say(first(Redact(v.reason.line, v.reason.cut, secrets...)))
 	for _, f := range v.fields {
 		say(first(Redact(f.line, f.cut, secrets...)))
 	}

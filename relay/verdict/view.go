@@ -24,11 +24,15 @@ func viewOf(text []byte) view {
 	return v
 }
 
+// room is an empty view that has room for n bytes.
+func room(n int) view { return view{make([]byte, 0, n), make([]place, 0, n)} }
+
 // unescaped is the view with the escapes of URLs, HTML, JSON and JavaScript resolved, once.
 func (v view) unescaped() (out view, changed bool) {
 	if !bytes.ContainsAny(v.b, `%&\`) {
 		return v, false
 	}
+	out = room(len(v.b))
 	for i := 0; i < len(v.b); {
 		c, n := escape(v.b[i:])
 		if n == 0 {
@@ -44,6 +48,7 @@ func (v view) unescaped() (out view, changed bool) {
 
 // decoded is what the letters of base64 at these places of the view stand for.
 func (v view) decoded(at []int) (out view) {
+	out = room(len(at))
 	bits, have, from := 0, 0, 0
 	for _, i := range at {
 		if have == 0 {
@@ -60,6 +65,32 @@ func (v view) decoded(at []int) (out view) {
 	}
 	return out
 }
+
+// dense is the view without white space and control characters, as far as they are ASCII.
+func (v view) dense() (out view) {
+	if bytes.IndexFunc(v.b, func(c rune) bool { return c <= ' ' || c == 0x7f }) < 0 {
+		return v
+	}
+	out = room(len(v.b))
+	for i, c := range v.b {
+		if c > ' ' && c != 0x7f {
+			out.b, out.at = append(out.b, c), append(out.at, v.at[i])
+		}
+	}
+	return out
+}
+
+// unhexed is what the hexadecimal digits v.b[from:to] stand for.
+func (v view) unhexed(from, to int) (out view) {
+	out = room((to - from) / 2)
+	for i := from; i+1 < to; i += 2 {
+		c, _ := hexByte(v.b[i:i+2], 0)
+		out.add(c, place{v.at[i].from, v.at[i+1].to})
+	}
+	return out
+}
+
+func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 // add adds what a place stands for.
 func (v *view) add(b []byte, from place) {
