@@ -139,6 +139,7 @@ var readings = []reading{
 	{name: "an encoding that nobody knows", fields: "Transfer-Encoding: xchunked\r\nContent-Length: 5\r\n\r\n", request: errEncoding, odd: []Oddity{OddCoding, OddLengthChunked}, out: "Transfer-Encoding: xchunked\r\n\r\n", body: untilClose},
 	{name: "quoted chunked", fields: "Transfer-Encoding: \"chunked\"\r\n\r\n", request: errEncoding, odd: []Oddity{OddCoding}, out: "Transfer-Encoding: \"chunked\"\r\n\r\n", body: untilClose},
 	{name: "chunked in HTTP/1.0", start: "HTTP/1.0 200 OK\r\n", fields: "Transfer-Encoding: chunked\r\n\r\n", odd: []Oddity{OddChunked10}, out: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", body: chunkedBody, request: errEncoding10},
+	{name: "gzip in HTTP/1.0", start: "HTTP/1.0 200 OK\r\n", fields: "Transfer-Encoding: gzip\r\n\r\n", odd: []Oddity{OddCoding, OddChunked10}, out: "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", body: untilClose, request: errEncoding},
 	{name: "chunked and a length in HTTP/1.0", start: "HTTP/1.0 200 OK\r\n", fields: "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", odd: []Oddity{OddLengthChunked, OddChunked10},
 		out: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", body: chunkedBody, request: errLengthChunked},
 	// RFC 9110 sections 8.6 and 15, RFC 9112 section 6.1: what has no content frames none. In a request these fields are good.

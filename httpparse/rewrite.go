@@ -54,11 +54,12 @@ func (r *Response) Append(dst, buf []byte, how Rewrite) (head []byte, ok bool) {
 	return append(dst, "\r\n"...), true
 }
 
-// appendStatusLine appends the status line. One of HTTP/1.0 does not go before chunks (RFC 9112 section 6.1).
+// appendStatusLine appends the status line. One of HTTP/1.0, which knows no transfer coding, does not go before one (RFC 9112
+// section 6.1).
 func (r *Response) appendStatusLine(dst, buf []byte, how Rewrite) []byte {
 	from := len(dst)
 	dst = append(appendLine(dst, buf[:r.LineEnd]), "\r\n"...)
-	if r.chunked && !how.Decoded && !how.Unframed {
+	if r.Coded() && !how.Decoded && !how.Unframed {
 		dst[from+len("HTTP/1.")] = '1'
 	}
 	return dst

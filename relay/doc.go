@@ -106,6 +106,7 @@
 //     Where their framing is in doubt both connections end after them, and the client is told.
 //   - Chunks of responses pass as they came, with white space behind a size, LF alone and forbidden trailers (RFC 9112
 //     section 7.1, RFC 9110 section 6.5.1).
-//   - A chunked response of HTTP/1.0 goes out as one of HTTP/1.1: the coding is read all the same (RFC 9112 section 6.1).
+//   - A response of HTTP/1.0 in chunks or another coding goes out as one of HTTP/1.1: the coding is read all the same (RFC 9112
+//     section 6.1).
 //   - The lines of a CONNECT may end with LF alone, and go upstream with CRLF (RFC 9112 section 2.2).
 package relay

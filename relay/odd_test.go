@@ -70,6 +70,8 @@ var oddResponses = []oddResponse{
 		want: okLine + "Transfer-Encoding: chunked, gzip, chunked\r\n" + closes + "\r\n2\r\nok\r\n0\r\n\r\n", ends: true, kinds: "chunked-not-last transfer-coding"},
 	{name: "chunked in HTTP/1.0", response: "HTTP/1.0 200 OK\r\n" + chunked + "Connection: keep-alive\r\n\r\n2\r\nok\r\n0\r\n\r\n", want: okLine + chunked + closes + "\r\n2\r\nok\r\n0\r\n\r\n", ends: true, kinds: "coding-in-http-1.0"},
 	{name: "chunked in HTTP/1.0, to HTTP/1.0", response: "HTTP/1.0 200 OK\r\n" + chunked + "\r\n2\r\nok\r\n0\r\n\r\n", want: "HTTP/1.0 200 OK\r\n" + closes + "\r\nok", ends: true, kinds: "coding-in-http-1.0", request: get10},
+	{name: "gzip and chunked in HTTP/1.0", response: "HTTP/1.0 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		want: okLine + "Transfer-Encoding: gzip, chunked\r\n" + closes + "\r\n2\r\nok\r\n0\r\n\r\n", ends: true, kinds: "coding-in-http-1.0 transfer-coding"},
 	{name: "identity", response: okLine + "Transfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nok", want: ok, kinds: "identity"},
 	{name: "gzip and chunked", response: okLine + "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", kinds: "transfer-coding"},
 	{name: "HEAD with chunked, to HTTP/1.0", response: okLine + chunked + "Trailer: A\r\n\r\n", want: okLine + keeps + "\r\n", request: head10},
