@@ -121,6 +121,8 @@ var readings = []reading{
 	{name: "chunked beside lengths that differ", fields: "Transfer-Encoding: chunked\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", request: errLengthRepeated,
 		odd: []Oddity{OddLengthRepeated, OddLength, OddLengthChunked}, out: "Transfer-Encoding: chunked\r\n\r\n", body: chunkedBody},
 	{name: "chunked twice", fields: "Transfer-Encoding: chunked\r\nA: b\r\nTransfer-Encoding: Chunked\r\n\r\n", request: errEncoding, odd: []Oddity{OddChunkedTwice}, out: "Transfer-Encoding: chunked\r\nA: b\r\n\r\n", body: chunkedBody},
+	{name: "chunked twice beside a length that is none", fields: "Transfer-Encoding: chunked, chunked\r\nContent-Length: x\r\n\r\n", request: errEncoding,
+		odd: []Oddity{OddChunkedTwice, OddLength, OddLengthChunked}, out: "Transfer-Encoding: chunked\r\n\r\n", body: chunkedBody},
 	{name: "chunked twice in a list", fields: "Transfer-Encoding: chunked, chunked\r\n\r\n", request: errEncoding, odd: []Oddity{OddChunkedTwice}, out: "Transfer-Encoding: chunked\r\n\r\n", body: chunkedBody},
 	{name: "identity", fields: "Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\n", request: errEncoding, odd: []Oddity{OddIdentity}, out: "Content-Length: 5\r\n\r\n", body: lengthOf(5)},
 	{name: "identity alone", fields: "Transfer-Encoding: Identity\r\nA: b\r\n\r\n", request: errEncoding, odd: []Oddity{OddIdentity}, out: "A: b\r\n\r\n", body: untilClose},
