@@ -9,8 +9,7 @@ import (
 type sourceOf func(destination netip.Addr) netip.Addr
 
 // prefersIPv6 reports whether RFC 6724 section 6 puts the IPv6 address before the IPv4 address. Rules about what only the
-// system knows are left out, as they are in package net, which has ordered the addresses of each version. Where nothing
-// decides, IPv4 comes first, as there.
+// system knows are left out, as they are in package net, which has ordered the addresses of each version.
 func prefersIPv6(v4, v6 netip.Addr, source sourceOf) bool {
 	from4, from6 := source(v4), source(v6)
 	if !from4.IsValid() || !from6.IsValid() {
@@ -21,8 +20,8 @@ func prefersIPv6(v4, v6 netip.Addr, source sourceOf) bool {
 }
 
 // rank is how good a destination is, the weightiest rule of RFC 6724 section 6 first: 2, matching scope; 5, matching label;
-// 6, higher precedence; 8, smaller scope.
-func rank(to, from netip.Addr) (r [4]int) {
+// 6, higher precedence. That decides: no prefix of IPv6 has IPv4's.
+func rank(to, from netip.Addr) (r [3]int) {
 	policy := policyOf(to)
 	if scope(to) == scope(from) {
 		r[0] = 1
@@ -30,7 +29,7 @@ func rank(to, from netip.Addr) (r [4]int) {
 	if policy.label == policyOf(from).label {
 		r[1] = 1
 	}
-	r[2], r[3] = policy.precedence, -scope(to)
+	r[2] = policy.precedence
 	return r
 }
 

@@ -25,6 +25,8 @@ func TestPrefersIPv6(t *testing.T) {
 		{"loopback", "127.0.0.1", "127.0.0.1", "::1", "::1", true},
 		{"IPv4 to a link-local address from another", "169.254.0.7", "192.0.2.1", "2001:db8::7", "2001:db8::1", true},
 		{"deprecated site-local", "192.0.2.7", "192.0.2.1", "fec0::7", "fec0::1", false},
+		{"IPv4-compatible", "192.0.2.7", "192.0.2.1", "::c000:207", "::c000:201", false},
+		{"6bone", "192.0.2.7", "192.0.2.1", "3ffe::7", "3ffe::1", false},
 		{"a zone", "192.0.2.7", "192.0.2.1", "fe80::7%eth0", "fe80::1%eth0", true},
 	} {
 		sources := map[string]string{row.v4: row.from, row.v6: row.via}
