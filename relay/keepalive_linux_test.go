@@ -133,4 +133,9 @@ func TestKeepAliveMovesNoDeadline(t *testing.T) {
 	if due(299) || !due(300) {
 		t.Error("without a deadline it does not come up for keep-alive")
 	}
+	c.deadline, c.upstream.keepAliveAt = 400, 500
+	timers.set(c)
+	if due(399) || !due(400) {
+		t.Error("with keep-alive after its deadline it does not come up at that")
+	}
 }
