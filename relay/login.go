@@ -21,6 +21,10 @@ const (
 	// verdictTime is how long the content of a 407 is waited for.
 	verdictTime = time.Second
 
+	// verdictsTold is how many times a second a loop looks through a provider's words for what must not be told of them. That
+	// costs about what a request costs, and a provider that refuses one port mostly refuses all of them at once.
+	verdictsTold = 50
+
 	// authWarnPause is how long a port's warning about refused credentials is not repeated.
 	authWarnPause = time.Minute
 )
@@ -57,8 +61,29 @@ func (c *conn) pumpVerdict() {
 
 // refuseByVerdict answers with what the provider has said so far.
 func (c *conn) refuseByVerdict() {
-	secrets := secretsOf(c.port.slot.Plan(), c.server, c.credentials())
-	c.authRefused(refusal.ProviderWantsLogin, c.x.verdict.Text(secrets...))
+	said := ""
+	if c.l.verdicts.take(c.l.now, verdictsTold) {
+		said = c.x.verdict.Text(secretsOf(c.port.slot.Plan(), c.server, c.credentials())...)
+	}
+	c.authRefused(refusal.ProviderWantsLogin, said)
+}
+
+// An allowance lets something be done so many times a second. The zero value lets it.
+type allowance struct {
+	until int64 // the end of this second, in the loop's time
+	left  int   // times in it
+}
+
+// take reports whether it may be done once more, of so many times a second.
+func (a *allowance) take(now int64, most int) bool {
+	if now >= a.until {
+		a.until, a.left = now+int64(time.Second), most
+	}
+	if a.left == 0 {
+		return false
+	}
+	a.left--
+	return true
 }
 
 // secretsOf are what must not be told of the credentials that a request has brought to a server in that field line: as they

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"proxymap/session"
 	"proxymap/session/credential"
@@ -64,6 +65,33 @@ func TestProviderSaysWhyToAShortAccount(t *testing.T) {
 	c, u := g.asked(get)
 	u.send("HTTP/1.1 407 a name is a name\r\nX-Error: some=me; auth=" + base64.StdEncoding.EncodeToString([]byte("me:a")) + "\r\nContent-Length: 0\r\n\r\n")
 	c.expectAnswer(502, "upstream-auth", "credentials: *** name is *** name; X-Error: some=***; auth=***; it may")
+}
+
+// Where many are refused at once, the provider's words are looked through for some: the others are told without them.
+func TestProviderSaysWhyToMany(t *testing.T) {
+	g := newRig(t)
+	for _, row := range []struct {
+		left int
+		want string
+	}{{1, "credentials: zone off; it may"}, {0, "credentials; it may"}} {
+		c, u := g.asked(get)
+		g.onLoops(func(c *conn) { c.l.verdicts = allowance{until: never, left: row.left} })
+		u.send("HTTP/1.1 407 zone off\r\nContent-Length: 0\r\n\r\n")
+		c.expectAnswer(502, "upstream-auth", row.want)
+	}
+}
+
+func TestAllowance(t *testing.T) {
+	var a allowance
+	second := int64(time.Second)
+	for _, row := range []struct {
+		now  int64
+		want bool
+	}{{5, true}, {6, true}, {7, false}, {4 + second, false}, {5 + second, true}, {5 + second, true}, {6 + second, false}, {9 * second, true}} {
+		if got := a.take(row.now, 2); got != row.want {
+			t.Errorf("at %d: got %v", row.now, got)
+		}
+	}
 }
 
 // What the provider says comes in its time, and what takes longer is not waited for.

@@ -84,6 +84,8 @@ type loop struct {
 	mail   mailbox // from other loops and goroutines
 	gather gathering
 
+	verdicts allowance // to look through providers' words
+
 	current *conn // whose event it is, or deadline, or turn: who a panic ends
 
 	// Scratch space, in use within one event only.
