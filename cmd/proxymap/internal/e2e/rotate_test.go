@@ -19,7 +19,7 @@ const rotateGuard = 10 * time.Second
 // On the admin listener one call closes the tunnels of many ports.
 func TestRotationOfManyPorts(t *testing.T) {
 	needsScale(t, uint64(2*mostTunnels))
-	ports := mostTunnels / 10
+	ports := mostTunnels / 20 // each takes a descriptor that is none for tunnels
 	admin := freePort(t)
 	f, p := startFarmOf(t, ports, 10, fmt.Sprintf(`"Admin": {"Address": "127.0.0.1:%d"}`, admin))
 	fds := p.descriptors()
