@@ -208,6 +208,7 @@ var responsesDiffer = []difference{
 	{"an encoding that nobody knows", "HTTP/1.1 200 OK\r\nTransfer-Encoding: x\r\n\r\n", nil, "unsupported transfer encoding", "RFC 9112 section 6.3 point 4: until the close"},
 	{"two encodings", "HTTP/1.1 200 OK\r\nTransfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n\r\n", nil, "too many transfer encodings", "likewise"},
 	{"length of a 304 that is none", "HTTP/1.1 304 Not Modified\r\nContent-Length: x\r\n\r\n", nil, "bad Content-Length", "it frames nothing"},
+	{"length of a 304 that is empty", "HTTP/1.1 304 Not Modified\r\nContent-Length:\r\n\r\n", nil, "invalid empty Content-Length", "likewise"},
 	{"lengths of a 304 that differ", "HTTP/1.1 304 Not Modified\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", nil, "cannot contain multiple Content-Length", "likewise"},
 	{"head over the limit", "HTTP/1.1 200 " + strings.Repeat("x", 32<<10) + "\r\n\r\n", errHeadTooLarge, "", "it sets no bound"},
 	{"257 field lines", "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", 257) + "\r\n", errTooManyFields, "", "likewise"},
