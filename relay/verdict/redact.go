@@ -23,7 +23,7 @@ const (
 	shortForm = 4
 )
 
-// Redact returns text with *** in place of each secret, and of what holds one in another form: in other cases, with
+// Redact returns text with *** in place of each secret, and of what holds one in another form: in other cases of ASCII, with
 // escapes of URLs, HTML and JSON, broken by white space, in hexadecimal, and in base64 of either alphabet, alone or in the
 // middle of more. One of less than 4 bytes goes where it is a word of its own, and is not looked for in hexadecimal and
 // base64. Control characters become spaces, and several spaces one. It is empty if that cannot be had, as where a secret is
