@@ -39,6 +39,7 @@ var house = map[string]wall{
 		own:    []string{"httpparse", "relay", "relay/hostrule", "relay/refusal", "relay/socks", "session", "session/credential"},
 		others: []string{"github.com/tailscale/hujson"},
 	},
+	"cmd/proxymap/internal/settings/serverlist": {pure: true},
 
 	"relay": {
 		own:    []string{"httpparse", "relay/", "session", "session/credential"},
