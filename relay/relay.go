@@ -53,7 +53,7 @@ type Relay struct {
 	pipes      pipeCount
 	burstEnded func() // nil: nobody is told
 	baseline   baseline
-	draining   atomic.Bool
+	stopped    atomic.Int64 // the clock when Shutdown was called first; 0: it has not been
 	loud       bool         // a panic ends the process, whosever it is
 	panickedAt atomic.Int64 // the loops' time of the last panic
 	begun      atomic.Bool  // Serve or Close has been called
@@ -252,15 +252,24 @@ func (r *Relay) Serve() error {
 // and less mean at once. It returns at once and may be called again with a shorter grace. Serve returns when all is
 // closed.
 func (r *Relay) Shutdown(grace time.Duration) {
-	r.draining.Store(true)
-	at := r.clock() + max(int64(grace), 0)
+	now := r.clock()
+	r.stopped.CompareAndSwap(0, now)
+	at := now + max(int64(grace), 0)
 	for _, l := range r.loops {
 		l.do(func() { l.drain(at) })
 	}
 }
 
 // Draining reports whether Shutdown has been called.
-func (r *Relay) Draining() bool { return r.draining.Load() }
+func (r *Relay) Draining() bool { return r.stopped.Load() != 0 }
+
+// Times are when the relay was made, and when Shutdown was called first; zero until then.
+func (r *Relay) Times() (started, stopped time.Time) {
+	if at := r.stopped.Load(); at != 0 {
+		stopped = r.start.Add(time.Duration(at))
+	}
+	return r.start, stopped
+}
 
 // clock is the loops' time of this moment. It is never 0, which means never.
 func (r *Relay) clock() int64 { return int64(time.Since(r.start)) + 1 }

@@ -108,6 +108,13 @@ func routes(r *relay.Relay, hub *eventHub, places *places) map[string]http.Handl
 	}
 	routes["GET /ProxyStats"] = func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, wire.Text(newProxyStats(r.Stats()))) }
 	routes["GET /ProxyStats/Hosts"] = func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, wire.Text(newHostsStats(r.HostStats()))) }
+	routes["GET "+mapServicePath+"/ProxyStats"] = func(w http.ResponseWriter, _ *http.Request) {
+		started, stopped := r.Times()
+		writeJSON(w, wire.Text(newMapServiceStats(r.Stats(), started, stopped, time.Now())))
+	}
+	routes["GET "+mapServicePath+"/ProxyStats/Hosts"] = func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, wire.Text(newMapServiceHosts(newHostsStats(r.HostStats()))))
+	}
 	routes["POST /ProxyStats/reset"] = func(w http.ResponseWriter, _ *http.Request) {
 		r.ResetStats()
 		writeJSON(w, wire.Text(resetAnswer{true, "The statistics begin anew from 0."}))

@@ -309,7 +309,7 @@ func TestAdminToken(t *testing.T) {
 		{"", 401}, {"top-secret", 401}, {"Bearer", 401}, {"Bearer top-secre", 401}, {"Bearer top-secret2", 401},
 		{"Basic top-secret", 401}, {"Bearer top-secret", 200}, {"bearer top-secret", 200},
 	} {
-		for _, path := range []string{"/ProxyStats", "/ProxyStats/Hosts", "/metrics", "/healthz"} {
+		for _, path := range []string{"/ProxyStats", "/ProxyStats/Hosts", "/ProxyMapService/ProxyStats", "/metrics", "/healthz"} {
 			res, text := g.do("GET", path, "Authorization", row.authorization, "Host", "admin.example")
 			if res.StatusCode != row.status || (row.status == 401) != (res.Header.Get("WWW-Authenticate") == `Bearer realm="proxymap"`) {
 				t.Errorf("%s with %q: %s, %v", path, row.authorization, res.Status, res.Header)
@@ -380,7 +380,9 @@ func TestAdminPaths(t *testing.T) {
 	}{
 		{"GET", "/", 404, ""}, {"GET", "/proxystats/x", 404, ""}, {"POST", "/nothing", 404, ""},
 		{"POST", "/ProxyStats", 405, "GET, HEAD"}, {"DELETE", "/ProxyStats/Hosts", 405, "GET, HEAD"},
-		{"GET", "/ProxyStats/reset", 405, "POST"}, {"PUT", "/metrics", 405, "GET, HEAD"}, {"OPTIONS", "/healthz", 405, "GET, HEAD"},
+		{"GET", "/ProxyStats/reset", 405, "POST"}, {"POST", "/ProxyMapService/ProxyStats", 405, "GET, HEAD"},
+		{"POST", "/ProxyMapService/ProxyStats/reset", 404, ""}, {"POST", "/ProxyMapService/ProxyService/stop", 404, ""},
+		{"PUT", "/metrics", 405, "GET, HEAD"}, {"OPTIONS", "/healthz", 405, "GET, HEAD"},
 		{"HEAD", "/ProxyStats", 200, ""}, {"GET", "/healthz", 200, ""},
 	} {
 		res, _ := g.do(row.method, row.path)
@@ -390,14 +392,20 @@ func TestAdminPaths(t *testing.T) {
 	}
 }
 
-// A relay that drains says so.
-func TestHealthz(t *testing.T) {
-	g := newAdminRig(t, "")
-	c, err := net.Dial("tcp", g.relay.Ports()[0].String())
+// hold has a connection to a port open until the test ends.
+func hold(t *testing.T, port netip.AddrPort) {
+	t.Helper()
+	c, err := net.Dial("tcp", port.String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
+}
+
+// A relay that drains says so.
+func TestHealthz(t *testing.T) {
+	g := newAdminRig(t, "")
+	hold(t, g.relay.Ports()[0])
 	if res, text := g.do("GET", "/healthz"); res.StatusCode != 200 || text != "ok\n" {
 		t.Errorf("a relay that serves: %s: %s", res.Status, text)
 	}

@@ -9,8 +9,8 @@ import (
 	"proxymap/relay"
 )
 
-// proxyStats are the statistics under ProxyMapService's names.
-type proxyStats struct {
+// counters are the relay's, under ProxyMapService's names.
+type counters struct {
 	SessionsCount             int64 `json:"sessionsCount"`
 	AuthenticationNotRequired int64 `json:"authenticationNotRequired"`
 	AuthenticationRequired    int64 `json:"authenticationRequired"`
@@ -32,12 +32,10 @@ type proxyStats struct {
 	ProxyBytesSent            int64 `json:"proxyBytesSent"`
 	BypassBytesRead           int64 `json:"bypassBytesRead"`
 	BypassBytesSent           int64 `json:"bypassBytesSent"`
-
-	ListenPorts []uint16 `json:"listenPorts"`
 }
 
-func newProxyStats(s relay.Stats) proxyStats {
-	p := proxyStats{
+func newCounters(s *relay.Stats) counters {
+	return counters{
 		SessionsCount:             s.Connections,
 		AuthenticationNotRequired: s.AuthenticationNotRequired,
 		AuthenticationRequired:    s.AuthenticationRequired,
@@ -59,8 +57,17 @@ func newProxyStats(s relay.Stats) proxyStats {
 		ProxyBytesSent:            s.ProxySent,
 		BypassBytesRead:           s.BypassRead,
 		BypassBytesSent:           s.BypassSent,
-		ListenPorts:               make([]uint16, len(s.Ports)),
 	}
+}
+
+// proxyStats are the statistics with the ports that are listened on.
+type proxyStats struct {
+	counters
+	ListenPorts []uint16 `json:"listenPorts"`
+}
+
+func newProxyStats(s relay.Stats) proxyStats {
+	p := proxyStats{newCounters(&s), make([]uint16, len(s.Ports))}
 	for i := range s.Ports {
 		p.ListenPorts[i] = s.Ports[i].Port
 	}
