@@ -68,6 +68,7 @@ type Mapping struct {
 	First, Last uint16     // the range of ports, both included
 	Plan        *session.Plan
 	Servers     []Server // upstream proxies; the plan has them in this order, and behind them Config.RuleServers
+	PerPort     bool     // each port has one of Servers, and none instead of it: see mapping.assign; else sessions take turns
 	RejectPlain bool     // answer requests that are neither CONNECT nor for the Session API with 405
 
 	OnRotate  session.OnRotate // what becomes of connections when their session ends, unless a call says so; zero: Keep

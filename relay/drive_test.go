@@ -23,9 +23,8 @@ var drivenCount atomic.Uint32
 func driven(t *testing.T, ports int, change ...func(*Config)) (*Relay, drive.Scenario) {
 	t.Helper()
 	provider := freeAddr(t)
-	pid := os.Getpid()
 	cfg := Config{loud: true, Loops: 2, Mappings: []Mapping{{
-		Address: netip.AddrFrom4([4]byte{127, byte(30 + drivenCount.Add(1)%30), byte(pid >> 8), byte(pid)}), // all its ports are free
+		Address: ownAddr(),
 		First:   10000,
 		Last:    uint16(10000 + ports - 1),
 		Plan:    newPlan(t, session.PlanConfig{Lifetime: time.Hour}),
@@ -36,6 +35,12 @@ func driven(t *testing.T, ports int, change ...func(*Config)) (*Relay, drive.Sce
 	}
 	r := serve(t, cfg)
 	return r, drive.Scenario{Proxies: r.Ports(), Provider: provider}
+}
+
+// ownAddr is an address that nobody else uses: all its ports are free.
+func ownAddr() netip.Addr {
+	pid := os.Getpid()
+	return netip.AddrFrom4([4]byte{127, byte(30 + drivenCount.Add(1)%30), byte(pid >> 8), byte(pid)})
 }
 
 // freeAddr is an address whose port is free, and not one that connecting sockets are given.

@@ -152,7 +152,7 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 			if err := r.openPort(p); err != nil {
 				return err
 			}
-			p.slot.Pin(m.nextServer())
+			m.assign(p)
 			r.watch(p)
 			r.ports = append(r.ports, p)
 			r.disown(p.addr)
@@ -319,6 +319,16 @@ func (m *mapping) nextServer() int {
 		return 0
 	}
 	return m.order[int(m.chosen.Add(1)-1)%m.listed]
+}
+
+// assign gives a port its first server. With PerPort that is its only one: the first port has the first server, the next one
+// the next, and behind the last comes the first again. Rotation, failover, quarantine and a kept session leave it there.
+func (m *mapping) assign(p *port) {
+	if m.PerPort && m.listed > 0 {
+		p.slot.Fix(int(p.addr.Port()-m.First) % m.listed)
+		return
+	}
+	p.slot.Pin(m.nextServer())
 }
 
 // shuffle puts the listed servers into the order in which they are given out.

@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -13,8 +15,9 @@ import (
 // changes, and must not block: Note and Confirm are called on the event loops too.
 type Store interface {
 	// Load is called for each port before it is served, and may give it the session and the pin that it had: Slot.Pin
-	// takes an index in servers, which are the mapping's own as host:port. The slot may be kept: Slot.Last and Slot.Server
-	// say what the port has at any later moment.
+	// takes an index in servers, which are the mapping's own as host:port. Where the slot is fixed to its server, which
+	// Slot.Fixed reports, a mark of the server's account stands after that, and a session that was another server's must
+	// not be restored. The slot may be kept: Slot.Last and Slot.Server say what the port has at any later moment.
 	Load(port netip.AddrPort, slot *session.Slot, servers []string)
 
 	// Note is called after each change of a port's session, and when a port is pinned to another server because the one
@@ -45,10 +48,24 @@ func (r *Relay) load() {
 	var servers []string
 	for _, p := range r.ports {
 		if p.mapping != of {
-			of, servers = p.mapping, addressesOf(p.mapping.Servers)
+			of, servers = p.mapping, p.mapping.keptNames()
 		}
 		r.store.Load(p.addr, p.slot, servers)
 	}
+}
+
+// keptNames are by which a store knows the mapping's servers again. With PerPort many may have one address, and what is
+// another's is its user name, which is nothing for a file; so there is a mark of it.
+func (m *mapping) keptNames() []string {
+	list := addressesOf(m.Servers)
+	if m.PerPort {
+		for i := range list {
+			user, _ := m.Plan.Account(i)
+			mark := sha256.Sum256([]byte(user))
+			list[i] = fmt.Sprintf("%s %x", list[i], mark[:8])
+		}
+	}
+	return list
 }
 
 // addressesOf renders servers as host:port.

@@ -87,7 +87,7 @@ func (c *conn) beginDial(s *session.Session) {
 		c.sess, c.sessWho = nil, nil
 	case x.rule != nil && x.rule.Server >= 0:
 		c.server = m.listed + x.rule.Server
-	case s != nil:
+	case s != nil || c.port.slot.Fixed():
 		c.server = c.port.slot.Server()
 	case c.server < 0 || c.server >= m.listed:
 		c.server = m.nextServer() // without a lifetime, each client connection is a session
@@ -105,7 +105,7 @@ func (c *conn) beginDial(s *session.Session) {
 
 // candidates is how many servers there are to be tried.
 func (c *conn) candidates() int {
-	if n := c.port.mapping.listed; c.x.dial.first >= 0 && c.x.dial.first < n {
+	if n := c.port.mapping.listed; c.x.dial.first >= 0 && c.x.dial.first < n && !c.port.slot.Fixed() {
 		return min(n, maxServersTried)
 	}
 	return 1

@@ -12,6 +12,7 @@ type Slot struct {
 	made    uint64     // sessions so far
 	current atomic.Pointer[Session]
 	server  atomic.Int32
+	fixed   bool // server stays what it is
 
 	// Changed is told of each change, in their order, and of what has made it. It must be set before the slot is used, and
 	// must neither block nor call the slot; nil: nobody is told.
@@ -156,12 +157,28 @@ func (s *Slot) Reset(now int64) Change {
 // Server is the index of the upstream server that the port's sessions are pinned to.
 func (s *Slot) Server() int { return int(s.server.Load()) }
 
-// Pin pins the port to a server.
-func (s *Slot) Pin(server int) { s.server.Store(int32(server)) }
+// Pin pins the port to a server, unless it is pinned to one for good.
+func (s *Slot) Pin(server int) {
+	if !s.fixed {
+		s.server.Store(int32(server))
+	}
+}
 
-// Repin moves the pin from a server that failed to the next. Who comes second takes what the first has chosen: the
-// result is where the pin is now.
+// Fix pins the port to a server for good: Pin and Repin change nothing from then on. It must be called before the slot is
+// used.
+func (s *Slot) Fix(server int) {
+	s.Pin(server)
+	s.fixed = true
+}
+
+// Fixed reports whether the port is pinned to its server for good.
+func (s *Slot) Fixed() bool { return s.fixed }
+
+// Repin moves the pin from a server that failed to the next, unless the port is pinned for good. Who comes second takes
+// what the first has chosen: the result is where the pin is now.
 func (s *Slot) Repin(failed, next int) int {
-	s.server.CompareAndSwap(int32(failed), int32(next))
+	if !s.fixed {
+		s.server.CompareAndSwap(int32(failed), int32(next))
+	}
 	return s.Server()
 }

@@ -203,3 +203,17 @@ func TestChangeSaysWhatHasEnded(t *testing.T) {
 		}
 	}
 }
+
+// A port that is pinned for good stays where it is.
+func TestFix(t *testing.T) {
+	s := NewSlot(nil)
+	s.Pin(3)
+	if s.Fixed() || s.Server() != 3 {
+		t.Fatalf("pinned: fixed %t, server %d", s.Fixed(), s.Server())
+	}
+	s.Fix(2)
+	s.Pin(1)
+	if got := s.Repin(2, 0); got != 2 || s.Server() != 2 || !s.Fixed() {
+		t.Errorf("fixed %t, server %d, Repin %d; want 2", s.Fixed(), s.Server(), got)
+	}
+}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -58,6 +59,9 @@ func newStore(j *journal, records []record) *Store {
 // called again. The error is of that writing.
 func (s *Store) Close() error { return s.journal.close() }
 
+// errMoved is why a session is not restored for a port that has one server for good.
+var errMoved = errors.New("the port has another upstream server than the session was made with")
+
 // Load gives a port what it had.
 func (s *Store) Load(addr netip.AddrPort, slot *session.Slot, servers []string) {
 	p := &keptPort{addr: addr, slot: slot, servers: servers}
@@ -68,6 +72,9 @@ func (s *Store) Load(addr netip.AddrPort, slot *session.Slot, servers []string) 
 		return
 	}
 	kept, err := r.session(slot.Plan())
+	if err == nil && slot.Fixed() && servers[slot.Server()] != r.Server {
+		err = errMoved
+	}
 	if err != nil {
 		s.refused = err
 		return

@@ -227,3 +227,43 @@ func BenchmarkStateChange(b *testing.B) {
 		})
 	}
 }
+
+// A port that has one server for good gets back what it had with that server, and nothing that it had with another: the
+// list may have changed, and the session would go on under another identity.
+func TestStateOfFixedPorts(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "state")
+	j, _, _ := openTestJournal(t, osDisk{}, name)
+	own, others, before := numbered(1, 1), numbered(2, 2), numbered(3, 3)
+	own.Server, others.Server, before.Server = "gate.example.com:7000 a", "gate.example.com:7000 b", "gate.example.com:7000"
+	for _, r := range []record{own, others, before} {
+		mustSave(t, j, r)
+	}
+	mustClose(t, j)
+
+	j, records, logged := openTestJournal(t, osDisk{}, name)
+	k := newStore(j, records)
+	slots := map[int]*session.Slot{}
+	for port := 1; port <= 3; port++ {
+		slots[port] = session.NewSlot(keptPlan(t, time.Minute))
+		slots[port].Fix(1)
+		k.Load(portOf(port), slots[port], []string{"gate.example.com:7000 b", "gate.example.com:7000 a", "gate.example.com:7000 c"})
+	}
+	k.Loaded()
+	if s := slots[1].Last(); s == nil || s.ID() != string(own.ID) {
+		t.Errorf("the port whose server is the same has the session %v; want %s", s, own.ID)
+	}
+	for port := 2; port <= 3; port++ {
+		if s := slots[port].Last(); s != nil {
+			t.Errorf("port %d has the session %s, which was another server's", port, s.ID())
+		}
+	}
+	for port, slot := range slots {
+		if slot.Server() != 1 {
+			t.Errorf("port %d has server %d; want 1", port, slot.Server())
+		}
+	}
+	if text := logged.String(); !strings.Contains(text, "dropped=2") || !strings.Contains(text, errMoved.Error()) {
+		t.Errorf("the log does not say what was dropped, and why: %s", text)
+	}
+	mustClose(t, j)
+}
