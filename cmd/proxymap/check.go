@@ -2,18 +2,20 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"proxymap/cmd/proxymap/internal/machine"
 	"proxymap/cmd/proxymap/internal/settings"
 )
 
 type checkCommand struct {
-	Config string `help:"Settings file." default:"appsettings.json" placeholder:"FILE"`
+	Config  string `help:"Settings file." default:"appsettings.json" placeholder:"FILE"`
+	Origins bool   `help:"Print each value, and which layer it comes from."`
 }
 
-// Run prints a settings file as it was understood.
+// Run prints settings as they were understood.
 func (c checkCommand) Run(s streams) error {
-	set, err := settings.Load(c.Config)
+	set, err := settings.Load(settings.Sources{File: c.Config, Default: c.Config == defaultConfig, Environ: os.Environ()})
 	if err != nil {
 		return err
 	}
@@ -22,6 +24,9 @@ func (c checkCommand) Run(s streams) error {
 		return err
 	}
 	set.Warnings = append(set.Warnings, machine.Warnings(&set.Config)...)
+	if err := set.DescribeLayers(s.out, c.Origins); err != nil {
+		return err
+	}
 	if err := set.Describe(s.out); err != nil {
 		return err
 	}

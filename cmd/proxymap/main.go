@@ -32,6 +32,9 @@ type commands struct {
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
+// defaultConfig is the settings file that nobody needs to name, and which may be missing.
+const defaultConfig = "appsettings.json"
+
 type serveCommand struct {
 	Config   string        `help:"Settings file." default:"appsettings.json" placeholder:"FILE"`
 	Grace    time.Duration `help:"On SIGINT or SIGTERM, time that exchanges and tunnels get to end." default:"10s"`
@@ -103,7 +106,7 @@ func (versionCommand) Run(s streams) error {
 
 // askedRelay is what a settings file says of how to ask its relay.
 func askedRelay(file string) (*ctl.Relay, error) {
-	set, err := settings.Load(file)
+	set, err := settings.Load(settings.Sources{File: file, Environ: os.Environ()})
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ const logFlushTime = time.Second
 
 // Run serves until a signal says otherwise.
 func (c serveCommand) Run(s streams) error {
-	set, err := settings.Load(c.Config)
+	set, err := settings.Load(settings.Sources{File: c.Config, Default: c.Config == defaultConfig, Environ: os.Environ()})
 	if err != nil {
 		return err
 	}

@@ -36,10 +36,11 @@ var house = map[string]wall{
 	"cmd/proxymap/internal/e2e":     {},
 	"cmd/proxymap/internal/machine": {own: []string{"relay", "session/wire"}},
 	"cmd/proxymap/internal/settings": {
-		own:    []string{"httpparse", "relay", "relay/hostrule", "relay/refusal", "relay/socks", "session", "session/credential"},
-		others: []string{"github.com/tailscale/hujson"},
+		own: []string{"cmd/proxymap/internal/settings/layer", "httpparse", "relay", "relay/hostrule", "relay/refusal", "relay/socks", "session",
+			"session/credential"},
 	},
 	"cmd/proxymap/internal/settings/serverlist": {pure: true},
+	"cmd/proxymap/internal/settings/layer":      {others: []string{"github.com/tailscale/hujson"}, pure: true},
 
 	"relay": {
 		own:    []string{"httpparse", "relay/", "session", "session/credential"},

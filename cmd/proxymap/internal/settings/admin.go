@@ -15,7 +15,7 @@ func (r *reader) admin(o *object, mappings []mappingSettings) (a Admin) {
 	if !o.valid {
 		return a
 	}
-	a.Token = o.text("Token")
+	a.Token = o.secret("Token")
 	if n := o.get("Token"); a.Token != "" && (len(a.Token) < minToken || len(a.Token) > 256 || !isVisible(a.Token, "")) {
 		r.fault(n, "must be %d to 256 visible ASCII characters, without a space", minToken)
 	}

@@ -27,7 +27,7 @@ func (r *reader) authentication(o *object) authSettings {
 }
 
 func (r *reader) account(o *object) accountSettings {
-	a := accountSettings{Account: credential.Account{Username: o.text("Username"), Password: o.text("Password"), Template: r.template(o)}, at: o}
+	a := accountSettings{Account: credential.Account{Username: o.secret("Username"), Password: o.secret("Password"), Template: r.template(o)}, at: o}
 	for _, item := range o.list("UsernameParameters") {
 		p := r.object(item, parameterKeys)
 		if !p.valid {

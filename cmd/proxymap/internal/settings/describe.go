@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"proxymap/cmd/proxymap/internal/settings/layer"
 	"proxymap/relay"
 	"proxymap/relay/hostrule"
 )
@@ -111,7 +112,7 @@ func (s *Settings) printRules(out *strings.Builder) {
 		return
 	}
 	fmt.Fprintf(out, "host rules: %d, of which the %s that matches wins\n", len(rules.list), either(rules.last, "last", "first"))
-	var in *source
+	var in *layer.Source
 	shown, left := 0, 0
 	more := func() {
 		if left > 0 {
@@ -120,9 +121,9 @@ func (s *Settings) printRules(out *strings.Builder) {
 	}
 	for i := range rules.list {
 		rule := &rules.list[i]
-		if at := rule.at.self.in; at != in {
+		if at := rule.at.self.from.Source; at != in {
 			more()
-			fmt.Fprintf(out, "  of %s\n", at.name)
+			fmt.Fprintf(out, "  of %s\n", at.Name)
 			in, shown, left = at, 0, 0
 		}
 		if shown == shownRules {

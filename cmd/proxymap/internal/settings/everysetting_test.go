@@ -77,7 +77,7 @@ func loadEvery(t *testing.T) *Settings {
 		{"HostName": "e.example", "ProxyServer": {"Host": "own.example", "Port": 1080, "ProxyType": "Socks4", "Username": "other-user"}},
 		`+strings.Repeat(`{"Pattern": "^ads\\."},`, 30)+`
 	]}`)
-	s, err := Load(write(t, dir, "my.json", everySetting))
+	s, err := Load(Sources{File: write(t, dir, "my.json", everySetting)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestEverySetting(t *testing.T) {
 	if want := (Admin{netip.MustParseAddrPort("127.0.0.1:10200"), "secret-0123456789"}); s.Admin != want {
 		t.Errorf("admin: %+v", s.Admin)
 	}
-	if want := filepath.Join(filepath.Dir(s.rules.list[0].at.self.in.name), "proxymap.state"); s.StateFile != want {
+	if want := filepath.Join(filepath.Dir(s.rules.list[0].at.self.from.Source.Name), "proxymap.state"); s.StateFile != want {
 		t.Errorf("state file: got %s; want %s", s.StateFile, want)
 	}
 	if want := (hostStatsSettings{true, true}); s.hostStats != want {
@@ -211,7 +211,7 @@ state: sessions are kept in DIR/proxymap.state
 warning: without effect here, as a relay does not look into TLS, cache, serve files or have a dashboard: Logging, AllowedHosts, CorsSettings, Security, Dashboard, Routing, DetailedLogging, WebSocketMonitoring, SslClientOptions, SslServerOptions, Cache, CacheRules, Authentication.Jwt, Authentication.DevToken, HostStats.LogTrafficData, ProxyMappings[].Authentication.Jwt, ProxyMappings[].Authentication.DevToken, ProxyMappings[].Listen.DecryptSSL, ProxyMappings[].Listen.SslMode, ProxyMappings[].Listen.UpstreamSslMode, ProxyMappings[].Listen.CertificatePath, ProxyMappings[].Listen.CertificatePassword, ProxyMappings[].Listen.RootDir, HostRules.Items[].DecryptSSL, HostRules.Items[].SslMode
 ok: 1 mapping, 100 ports
 `
-	dir := filepath.Dir(s.rules.list[0].at.self.in.name)
+	dir := filepath.Dir(s.rules.list[0].at.self.from.Source.Name)
 	got := strings.ReplaceAll(out.String(), dir, "DIR")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("check prints (-want +got):\n%s", diff)

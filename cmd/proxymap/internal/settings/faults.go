@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"proxymap/cmd/proxymap/internal/settings/layer"
 )
 
 // maxFaults is how many faults are told.
@@ -12,12 +14,9 @@ const maxFaults = 1000
 
 // A fault is one thing that is wrong with a settings file.
 type fault struct {
-	order int    // of the file, among those that were read
-	at    int    // offset in the file, to tell faults in its order
-	file  string // its name
-	line  int    // from 1
-	path  string // of the key: ProxyMappings[0].Listen.Port; empty for the file as a whole
-	text  string // what is wrong, with the value unless it is a secret, and what is allowed
+	from layer.Origin
+	path string // of the key: ProxyMappings[0].Listen.Port; empty for the file as a whole
+	text string // what is wrong, with the value unless it is a secret, and what is allowed
 }
 
 // faults are all that is wrong with a file. It is an error with a line for each.
@@ -27,9 +26,20 @@ type faults struct {
 	more int // that are not in the list
 }
 
+// add notes a fault, if it is not known yet: what a rule's server has wrong is found by each mapping.
+func (f *faults) add(from layer.Origin, path, text string) {
+	if len(f.list) >= maxFaults {
+		f.more++
+		return
+	}
+	if one := (fault{from, path, text}); !slices.Contains(f.list, one) {
+		f.list = append(f.list, one)
+	}
+}
+
 func (f *faults) Error() string {
 	slices.SortStableFunc(f.list, func(a, b fault) int {
-		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.at, b.at))
+		return cmp.Or(cmp.Compare(a.from.Source.Order, b.from.Source.Order), cmp.Compare(a.from.At, b.from.At))
 	})
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s: %d faults; nothing is started", f.file, len(f.list)+f.more)
@@ -38,7 +48,7 @@ func (f *faults) Error() string {
 		fmt.Fprintf(&out, "%s: 1 fault; nothing is started", f.file)
 	}
 	for _, one := range f.list {
-		fmt.Fprintf(&out, "\n%s:%d: ", one.file, one.line)
+		out.WriteString("\n" + one.from.String() + ": ")
 		if one.path != "" {
 			out.WriteString(one.path + ": ")
 		}

@@ -14,8 +14,8 @@ const maxIncluded = 64 << 20
 func (r *reader) included(o *object, section string, k keys, each func(item node)) *object {
 	n := o.get(section)
 	var list *object
-	if n.there() && n.value.Value.Kind() == '[' {
-		list = r.object(node{path: section, in: n.in}, k)
+	if n.isList() {
+		list = r.object(node{place: n.place, from: n.from}, k)
 		for _, item := range r.elements(n) {
 			each(item)
 		}
@@ -48,10 +48,12 @@ func (r *reader) include(o *object) []node {
 		r.fault(o.get("Path"), "value %q: %v; must be a JSON file {\"Items\": […]}, its path relative to the settings file's folder", name, err)
 		return nil
 	}
-	root, ok := r.parse(r.source(path, text))
+	root, ok := r.parse(path, text)
 	if !ok {
 		return nil
 	}
+	root.value = root.value.Settle()
+	root.from.Source.Included = true
 	f := r.object(root, includedKeys)
 	if f.valid && !f.get("Items").there() {
 		r.fault(f.orSelf("Items"), "is missing: the file must be {\"Items\": […]}")
@@ -64,7 +66,7 @@ func (r *reader) pathOf(name string) string {
 	if filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(filepath.Dir(r.main.name), name)
+	return filepath.Join(filepath.Dir(r.file), name)
 }
 
 // readIncluded reads a file that the settings name. What is no ordinary file could be without an end.

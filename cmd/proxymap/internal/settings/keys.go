@@ -56,6 +56,7 @@ var (
 	}}
 	serverListKeys = keys{known: []string{"Items", "Files"}}
 	ruleListKeys   = keys{known: []string{"Items", "Files", "Order"}}
+	secretKeys     = keys{known: []string{"Env", "File"}}
 	fileKeys       = keys{known: []string{"Path"}}
 	includedKeys   = keys{known: []string{"Items"}}
 )

@@ -12,10 +12,10 @@ type mappingSettings struct {
 
 // name is how messages call a mapping.
 func (m *mappingSettings) name() string {
-	if m.at.path == "" {
-		return "Listen"
+	if path := m.at.path(); path != "" {
+		return path
 	}
-	return m.at.path
+	return "Listen"
 }
 
 // mapping reads a mapping's three parts, of which auth has been looked at.

@@ -21,9 +21,9 @@ func (r *reader) overlaps(mappings []mappingSettings) {
 		a := &sorted[i]
 		for j := i + 1; j < len(sorted) && sorted[j].listen.first <= a.listen.last; j++ {
 			b := &sorted[j]
-			if b.listen.first > 0 && sameSocket(a.listen.address, b.listen.address) && !told[b.at.path] {
+			if b.listen.first > 0 && sameSocket(a.listen.address, b.listen.address) && !told[b.at.path()] {
 				r.fault(b.at, "port %d belongs to %s already: ports must not overlap", b.listen.first, a.name())
-				told[b.at.path] = true
+				told[b.at.path()] = true
 			}
 		}
 	}

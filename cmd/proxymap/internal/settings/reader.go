@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,56 +8,59 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tailscale/hujson"
+	"proxymap/cmd/proxymap/internal/settings/layer"
 )
 
-// A source is the text of the settings file, or of one that it names.
-type source struct {
-	name  string
-	text  []byte
-	order int // of reading
-}
-
-// A node is a value of a settings file, and where it stands.
+// A node is a value of the settings, and where it stands.
 type node struct {
-	path  string
-	value *hujson.Value
-	in    *source
+	place
+	value *layer.Value // nil: it is not there
+	from  layer.Origin // of the value; of what should hold it, if it is not there
 }
 
-// A reader reads a settings file as .NET binds one: keys and names of enumerations in any case, numbers and booleans
-// also as strings, null like a key that is not there. It notes every fault and goes on.
+// A place is a value's path, put together when somebody asks.
+type place struct {
+	up     *place
+	key    string // of an object's member
+	item   bool   // of a list, with a number in place of a key
+	number int
+}
+
+// path is as in ProxyMappings[0].Listen.Port; empty for the settings as a whole.
+func (p *place) path() string {
+	switch {
+	case p.up == nil:
+		return p.key
+	case p.item:
+		return fmt.Sprintf("%s[%d]", p.up.path(), p.number)
+	}
+	return join(p.up.path(), p.key)
+}
+
+// A reader reads settings as .NET binds them: keys and names of enumerations in any case, numbers and booleans also as
+// strings, null like a key that is not there. It notes every fault and goes on.
 type reader struct {
 	read    func(file string) ([]byte, error) // of files that the settings name
-	main    *source
-	count   int // of sources
+	environ []string                          // NAME=VALUE
+	file    string                            // of the settings, beside which the files are that they name
+	absent  []string                          // files that could have been layers
+	count   int                               // of sources
+	layers  []Layer
 	faults  faults
 	ignored []string // paths of keys that are known and without effect
 }
 
 // fault notes what is wrong at n.
 func (r *reader) fault(n node, format string, args ...any) {
-	if len(r.faults.list) >= maxFaults {
-		r.faults.more++
-		return
-	}
-	at := 0
-	if n.value != nil {
-		at = min(n.value.StartOffset, len(n.in.text))
-	}
-	line := 1 + bytes.Count(n.in.text[:at], []byte("\n"))
-	f := fault{n.in.order, at, n.in.name, line, n.path, fmt.Sprintf(format, args...)}
-	if !slices.Contains(r.faults.list, f) { // what a rule's server has wrong is found by each mapping
-		r.faults.list = append(r.faults.list, f)
-	}
+	r.faults.add(n.from, n.path(), fmt.Sprintf(format, args...))
 }
 
 // An object is a JSON object whose keys have been checked.
 type object struct {
-	r       *reader
-	self    node
-	valid   bool            // it is there, and an object
-	members map[string]node // by key in lower case
+	r     *reader
+	self  node
+	valid bool // it is there, and an object
+	keys  keys
 }
 
 // keys are those of an object.
@@ -70,42 +72,36 @@ type keys struct {
 
 // object reads n as an object.
 func (r *reader) object(n node, k keys) *object {
-	o := &object{r: r, self: n, members: map[string]node{}}
-	if n.value == nil || n.null() {
+	o := &object{r: r, self: n, keys: k}
+	if !n.there() {
 		return o
 	}
-	obj, ok := n.value.Value.(*hujson.Object)
-	if !ok {
+	if n.value.Kind != layer.Object {
 		r.fault(n, "%s: must be an object: {…}", n.kind())
 		return o
 	}
 	o.valid = true
-	seen := map[string]bool{}
-	for i := range obj.Members {
-		m := &obj.Members[i]
-		key := m.Name.Value.(hujson.Literal).String()
-		at := node{join(n.path, key), &m.Name, n.in}
-		lower := strings.ToLower(key)
+	for i := range n.value.Members {
+		m := &n.value.Members[i]
+		at := node{place{up: &o.self.place, key: m.Name}, m.Value, m.From}
 		switch {
-		case seen[lower]:
-			r.fault(at, "the key is there more than once (keys are the same in any case)")
-		case has(k.known, lower):
-			if member := (node{at.path, &m.Value, n.in}); !member.null() {
-				o.members[lower] = member
-			}
-		case has(k.ignored, lower):
+		case has(k.known, m.Name), m.Name == "$schema" && n.up == nil:
+		case has(k.ignored, m.Name):
 			r.ignore(at)
-		case has(k.later, lower):
+		case has(k.later, m.Name):
 			r.fault(at, "not supported yet; remove it")
 		default:
-			r.unknown(at, key, k)
+			r.unknown(at, m.Name, k)
 		}
-		seen[lower] = true
 	}
 	return o
 }
 
 func (r *reader) unknown(at node, key string, k keys) {
+	if _, err := strconv.Atoi(key); err == nil {
+		r.fault(at, "is an item of a list, and another layer has an object here, with keys such as %q: use one of the two forms", k.known[0])
+		return
+	}
 	if near := nearest(key, slices.Concat(k.known, k.ignored, k.later)); near != "" {
 		r.fault(at, "unknown key; did you mean %q?", near)
 		return
@@ -117,18 +113,18 @@ var listIndex = regexp.MustCompile(`\[\d+\]`)
 
 // ignore notes a key without effect, once for all items of a list.
 func (r *reader) ignore(at node) {
-	path := listIndex.ReplaceAllString(at.path, "[]")
-	if at.in != r.main {
-		path = at.in.name + ": " + path
+	path := listIndex.ReplaceAllString(at.path(), "[]")
+	if file := at.from.Source; file.Included {
+		path = file.Name + ": " + path
 	}
 	if !slices.Contains(r.ignored, path) {
 		r.ignored = append(r.ignored, path)
 	}
 }
 
-func has(names []string, lower string) bool {
+func has(names []string, name string) bool {
 	for _, n := range names {
-		if strings.ToLower(n) == lower {
+		if strings.EqualFold(n, name) {
 			return true
 		}
 	}
@@ -142,12 +138,21 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// get returns a member; its value is nil if it is not there.
+// get returns a member; its value is nil if it is not there, or null.
 func (o *object) get(key string) node {
-	if n, ok := o.members[strings.ToLower(key)]; ok {
+	n := node{place{up: &o.self.place, key: key}, nil, o.self.from}
+	if !o.valid {
 		return n
 	}
-	return node{path: join(o.self.path, key), in: o.self.in}
+	if m := o.self.value.Find(key); m != nil && m.Value.Kind != layer.Null && has(o.keys.known, key) {
+		n.key, n.value, n.from = m.Name, m.Value, m.Value.From
+	}
+	return n
+}
+
+// holds reports whether one of the known keys is there.
+func (o *object) holds() bool {
+	return slices.ContainsFunc(o.keys.known, func(key string) bool { return o.get(key).there() })
 }
 
 // orSelf returns a member, to tell a fault of it; where the object begins if it is not there.
@@ -159,20 +164,21 @@ func (o *object) orSelf(key string) node {
 	return n
 }
 
-func (n node) there() bool { return n.value != nil }
+func (n node) there() bool { return n.value != nil && n.value.Kind != layer.Null }
 
-func (n node) null() bool { return n.value.Value.Kind() == 'n' }
+// isList reports whether n is a list.
+func (n node) isList() bool { return n.there() && n.value.Kind == layer.List }
 
 // kind renders what a value is, and not the value: a password may have slipped into its place.
 func (n node) kind() string {
-	switch n.value.Value.Kind() {
-	case '"':
+	switch n.value.Kind {
+	case layer.String:
 		return "a string"
-	case '0':
+	case layer.Number:
 		return "a number"
-	case 't', 'f':
+	case layer.Bool:
 		return "a boolean"
-	case '[':
+	case layer.List:
 		return "value […]"
 	}
 	return "value {…}"
@@ -180,27 +186,24 @@ func (n node) kind() string {
 
 // show renders a value for a message.
 func (n node) show() string {
-	switch v := n.value.Value.(type) {
-	case hujson.Literal:
-		text := v.String()
-		if len(text) > 80 {
-			text = text[:80] + "…"
-		}
-		return fmt.Sprintf("value %q", text)
-	case *hujson.Array:
+	switch n.value.Kind {
+	case layer.List:
 		return "value […]"
+	case layer.Object:
+		return "value {…}"
 	}
-	return "value {…}"
+	text := n.value.Text
+	if n.value.Kind == layer.Null {
+		text = "null"
+	}
+	if len(text) > 80 {
+		text = text[:80] + "…"
+	}
+	return fmt.Sprintf("value %q", text)
 }
 
 // literal returns a string, number or boolean as text.
-func (n node) literal() (text string, ok bool) {
-	v, ok := n.value.Value.(hujson.Literal)
-	if !ok {
-		return "", false
-	}
-	return v.String(), true
-}
+func (n node) literal() (text string, ok bool) { return n.value.Text, n.value.Literal() }
 
 // literal returns a member that is a string, number or boolean as text.
 func (o *object) literal(key, allowed string) (text string, n node, ok bool) {
@@ -307,56 +310,14 @@ func (r *reader) elements(n node) []node {
 	if !n.there() {
 		return nil
 	}
-	a, ok := n.value.Value.(*hujson.Array)
-	if !ok {
+	if n.value.Kind != layer.List {
 		r.fault(n, "%s: must be a list: […]", n.kind())
 		return nil
 	}
-	nodes := make([]node, len(a.Elements))
-	for i := range a.Elements {
-		nodes[i] = node{fmt.Sprintf("%s[%d]", n.path, i), &a.Elements[i], n.in}
+	up := &n.place
+	nodes := make([]node, len(n.value.Items))
+	for i, item := range n.value.Items {
+		nodes[i] = node{place{up: up, item: true, number: n.value.Number(i)}, item, item.From}
 	}
 	return nodes
-}
-
-func newReader(name string, text []byte, read func(string) ([]byte, error)) *reader {
-	r := &reader{read: read, faults: faults{file: name}}
-	r.main = r.source(name, text)
-	return r
-}
-
-// source notes a file that is read.
-func (r *reader) source(name string, text []byte) *source {
-	r.count++
-	return &source{name, bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), r.count}
-}
-
-// parse reads a file as JSON.
-func (r *reader) parse(in *source) (root node, ok bool) {
-	value, err := hujson.Parse(in.text)
-	if err != nil { // for hujson a comment must end in a line's end, and for .NET in the file's
-		if v, e := hujson.Parse(append(slices.Clip(in.text), '\n')); e == nil {
-			value, err = v, nil
-		}
-	}
-	if err == nil {
-		return node{"", &value, in}, true
-	}
-	if len(bytes.TrimSpace(in.text)) == 0 {
-		r.faults.list = append(r.faults.list, fault{order: in.order, file: in.name, line: 1, text: "the file is empty: it must hold JSON"})
-		return node{}, false
-	}
-	line := 1
-	if _, e := fmt.Sscanf(err.Error(), "hujson: line %d", &line); e != nil {
-		line = 1
-	}
-	r.faults.list = append(r.faults.list, fault{order: in.order, file: in.name, line: line, text: "not JSON: " + withoutValue(err.Error())})
-	return node{}, false
-}
-
-// withoutValue cuts the text at fault off an error of hujson, which may be a password without its quotes:
-// "hujson: line 1, column 2: invalid literal: text".
-func withoutValue(text string) string {
-	parts := strings.SplitN(strings.TrimPrefix(text, "hujson: "), ": ", 3)
-	return strings.Join(parts[:min(len(parts), 2)], ": ")
 }

@@ -45,7 +45,8 @@ func TestDocumentedSettings(t *testing.T) {
 		if !strings.Contains(file, `"Listen"`) {
 			file = `{"Listen": {"Port": 1, "Action": "Bypass"}, ` + strings.TrimPrefix(file, "{")
 		}
-		if s, err := Parse("f", []byte(file)); err != nil || len(s.Warnings) > 0 {
+		r := newReader("f", []string{"PROVIDER_USER=u", "CREDENTIALS_DIRECTORY=/c"}, func(string) ([]byte, error) { return []byte(`{"Items": []}`), nil })
+		if s, err := r.settings(r.layer(nil, "f", []byte(file))); err != nil || len(s.Warnings) > 0 {
 			t.Errorf("%s%v, %+v", block[1], err, s)
 		}
 	}
@@ -56,7 +57,7 @@ func TestDocumentsNameEveryKey(t *testing.T) {
 	text := documents(t)
 	for _, k := range []keys{
 		rootKeys, mappingKeys, listenKeys, signalKeys, portRangeKeys, authKeys, templateKeys, parameterKeys, serverKeys, ruleKeys, apiKeys,
-		httpKeys, statsKeys, adminKeys, stateKeys, limitKeys, serverListKeys, ruleListKeys, fileKeys, includedKeys,
+		httpKeys, statsKeys, adminKeys, stateKeys, limitKeys, serverListKeys, ruleListKeys, fileKeys, includedKeys, secretKeys,
 	} {
 		for _, key := range slices.Concat(k.known, k.later) {
 			if !regexp.MustCompile("[`.]" + key + "\\b").MatchString(text) {

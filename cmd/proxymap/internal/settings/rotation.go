@@ -69,7 +69,7 @@ func (r *reader) signal(o *object) relay.Signal {
 // isEmpty reports whether a list is not there, or has nothing in it.
 func (o *object) isEmpty(key string) bool {
 	n := o.get(key)
-	return !n.there() || n.value.Value.Kind() == '[' && len(o.list(key)) == 0
+	return !n.there() || n.isList() && len(o.list(key)) == 0
 }
 
 // upstreamErrors are those that a signal may be, in the order in which they are shown.

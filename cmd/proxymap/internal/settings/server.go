@@ -6,8 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/tailscale/hujson"
-
+	"proxymap/cmd/proxymap/internal/settings/layer"
 	"proxymap/httpparse"
 	"proxymap/relay"
 	"proxymap/relay/socks"
@@ -54,10 +53,10 @@ func (r *reader) server(o *object) (s serverSettings) {
 func (r *reader) sources(o *object) (list []netip.Addr) {
 	server, err := netip.ParseAddr(o.text("Host"))
 	for _, n := range o.list("SourceAddresses") {
-		text, _ := n.value.Value.(hujson.Literal)
-		addr, e := netip.ParseAddr(text.String())
+		text, _ := n.literal()
+		addr, e := netip.ParseAddr(text)
 		switch {
-		case n.value.Value.Kind() != '"' || e != nil || addr.Zone() != "":
+		case n.value.Kind != layer.String || e != nil || addr.Zone() != "":
 			r.fault(n, "%s: must be an IP address of this machine, as a string", n.show())
 		case err == nil && server.Unmap().Is4() != addr.Unmap().Is4():
 			r.fault(n, "%s: is of another IP version than the server's address %s", n.show(), server)

@@ -1,10 +1,6 @@
 package settings
 
 import (
-	"fmt"
-	"os"
-	"strings"
-
 	"proxymap/relay"
 )
 
@@ -15,6 +11,8 @@ type Settings struct {
 	StateFile string   // that keeps sessions; empty: none does
 	Warnings  []string // about what is no fault, but hardly meant; the caller may add its own for Describe to print
 
+	layers    []Layer
+	values    node              // of all layers
 	mappings  []mappingSettings // beside Config.Mappings: what Describe shows
 	rules     ruleSettings
 	hostStats hostStatsSettings
@@ -22,36 +20,6 @@ type Settings struct {
 
 // hostStatsSettings say what is counted for each host.
 type hostStatsSettings struct{ enabled, traffic bool }
-
-// Load reads a settings file and the files that it names. The error names every fault of them, on a line each.
-func Load(file string) (*Settings, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("settings: %w", err)
-	}
-	return Parse(file, text)
-}
-
-// Parse is Load with the text of a settings file; name is for messages, and its folder is where the files are that the
-// text names.
-func Parse(name string, text []byte) (*Settings, error) {
-	return newReader(name, text, readIncluded).settings()
-}
-
-func (r *reader) settings() (*Settings, error) {
-	s := &Settings{}
-	if root, ok := r.parse(r.main); ok {
-		r.root(s, root)
-	}
-	if len(r.faults.list) > 0 {
-		return nil, &r.faults
-	}
-	if len(r.ignored) > 0 {
-		s.Warnings = append(s.Warnings, "without effect here, as a relay does not look into TLS, cache, serve files or have a dashboard: "+
-			strings.Join(r.ignored, ", "))
-	}
-	return s, nil
-}
 
 func (r *reader) root(s *Settings, n node) {
 	o := r.object(n, rootKeys)
@@ -65,15 +33,14 @@ func (r *reader) root(s *Settings, n node) {
 	s.Config.HostStats = s.hostStats.enabled
 
 	mappings := o.list("ProxyMappings")
-	// An Authentication of nothing but the dashboard's is none of a mapping.
-	short := o.get("Listen").there() || o.get("ProxyServers").there() || o.get("ProxyServersFiles").there() || len(auth.members) > 0
+	short := shortForm(o, auth)
 	switch {
-	case short && o.get("ProxyMappings").there():
-		r.fault(o.get("ProxyMappings"), "stands beside a top-level Listen, Authentication or ProxyServers: use one of the two forms")
-	case short:
+	case len(short) > 0 && o.get("ProxyMappings").there():
+		r.fault(o.get("ProxyMappings"), "stands beside a top-level %s (%s): use one of the two forms", short[0].key, short[0].from)
+	case len(short) > 0:
 		s.mappings = append(s.mappings, r.mapping(o, auth))
 	case len(mappings) == 0:
-		r.fault(n, "no port to listen on: ProxyMappings must be a list of at least one mapping, or Listen be there")
+		r.fault(n, "no port to listen on: ProxyMappings must be a list of at least one mapping, or Listen be there%s", r.lookedIn())
 	}
 	for _, at := range mappings {
 		m := r.object(at, mappingKeys)
@@ -91,4 +58,15 @@ func (r *reader) root(s *Settings, n node) {
 	for i := range s.mappings {
 		s.add(r, &s.mappings[i], api)
 	}
+}
+
+// shortForm returns what stands at the top of the settings of one mapping's parts. An Authentication of nothing but the
+// dashboard's is none of a mapping.
+func shortForm(o, auth *object) (parts []node) {
+	for _, key := range []string{"Listen", "Authentication", "ProxyServers", "ProxyServersFiles"} {
+		if n := o.get(key); n.there() && (key != "Authentication" || auth.holds()) {
+			parts = append(parts, n)
+		}
+	}
+	return parts
 }

@@ -409,7 +409,8 @@ func FuzzSettings(f *testing.F) {
 	f.Add(fullSettings)
 	f.Add(everySetting)
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := newReader("f", []byte(text), func(string) ([]byte, error) { return []byte(text), nil }).settings()
+		r := newReader("f", nil, func(string) ([]byte, error) { return []byte(text), nil })
+		s, err := r.settings(r.layer(nil, "f", []byte(text)))
 		if err == nil {
 			if len(s.Config.Mappings) == 0 {
 				t.Fatal("accepted without a mapping")
@@ -421,7 +422,7 @@ func FuzzSettings(f *testing.F) {
 		}
 		list := err.(*faults).list
 		for _, one := range list {
-			if one.line < 1 || one.line > 1+strings.Count(text, "\n") || one.text == "" {
+			if one.from.Line() < 1 || one.from.Line() > 1+strings.Count(text, "\n") || one.text == "" {
 				t.Fatalf("fault %+v", one)
 			}
 		}

@@ -15,7 +15,7 @@ func (r *reader) stateFile(o *object) string {
 	info, err := os.Stat(path)
 	folder, folderErr := os.Stat(filepath.Dir(path))
 	switch {
-	case path == filepath.Clean(r.main.name):
+	case path == filepath.Clean(r.file):
 		r.fault(n, "value %q: is this settings file; name one of its own", name)
 	case err == nil && !info.Mode().IsRegular():
 		r.fault(n, "value %q: is no ordinary file; name one that is, or that is not there yet", name)

@@ -1,0 +1,177 @@
+package layer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/tailscale/hujson"
+)
+
+// NewSource is a text that settings are read from. A byte-order mark says whether it is UTF-8 or UTF-16.
+func NewSource(name string, text []byte, order int) (*Source, error) {
+	s := &Source{Name: name, Text: text, Order: order}
+	switch {
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
+		s.Text = text[3:]
+	case bytes.HasPrefix(text, []byte("\xff\xfe")):
+		return s.decode(text[2:], binary.LittleEndian)
+	case bytes.HasPrefix(text, []byte("\xfe\xff")):
+		return s.decode(text[2:], binary.BigEndian)
+	}
+	if s.Text == nil {
+		s.Text = []byte{}
+	}
+	return s, nil
+}
+
+var errHalfUTF16 = errors.New("is cut off: its byte-order mark says UTF-16, and it has an odd number of bytes")
+
+func (s *Source) decode(text []byte, order binary.ByteOrder) (*Source, error) {
+	s.Text = make([]byte, 0, len(text))
+	if len(text)%2 != 0 {
+		return s, errHalfUTF16
+	}
+	units := make([]uint16, len(text)/2)
+	for i := range units {
+		units[i] = order.Uint16(text[2*i:])
+	}
+	for _, r := range utf16.Decode(units) {
+		s.Text = utf8.AppendRune(s.Text, r)
+	}
+	return s, nil
+}
+
+// Parse reads a text as JSON with comments and trailing commas. A name "A:B" is the key B of A. nil with faults, if it is no
+// JSON.
+func Parse(in *Source) (*Value, []Fault) {
+	text := in.Text
+	value, err := hujson.Parse(text)
+	if err != nil { // for hujson a comment must end in a line's end, and for .NET in the file's
+		if v, e := hujson.Parse(append(slices.Clip(text), '\n')); e == nil {
+			value, err = v, nil
+		}
+	}
+	switch {
+	case err == nil:
+		p := parser{in: in}
+		v := p.value(&value)
+		return v, p.faults
+	case len(bytes.TrimSpace(text)) == 0:
+		return nil, []Fault{{From: Origin{Source: in}, Text: "the file is empty: it must hold JSON"}}
+	}
+	line := 1
+	if _, e := fmt.Sscanf(err.Error(), "hujson: line %d", &line); e != nil {
+		line = 1
+	}
+	return nil, []Fault{{From: Origin{in, offset(text, line)}, Text: "not JSON: " + withoutValue(err.Error())}}
+}
+
+// offset is where a line begins.
+func offset(text []byte, line int) int {
+	at := 0
+	for ; line > 1; line-- {
+		next := bytes.IndexByte(text[at:], '\n')
+		if next < 0 {
+			break
+		}
+		at += next + 1
+	}
+	return at
+}
+
+// withoutValue cuts the text at fault off an error of hujson, which may be a password without its quotes:
+// "hujson: line 1, column 2: invalid literal: text".
+func withoutValue(text string) string {
+	parts := strings.SplitN(strings.TrimPrefix(text, "hujson: "), ": ", 3)
+	return strings.Join(parts[:min(len(parts), 2)], ": ")
+}
+
+// A parser makes values of hujson's.
+type parser struct {
+	in     *Source
+	path   []string
+	faults []Fault
+}
+
+func (p *parser) value(v *hujson.Value) *Value {
+	out := &Value{From: Origin{p.in, v.StartOffset}}
+	switch of := v.Value.(type) {
+	case hujson.Literal:
+		out.Kind, out.Text = kinds[of.Kind()], of.String()
+		if out.Kind == Null {
+			out.Text = ""
+		}
+	case *hujson.Array:
+		out.Kind, out.Items = List, make([]*Value, len(of.Elements))
+		for i := range of.Elements {
+			p.path = append(p.path, strconv.Itoa(i))
+			out.Items[i] = p.value(&of.Elements[i])
+			p.path = p.path[:len(p.path)-1]
+		}
+	case *hujson.Object:
+		out.Kind, out.Members = Object, make([]Member, 0, len(of.Members))
+		for i := range of.Members {
+			p.member(out, &of.Members[i])
+		}
+	}
+	return out
+}
+
+var kinds = map[hujson.Kind]Kind{'n': Null, 't': Bool, 'f': Bool, '0': Number, '"': String}
+
+func (p *parser) member(of *Value, m *hujson.ObjectMember) {
+	name := m.Name.Value.(hujson.Literal).String()
+	from := Origin{p.in, m.Name.StartOffset}
+	depth := len(p.path)
+	parts := strings.Split(name, ":")
+	for _, part := range parts[:len(parts)-1] {
+		p.path = append(p.path, part)
+		of = p.under(of, part, from)
+	}
+	last := parts[len(parts)-1]
+	p.path = append(p.path, last)
+	p.add(of, Member{last, from, p.value(&m.Value)}, len(parts) > 1)
+	p.path = p.path[:depth]
+}
+
+// add adds a member to an object. One that is there already is none of its own, if its name was split, or that of the
+// other: {"A:B": 1, "A:C": 2} has one A.
+func (p *parser) add(of *Value, m Member, split bool) {
+	i := of.find(m.Name)
+	if i < 0 {
+		m.Value.split = split
+		of.add(m)
+		return
+	}
+	there := of.Members[i].Value
+	if !split && !there.split || there.Kind != Object || m.Value.Kind != Object {
+		p.twice(m.From)
+		return
+	}
+	for _, member := range m.Value.Members {
+		p.path = append(p.path, member.Name)
+		p.add(there, member, true)
+		p.path = p.path[:len(p.path)-1]
+	}
+}
+
+// under returns the object that is the member of another, and makes it.
+func (p *parser) under(of *Value, name string, from Origin) *Value {
+	if i := of.find(name); i >= 0 && of.Members[i].Value.Kind == Object {
+		return of.Members[i].Value
+	}
+	v := &Value{Kind: Object, From: from}
+	p.add(of, Member{name, from, v}, true)
+	return v
+}
+
+func (p *parser) twice(from Origin) {
+	p.faults = append(p.faults, Fault{from, pathOf(p.path), "the key is there more than once (keys are the same in any case)"})
+}

@@ -1,0 +1,77 @@
+package settings
+
+import (
+	"path/filepath"
+	"strings"
+
+	"proxymap/cmd/proxymap/internal/settings/layer"
+)
+
+const secretForms = `a string, {"Env": "NAME"} or {"File": "PATH"}`
+
+// secret reads a string that may stand elsewhere: in a variable of the environment, or in a file.
+func (o *object) secret(key string) string {
+	n := o.get(key)
+	if !n.there() || n.value.Kind != layer.Object {
+		text, _, _ := o.literal(key, secretForms)
+		return text
+	}
+	s := o.r.object(n, secretKeys)
+	env, file := s.get("Env"), s.get("File")
+	switch {
+	case env.there() && file.there():
+		o.r.fault(file, "stands beside Env: use one of the two")
+	case env.there():
+		return s.secretOfEnv()
+	case file.there():
+		return s.secretOfFile()
+	case len(n.value.Members) == 0:
+		o.r.fault(n, "has neither Env nor File: must be %s", secretForms)
+	}
+	return ""
+}
+
+func (o *object) secretOfEnv() string {
+	name := o.text("Env")
+	value, found := o.r.variable(name)
+	switch {
+	case !found:
+		o.r.fault(o.get("Env"), "value %q: no such variable of the environment; set it, or name another", name)
+	case value == "":
+		o.r.fault(o.get("Env"), "value %q: the variable of the environment is empty", name)
+	}
+	return value
+}
+
+// credentials is the variable that names the folder of a systemd unit's credentials.
+const credentials = "CREDENTIALS_DIRECTORY"
+
+func (o *object) secretOfFile() string {
+	name, n := o.text("File"), o.get("File")
+	if name == "" {
+		o.r.fault(n, "is empty: must be the path of a file that holds the secret")
+		return ""
+	}
+	path := o.r.pathOf(name)
+	if rest, ok := strings.CutPrefix(name, "$"+credentials+"/"); ok {
+		folder, _ := o.r.variable(credentials)
+		if folder == "" {
+			o.r.fault(n, "value %q: %s is not set; systemd sets it for a unit that has LoadCredential=", name, credentials)
+			return ""
+		}
+		path = filepath.Join(folder, rest)
+	}
+	text, err := o.r.read(path)
+	if err != nil {
+		o.r.fault(n, "value %q: %v; must be a file that holds the secret, its path relative to the settings file's folder", name, err)
+		return ""
+	}
+	secret, ended := strings.CutSuffix(string(text), "\n")
+	if ended {
+		secret = strings.TrimSuffix(secret, "\r")
+	}
+	if secret == "" {
+		o.r.fault(n, "value %q: the file is empty; it must hold the secret", name)
+	}
+	return secret
+}
