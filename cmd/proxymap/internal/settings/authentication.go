@@ -1,6 +1,9 @@
 package settings
 
-import "proxymap/session/credential"
+import (
+	"proxymap/cmd/proxymap/internal/settings/schema"
+	"proxymap/session/credential"
+)
 
 // authSettings say what clients have to bring, and what goes upstream.
 type authSettings struct {
@@ -29,7 +32,7 @@ func (r *reader) authentication(o *object) authSettings {
 func (r *reader) account(o *object) accountSettings {
 	a := accountSettings{Account: credential.Account{Username: o.secret("Username"), Password: o.secret("Password"), Template: r.template(o)}, at: o}
 	for _, item := range o.list("UsernameParameters") {
-		p := r.object(item, parameterKeys)
+		p := r.object(item, schema.UsernameParameter)
 		if !p.valid {
 			continue
 		}

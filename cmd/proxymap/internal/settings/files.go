@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"proxymap/cmd/proxymap/internal/settings/schema"
 )
 
 // maxIncluded is the largest file that a settings file may name, in bytes.
@@ -11,7 +13,7 @@ const maxIncluded = 64 << 20
 
 // included gives each item of a section: those of its Items, then those of the files that its Files name. An older form
 // is a list in the section's place, and the files under a key of their own beside it.
-func (r *reader) included(o *object, section string, k keys, each func(item node)) *object {
+func (r *reader) included(o *object, section string, k *schema.Section, each func(item node)) *object {
 	n := o.get(section)
 	var list *object
 	if n.isList() {
@@ -26,7 +28,7 @@ func (r *reader) included(o *object, section string, k keys, each func(item node
 		}
 	}
 	for _, at := range append(list.list("Files"), o.list(section+"Files")...) {
-		if f := r.object(at, fileKeys); f.valid {
+		if f := r.object(at, schema.File); f.valid {
 			for _, item := range r.include(f) {
 				each(item)
 			}
@@ -54,7 +56,7 @@ func (r *reader) include(o *object) []node {
 	}
 	root.value = root.value.Settle()
 	root.from.Source.Included = true
-	f := r.object(root, includedKeys)
+	f := r.object(root, schema.Included)
 	if f.valid && !f.get("Items").there() {
 		r.fault(f.orSelf("Items"), "is missing: the file must be {\"Items\": […]}")
 	}

@@ -2,10 +2,10 @@ package settings
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
+	"proxymap/cmd/proxymap/internal/settings/schema"
 	"proxymap/relay"
 	"proxymap/relay/hostrule"
 	"proxymap/session/credential"
@@ -27,26 +27,26 @@ type ruleItem struct {
 // hostRules reads the rules of a settings file and of those that it names.
 func (r *reader) hostRules(o *object) (s ruleSettings) {
 	known := map[string]int{} // indices in s.servers
-	list := r.included(o, "HostRules", ruleListKeys, func(item node) {
-		rule := r.object(item, ruleKeys)
+	list := r.included(o, "HostRules", schema.HostRules, func(item node) {
+		rule := r.object(item, schema.HostRule)
 		if !rule.valid {
 			return
 		}
 		out := ruleItem{r.rule(rule), rule}
-		if server := r.object(rule.get("ProxyServer"), serverKeys); server.valid {
+		if server := r.object(rule.get("ProxyServer"), schema.ProxyServer); server.valid {
 			out.Server = s.server(r.server(server), known)
 		}
 		s.list = append(s.list, out)
 	})
-	s.last = list.choice("Order", "First", "Last") == "Last"
+	s.last = list.choice("Order") == "Last"
 	return s
 }
 
 func (r *reader) rule(o *object) hostrule.Rule {
 	return hostrule.Rule{
-		Host: relay.PlainHost(o.text("HostName")), Port: uint16(o.number("HostPort", 1, math.MaxUint16)), Pattern: strings.TrimSpace(o.text("Pattern")),
+		Host: relay.PlainHost(o.text("HostName")), Port: uint16(o.number("HostPort")), Pattern: strings.TrimSpace(o.text("Pattern")),
 		Action: r.action(o), Server: -1,
-		OverrideHost: relay.PlainHost(o.text("OverrideHostName")), OverridePort: uint16(o.number("OverrideHostPort", 1, math.MaxUint16)),
+		OverrideHost: relay.PlainHost(o.text("OverrideHostName")), OverridePort: uint16(o.number("OverrideHostPort")),
 	}
 }
 

@@ -5,7 +5,7 @@ import "strings"
 // userAgent reads what goes out in heads that the relay makes, so it must not hold a line's end.
 func (r *reader) userAgent(o *object) string {
 	if !o.get("UserAgent").there() {
-		return "proxymapper"
+		return defaultOf[string](o, "UserAgent")
 	}
 	text := o.text("UserAgent")
 	if !isVisible(text, " ") || len(text) > 256 || strings.TrimSpace(text) != text {

@@ -1,9 +1,9 @@
 package settings
 
 import (
-	"math"
 	"net/netip"
 
+	"proxymap/cmd/proxymap/internal/settings/schema"
 	"proxymap/relay"
 	"proxymap/relay/hostrule"
 )
@@ -28,16 +28,16 @@ func (r *reader) listen(o *object) (l listenSettings) {
 	case port.there() && span.there():
 		r.fault(span, "stands beside Port: use one of the two")
 	case port.there():
-		l.first = o.number("Port", 1, math.MaxUint16)
+		l.first = o.number("Port")
 		l.last = l.first
 	case span.there():
-		s := r.object(span, portRangeKeys)
-		for _, key := range portRangeKeys.known {
+		s := r.object(span, schema.PortRange)
+		for _, key := range schema.PortRange.Names() {
 			if !s.get(key).there() {
 				r.fault(s.orSelf(key), "is missing: the first and the last port, both included")
 			}
 		}
-		l.first, l.last = s.number("Start", 1, math.MaxUint16), s.number("End", 1, math.MaxUint16)
+		l.first, l.last = s.number("Start"), s.number("End")
 		if l.first > l.last && l.last > 0 {
 			r.fault(span, "Start %d is behind End %d: Start must be the lower one", l.first, l.last)
 		}
@@ -47,10 +47,10 @@ func (r *reader) listen(o *object) (l listenSettings) {
 	l.reject = o.flag("RejectHttpProxy")
 	l.action = r.action(o)
 	l.ignoreRules = o.flag("IgnoreHostRules")
-	if o.choice("BusyPort", "Fail", "Skip") == "Skip" {
+	if o.choice("BusyPort") == "Skip" {
 		l.busy = relay.SkipBusy
 	}
-	l.address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	l.address = netip.MustParseAddr(defaultOf[string](o, "Address"))
 	if text := o.text("Address"); text != "" {
 		addr, err := netip.ParseAddr(text)
 		if err != nil || addr.Zone() != "" {
@@ -65,7 +65,7 @@ func (r *reader) listen(o *object) (l listenSettings) {
 
 // action reads what becomes of requests. ProxyMapService's File is told apart from a slip of the pen.
 func (r *reader) action(o *object) hostrule.Action {
-	switch o.choice("Action", "Allow", "Deny", "Bypass", "File") {
+	switch o.choice("Action") {
 	case "Deny":
 		return hostrule.Deny
 	case "Bypass":

@@ -1,5 +1,7 @@
 package settings
 
+import "proxymap/cmd/proxymap/internal/settings/schema"
+
 // mappingSettings are a mapping's three parts.
 type mappingSettings struct {
 	at       node
@@ -25,7 +27,7 @@ func (r *reader) mapping(o, auth *object) mappingSettings {
 	if !listen.there() {
 		r.fault(o.orSelf("Listen"), "is missing: it says on which Port or PortRange to listen")
 	}
-	l := r.object(listen, listenKeys)
+	l := r.object(listen, schema.Listen)
 	if listen.there() {
 		m.listen = r.listen(l)
 	}
@@ -35,8 +37,8 @@ func (r *reader) mapping(o, auth *object) mappingSettings {
 		r.fault(l.get("Address"), "value %q: anything but a loopback address needs Authentication.Required and Verify, or anybody could use the ports",
 			a)
 	}
-	r.included(o, "ProxyServers", serverListKeys, func(item node) {
-		if o := r.object(item, serverKeys); o.valid {
+	r.included(o, "ProxyServers", schema.ProxyServers, func(item node) {
+		if o := r.object(item, schema.ProxyServer); o.valid {
 			m.servers = append(m.servers, r.server(o))
 		}
 	})

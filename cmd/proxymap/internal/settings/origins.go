@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/cmd/proxymap/internal/settings/schema"
 )
 
 // DescribeLayers prints which layers were read; with origins also each value and where it stands. Secrets are masked.
@@ -79,7 +79,7 @@ func (n node) secret() bool {
 		return true
 	}
 	for p := &n.place; p != nil; p = p.up {
-		if slices.ContainsFunc([]keys{rootKeys, authKeys}, func(k keys) bool { return has(k.ignored, p.key) }) {
+		if schema.Root.Ignores(p.key) || schema.Authentication.Ignores(p.key) {
 			return true
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/cmd/proxymap/internal/settings/schema"
 )
 
 // A node is a value of the settings, and where it stands.
@@ -57,22 +58,15 @@ func (r *reader) fault(n node, format string, args ...any) {
 
 // An object is a JSON object whose keys have been checked.
 type object struct {
-	r     *reader
-	self  node
-	valid bool // it is there, and an object
-	keys  keys
-}
-
-// keys are those of an object.
-type keys struct {
-	known   []string
-	ignored []string // known to ProxyMapService, and without effect here
-	later   []string // that a later version will know
+	r       *reader
+	self    node
+	valid   bool // it is there, and an object
+	section *schema.Section
 }
 
 // object reads n as an object.
-func (r *reader) object(n node, k keys) *object {
-	o := &object{r: r, self: n, keys: k}
+func (r *reader) object(n node, s *schema.Section) *object {
+	o := &object{r: r, self: n, section: s}
 	if !n.there() {
 		return o
 	}
@@ -85,28 +79,26 @@ func (r *reader) object(n node, k keys) *object {
 		m := &n.value.Members[i]
 		at := node{place{up: &o.self.place, key: m.Name}, m.Value, m.From}
 		switch {
-		case has(k.known, m.Name), m.Name == "$schema" && n.up == nil:
-		case has(k.ignored, m.Name):
+		case s.Has(m.Name), m.Name == "$schema" && n.up == nil:
+		case s.Ignores(m.Name):
 			r.ignore(at)
-		case has(k.later, m.Name):
-			r.fault(at, "not supported yet; remove it")
 		default:
-			r.unknown(at, m.Name, k)
+			r.unknown(at, m.Name, s)
 		}
 	}
 	return o
 }
 
-func (r *reader) unknown(at node, key string, k keys) {
+func (r *reader) unknown(at node, key string, s *schema.Section) {
 	if _, err := strconv.Atoi(key); err == nil {
-		r.fault(at, "is an item of a list, and another layer has an object here, with keys such as %q: use one of the two forms", k.known[0])
+		r.fault(at, "is an item of a list, and another layer has an object here, with keys such as %q: use one of the two forms", s.Names()[0])
 		return
 	}
-	if near := nearest(key, slices.Concat(k.known, k.ignored, k.later)); near != "" {
+	if near := nearest(key, slices.Concat(s.Names(), s.Ignored)); near != "" {
 		r.fault(at, "unknown key; did you mean %q?", near)
 		return
 	}
-	r.fault(at, "unknown key; allowed here: %s", strings.Join(k.known, ", "))
+	r.fault(at, "unknown key; allowed here: %s", strings.Join(s.Names(), ", "))
 }
 
 var listIndex = regexp.MustCompile(`\[\d+\]`)
@@ -144,7 +136,7 @@ func (o *object) get(key string) node {
 	if !o.valid {
 		return n
 	}
-	if m := o.self.value.Find(key); m != nil && m.Value.Kind != layer.Null && has(o.keys.known, key) {
+	if m := o.self.value.Find(key); m != nil && m.Value.Kind != layer.Null && o.section.Has(key) {
 		n.key, n.value, n.from = m.Name, m.Value, m.Value.From
 	}
 	return n
@@ -152,7 +144,7 @@ func (o *object) get(key string) node {
 
 // holds reports whether one of the known keys is there.
 func (o *object) holds() bool {
-	return slices.ContainsFunc(o.keys.known, func(key string) bool { return o.get(key).there() })
+	return slices.ContainsFunc(o.section.Names(), func(key string) bool { return o.get(key).there() })
 }
 
 // orSelf returns a member, to tell a fault of it; where the object begins if it is not there.
@@ -217,6 +209,19 @@ func (o *object) literal(key, allowed string) (text string, n node, ok bool) {
 	return text, n, ok
 }
 
+// typeOf is the type of a key, which must be of that kind: o's section is what is read.
+func typeOf[T schema.Type](o *object, key string) T {
+	k := o.section.Key(key)
+	t, ok := k.Type.(T)
+	if !ok {
+		panic(fmt.Sprintf("settings: %s.%s is of type %T; it is read as %T", o.section.Name, key, k.Type, t))
+	}
+	return t
+}
+
+// defaultOf is the default of a key.
+func defaultOf[T any](o *object, key string) T { return o.section.Key(key).Default.(T) }
+
 // text reads a string.
 func (o *object) text(key string) string {
 	s, _, _ := o.literal(key, "a string")
@@ -225,6 +230,7 @@ func (o *object) text(key string) string {
 
 // flag reads a boolean.
 func (o *object) flag(key string) bool {
+	_ = typeOf[schema.Flag](o, key)
 	s, n, ok := o.literal(key, "true or false")
 	s = strings.TrimSpace(s)
 	switch {
@@ -238,71 +244,91 @@ func (o *object) flag(key string) bool {
 }
 
 // number reads a whole number; 0 if it is not there or not right.
-func (o *object) number(key string, least, most int) int {
+func (o *object) number(key string) int {
+	t := typeOf[schema.Number](o, key)
 	if n := o.get(key); n.there() {
-		return n.number(o.r, least, most)
+		return n.number(o.r, t)
 	}
 	return 0
 }
 
-func (n node) number(r *reader, least, most int) int {
+func (n node) number(r *reader, t schema.Number) int {
 	s, _ := n.literal()
 	v, err := strconv.Atoi(strings.TrimSpace(s))
-	if err != nil || v < least || v > most {
-		r.fault(n, "%s: must be a whole number from %d to %d", n.show(), least, most)
+	if err != nil || v < t.Least || v > t.Most {
+		r.fault(n, "%s: must be %s", n.show(), t.Allowed())
 		return 0
 	}
 	return v
 }
 
-// choice reads a name of an enumeration, in any case; the first of the names if it is not there.
-func (o *object) choice(key string, names ...string) string {
-	shown := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == refusedChoice })
-	allowed := strings.Join(shown[:len(shown)-1], ", ") + " or " + shown[len(shown)-1]
-	s, n, ok := o.literal(key, allowed)
+// choice reads a name of an enumeration, in any case; the first of the names if it is not there. It may be the one that is
+// refused.
+func (o *object) choice(key string) string {
+	t := typeOf[schema.Choice](o, key)
+	s, n, ok := o.literal(key, t.Allowed())
 	if s = strings.TrimSpace(s); !ok || s == "" {
-		return names[0]
+		return t.Names[0]
 	}
-	for i, name := range names {
-		if strings.EqualFold(s, name) || s == strconv.Itoa(i) {
-			return name
-		}
+	if name, found := t.Find(s); found {
+		return name
 	}
-	o.r.fault(n, "%s: must be %s", n.show(), allowed)
-	return names[0]
+	o.r.fault(n, "%s: must be %s", n.show(), t.Allowed())
+	return t.Names[0]
 }
 
-// refusedChoice is a choice that is known in order to be refused in its own words, and not offered.
-const refusedChoice = "File"
-
-// maxDuration is the longest time that may be set.
-const maxDuration = 30 * 24 * time.Hour
-
-// duration reads a length of time; 0 if it is not there or not right. Where never says so, "0" is allowed, and -1 the
-// result.
-func (o *object) duration(key string, never bool) time.Duration {
-	allowed := "a duration such as 500ms, 30s, 5m or 1h30m, of 1ms to 720h"
-	if never {
-		allowed += ", or 0 for never"
-	}
-	s, n, ok := o.literal(key, allowed)
+// duration reads a length of time; 0 if it is not there or not right, and -1 for never.
+func (o *object) duration(key string) time.Duration {
+	t := typeOf[schema.Duration](o, key)
+	s, n, ok := o.literal(key, t.Allowed())
 	if !ok {
 		return 0
 	}
 	d, err := time.ParseDuration(strings.TrimSpace(s))
 	switch {
-	case err == nil && d == 0 && never:
+	case err == nil && d == 0 && t.Never:
 		return -1
-	case err != nil || d < time.Millisecond || d > maxDuration:
-		o.r.fault(n, "%s: must be %s", n.show(), allowed)
+	case err != nil || d < t.Least || d > t.Most:
+		o.r.fault(n, "%s: must be %s", n.show(), t.Allowed())
 		return 0
 	}
 	return d
 }
 
-// list reads an array.
+// durationOr is duration with the key's default.
+func (o *object) durationOr(key string) time.Duration {
+	if d := o.duration(key); d > 0 {
+		return d
+	}
+	return defaultOf[time.Duration](o, key)
+}
+
+// lifetime reads whole minutes, or a length of time with its unit; 0 if it is not there or not right.
+func (o *object) lifetime(key string) time.Duration {
+	t := typeOf[schema.Lifetime](o, key)
+	s, n, ok := o.literal(key, t.Allowed())
+	if !ok {
+		return 0
+	}
+	s = strings.TrimSpace(s)
+	if minutes, err := strconv.Atoi(s); err == nil && 0 <= minutes && minutes <= t.Most {
+		return time.Duration(minutes) * time.Minute
+	}
+	if d, err := time.ParseDuration(s); err == nil && schema.MinLifetime <= d && d <= time.Duration(t.Most)*time.Minute {
+		return d
+	}
+	o.r.fault(n, "%s: must be %s", n.show(), t.Allowed())
+	return 0
+}
+
+// list reads an array; nothing of one that has too many items.
 func (o *object) list(key string) []node {
-	return o.r.elements(o.get(key))
+	list := o.r.elements(o.get(key))
+	if most := typeOf[schema.List](o, key).Most; most > 0 && len(list) > most {
+		o.r.fault(o.get(key), "has %d items; at most %d are allowed", len(list), most)
+		return nil
+	}
+	return list
 }
 
 // elements are those of an array.

@@ -4,9 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
+
+	"proxymap/cmd/proxymap/internal/settings/schema"
 )
 
 // documents is the text of the README and of the pages of docs.
@@ -55,11 +56,8 @@ func TestDocumentedSettings(t *testing.T) {
 // Every key has a row in the documents, or is named there.
 func TestDocumentsNameEveryKey(t *testing.T) {
 	text := documents(t)
-	for _, k := range []keys{
-		rootKeys, mappingKeys, listenKeys, signalKeys, portRangeKeys, authKeys, templateKeys, parameterKeys, serverKeys, ruleKeys, apiKeys,
-		httpKeys, statsKeys, adminKeys, stateKeys, limitKeys, serverListKeys, ruleListKeys, fileKeys, includedKeys, secretKeys,
-	} {
-		for _, key := range slices.Concat(k.known, k.later) {
+	for _, s := range schema.Sections() {
+		for _, key := range s.Names() {
 			if !regexp.MustCompile("[`.]" + key + "\\b").MatchString(text) {
 				t.Errorf("no page says anything of %s", key)
 			}

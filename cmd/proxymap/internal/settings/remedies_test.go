@@ -14,18 +14,15 @@ import (
 	"strings"
 	"testing"
 
+	"proxymap/cmd/proxymap/internal/settings/schema"
 	"proxymap/relay"
 	"proxymap/relay/refusal"
 )
 
 // allKeys are all keys that mean something.
 func allKeys() (names []string) {
-	for _, k := range []*keys{
-		&rootKeys, &mappingKeys, &listenKeys, &signalKeys, &portRangeKeys, &authKeys, &templateKeys, &parameterKeys, &serverKeys,
-		&ruleKeys, &apiKeys, &httpKeys, &statsKeys, &adminKeys, &stateKeys, &limitKeys, &serverListKeys, &ruleListKeys, &fileKeys,
-		&includedKeys,
-	} {
-		names = append(names, k.known...)
+	for _, s := range schema.Sections() {
+		names = append(names, s.Names()...)
 	}
 	return names
 }

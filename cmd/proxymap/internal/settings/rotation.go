@@ -1,14 +1,15 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"proxymap/cmd/proxymap/internal/settings/schema"
 	"proxymap/relay"
 	"proxymap/session"
-	"proxymap/session/credential"
 )
 
 // rotationSettings say how long sessions live, and what becomes of connections behind them.
@@ -19,30 +20,15 @@ type rotationSettings struct {
 	on                              []relay.Signal
 }
 
-const (
-	defaultDrain    = 10 * time.Second
-	defaultInterval = 5 * time.Second
-	defaultWithin   = time.Minute
-
-	maxLifetime = credential.MaxMinutes
-	maxJitter   = session.MaxJitter
-	maxRequests = 1_000_000_000
-)
-
 func (r *reader) rotation(o *object) rotationSettings {
 	s := rotationSettings{
-		lifetime: o.lifetime("StickyProxyLifetime"), jitter: o.number("LifetimeJitter", 0, maxJitter),
-		idle: o.lifetime("IdleLifetime"), maxRequests: o.number("MaxRequests", 1, maxRequests),
-		drain: o.durationOr("DrainTime", defaultDrain), interval: o.durationOr("RotateMinInterval", defaultInterval),
+		lifetime: o.lifetime("StickyProxyLifetime"), jitter: o.number("LifetimeJitter"),
+		idle: o.lifetime("IdleLifetime"), maxRequests: o.number("MaxRequests"),
+		drain: o.durationOr("DrainTime"), interval: o.durationOr("RotateMinInterval"),
 	}
-	s.onRotate, _ = session.ParseOnRotate(o.choice("OnRotate", "Keep", "Drain", "Close"))
-	list := o.list("RotateOn")
-	if len(list) > relay.MaxSignals {
-		r.fault(o.get("RotateOn"), "has %d signals; at most %d are allowed", len(list), relay.MaxSignals)
-		return s
-	}
-	for _, item := range list {
-		if signal := r.object(item, signalKeys); signal.valid {
+	s.onRotate, _ = session.ParseOnRotate(o.choice("OnRotate"))
+	for _, item := range o.list("RotateOn") {
+		if signal := r.object(item, schema.Signal); signal.valid {
 			s.on = append(s.on, r.signal(signal))
 		}
 	}
@@ -51,9 +37,10 @@ func (r *reader) rotation(o *object) rotationSettings {
 
 // signal reads what counts against a session.
 func (r *reader) signal(o *object) relay.Signal {
-	s := relay.Signal{Count: max(o.number("Count", 1, relay.MaxSignalCount), 1), Within: o.durationOr("Within", defaultWithin)}
+	s := relay.Signal{Count: cmp.Or(o.number("Count"), defaultOf[int](o, "Count")), Within: o.durationOr("Within")}
+	status := typeOf[schema.List](o, "Status").Of.(schema.Number)
 	for _, n := range o.list("Status") {
-		if code := n.number(r, 100, 599); code > 0 {
+		if code := n.number(r, status); code > 0 {
 			s.Status = append(s.Status, code)
 		}
 	}
@@ -72,49 +59,18 @@ func (o *object) isEmpty(key string) bool {
 	return !n.there() || n.isList() && len(o.list(key)) == 0
 }
 
-// upstreamErrors are those that a signal may be, in the order in which they are shown.
-var upstreamErrors = []struct {
-	name string
-	is   relay.UpstreamError
-}{
-	{"refused", relay.ErrorRefused}, {"timeout", relay.ErrorTimeout}, {"reset-before-first-byte", relay.ErrorReset},
-}
+// upstreamErrors are those that a signal may be, by their names' indices in schema.UpstreamError.
+var upstreamErrors = [...]relay.UpstreamError{relay.ErrorRefused, relay.ErrorTimeout, relay.ErrorReset}
 
 func (r *reader) upstreamError(n node) relay.UpstreamError {
 	text, _ := n.literal()
-	for _, e := range upstreamErrors {
-		if strings.EqualFold(text, e.name) {
-			return e.is
+	for i, name := range schema.UpstreamError.Names {
+		if strings.EqualFold(text, name) {
+			return upstreamErrors[i]
 		}
 	}
-	r.fault(n, "%s: must be refused, timeout or reset-before-first-byte", n.show())
+	r.fault(n, "%s: must be %s", n.show(), schema.UpstreamError.Allowed())
 	return 0
-}
-
-// lifetime reads whole minutes, or a length of time with its unit; 0 if it is not there or not right.
-func (o *object) lifetime(key string) time.Duration {
-	allowed := fmt.Sprintf("a whole number from 0 to %d, of minutes, or a duration such as 90s, 10m or 12h, of at least 1s", maxLifetime)
-	s, n, ok := o.literal(key, allowed)
-	if !ok {
-		return 0
-	}
-	s = strings.TrimSpace(s)
-	if minutes, err := strconv.Atoi(s); err == nil && 0 <= minutes && minutes <= maxLifetime {
-		return time.Duration(minutes) * time.Minute
-	}
-	if d, err := time.ParseDuration(s); err == nil && time.Second <= d && d <= maxLifetime*time.Minute {
-		return d
-	}
-	o.r.fault(n, "%s: must be %s", n.show(), allowed)
-	return 0
-}
-
-// durationOr is duration with a default.
-func (o *object) durationOr(key string, otherwise time.Duration) time.Duration {
-	if d := o.duration(key, false); d > 0 {
-		return d
-	}
-	return otherwise
 }
 
 // lifetimeless tells what a mapping cannot have whose client connections each are a session of their own.
@@ -209,9 +165,9 @@ func signalOf(s relay.Signal) string {
 	for _, code := range s.Status {
 		names = append(names, strconv.Itoa(code))
 	}
-	for _, e := range upstreamErrors {
-		if s.Errors&e.is != 0 {
-			names = append(names, e.name)
+	for i, e := range upstreamErrors {
+		if s.Errors&e != 0 {
+			names = append(names, schema.UpstreamError.Names[i])
 		}
 	}
 	text := strings.Join(names, ", ")

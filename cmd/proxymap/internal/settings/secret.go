@@ -5,18 +5,20 @@ import (
 	"strings"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/cmd/proxymap/internal/settings/schema"
 )
 
 const secretForms = `a string, {"Env": "NAME"} or {"File": "PATH"}`
 
 // secret reads a string that may stand elsewhere: in a variable of the environment, or in a file.
 func (o *object) secret(key string) string {
+	_ = typeOf[schema.Secret](o, key)
 	n := o.get(key)
 	if !n.there() || n.value.Kind != layer.Object {
 		text, _, _ := o.literal(key, secretForms)
 		return text
 	}
-	s := o.r.object(n, secretKeys)
+	s := o.r.object(n, schema.SecretSource)
 	env, file := s.get("Env"), s.get("File")
 	switch {
 	case env.there() && file.there():

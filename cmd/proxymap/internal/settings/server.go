@@ -2,7 +2,6 @@ package settings
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
 	"strings"
 
@@ -33,8 +32,8 @@ func (r *reader) server(o *object) (s serverSettings) {
 	if !o.get("Port").there() {
 		r.fault(o.orSelf("Port"), "is missing: the upstream proxy's port")
 	}
-	s.Port = uint16(o.number("Port", 1, math.MaxUint16))
-	switch o.choice("ProxyType", "Http", "Socks4", "Socks5") {
+	s.Port = uint16(o.number("Port"))
+	switch o.choice("ProxyType") {
 	case "Socks4":
 		s.Type = relay.SOCKS4
 	case "Socks5":

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"proxymap/cmd/proxymap/internal/settings/schema"
 	"proxymap/relay"
 )
 
@@ -22,13 +23,13 @@ type Settings struct {
 type hostStatsSettings struct{ enabled, traffic bool }
 
 func (r *reader) root(s *Settings, n node) {
-	o := r.object(n, rootKeys)
-	auth := r.object(o.get("Authentication"), authKeys)
-	api := r.sessionAPI(r.object(o.get("SessionAPI"), apiKeys))
+	o := r.object(n, schema.Root)
+	auth := r.object(o.get("Authentication"), schema.Authentication)
+	api := r.sessionAPI(r.object(o.get("SessionAPI"), schema.SessionAPI))
 	s.Config.Remedies = remedies
-	s.Config.UserAgent = r.userAgent(r.object(o.get("HTTP"), httpKeys))
-	s.Config.Limits = r.limits(r.object(o.get("Limits"), limitKeys))
-	stats := r.object(o.get("HostStats"), statsKeys)
+	s.Config.UserAgent = r.userAgent(r.object(o.get("HTTP"), schema.HTTP))
+	s.Config.Limits = r.limits(r.object(o.get("Limits"), schema.Limits))
+	stats := r.object(o.get("HostStats"), schema.HostStats)
 	s.hostStats = hostStatsSettings{enabled: stats.flag("Enabled"), traffic: stats.flag("TrafficStats")}
 	s.Config.HostStats = s.hostStats.enabled
 
@@ -43,15 +44,15 @@ func (r *reader) root(s *Settings, n node) {
 		r.fault(n, "no port to listen on: ProxyMappings must be a list of at least one mapping, or Listen be there%s", r.lookedIn())
 	}
 	for _, at := range mappings {
-		m := r.object(at, mappingKeys)
-		s.mappings = append(s.mappings, r.mapping(m, r.object(m.get("Authentication"), authKeys)))
+		m := r.object(at, schema.Mapping)
+		s.mappings = append(s.mappings, r.mapping(m, r.object(m.get("Authentication"), schema.Authentication)))
 	}
 	s.rules = r.hostRules(o)
-	s.Admin = r.admin(r.object(o.get("Admin"), adminKeys), s.mappings)
+	s.Admin = r.admin(r.object(o.get("Admin"), schema.Admin), s.mappings)
 	if s.Admin.Address.IsValid() {
 		s.Config.OtherPorts = append(s.Config.OtherPorts, s.Admin.Address)
 	}
-	s.StateFile = r.stateFile(r.object(o.get("State"), stateKeys))
+	s.StateFile = r.stateFile(r.object(o.get("State"), schema.State))
 	r.overlaps(s.mappings)
 	r.circles(s)
 	r.addRules(s)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"proxymap/cmd/proxymap/internal/settings/schema"
 	"proxymap/relay"
 )
 
@@ -181,7 +182,7 @@ func TestFaults(t *testing.T) {
 		{"signal's error", listen(`"Port":1,"RotateOn":[{"UpstreamError":["reset"]}]`), `f:1: Listen.RotateOn[0].UpstreamError[0]: value "reset": must be refused, timeout or reset-before-first-byte`},
 		{"signal's count", listen(`"Port":1,"RotateOn":[{"Status":[403],"Count":1001}]`), `f:1: Listen.RotateOn[0].Count: value "1001": must be a whole number from 1 to 1000`},
 		{"signal's time", listen(`"Port":1,"RotateOn":[{"Status":[403],"Within":60}]`), `f:1: Listen.RotateOn[0].Within: value "60": must be a duration such as`},
-		{"too many signals", listen(`"Port":1,"RotateOn":[` + strings.Repeat(`{"Status":[403]},`, 21) + `]`), `f:1: Listen.RotateOn: has 21 signals; at most 20 are allowed`},
+		{"too many signals", listen(`"Port":1,"RotateOn":[` + strings.Repeat(`{"Status":[403]},`, 21) + `]`), `f:1: Listen.RotateOn: has 21 items; at most 20 are allowed`},
 		{"RotateMinInterval", listen(`"Port":1,"RotateMinInterval":"0"`), `f:1: Listen.RotateMinInterval: value "0": must be a duration such as`},
 		{"unknown provider", auth(`"Provider":"oxilabs"`), `f:1: Authentication.Provider: value "oxilabs": no such provider; did you mean "oxylabs"?`},
 		{"provider unlike any", auth(`"Provider":"zzzzzzzz"`), `f:1: Authentication.Provider: value "zzzzzzzz": no such provider; known are brightdata, dataimpulse, evomi,`},
@@ -210,7 +211,7 @@ func TestFaults(t *testing.T) {
 		{"bound that is no time", auth(`"Provider":"oxylabs","TTLMax":"long"`), `f:1: Authentication.TTLMax: value "long": must be a whole number from 0 to 525600, of minutes, or a duration`},
 		{"State", with(`"State":{"Fil":"x"}`), `f:1: State.Fil: unknown key; did you mean "File"?`},
 		{"state in no folder", with(`"State":{"File":"none/x"}`), `f:1: State.File: value "none/x": its folder must exist: stat none: no such file or directory`},
-		{"state in a file", with(`"State":{"File":"keys.go/x"}`), `f:1: State.File: value "keys.go/x": keys.go is no folder`},
+		{"state in a file", with(`"State":{"File":"doc.go/x"}`), `f:1: State.File: value "doc.go/x": doc.go is no folder`},
 		{"state in what is a folder", with(`"State":{"File":"/"}`), `f:1: State.File: value "/": is no ordinary file`},
 		{"state in the settings", with(`"State":{"File":"./f"}`), `f:1: State.File: value "./f": is this settings file`},
 		{"state that is a number", with(`"State":{"File":[1]}`), `f:1: State.File: value […]: must be a string`},
@@ -281,8 +282,8 @@ func TestFaults(t *testing.T) {
 		{"no time", with(`"Limits":{"DialTime":"0"}`), `f:1: Limits.DialTime: value "0": must be a duration`},
 		{"no time for a response", with(`"Limits":{"ResponseTime":"0"}`), `f:1: Limits.ResponseTime: value "0": must be a duration`},
 		{"what becomes of taken ports", `{"Listen":{"Port":1,"Action":"Deny","BusyPort":"wait"}}`, `f:1: Listen.BusyPort: value "wait": must be Fail or Skip`},
-		{"keep-alive of less than a second", with(`"Limits":{"KeepAliveTime":"999ms"}`), `f:1: Limits.KeepAliveTime: value "999ms": must be a duration of 1s to 9h, or 0 for never`},
-		{"keep-alive of more than Linux takes", with(`"Limits":{"KeepAliveTime":"9h1s"}`), `f:1: Limits.KeepAliveTime: value "9h1s": must be a duration of 1s to 9h, or 0 for never`},
+		{"keep-alive of less than a second", with(`"Limits":{"KeepAliveTime":"999ms"}`), `f:1: Limits.KeepAliveTime: value "999ms": must be a duration such as 500ms, 30s, 5m or 1h30m, of 1s to 9h, or 0 for never`},
+		{"keep-alive of more than Linux takes", with(`"Limits":{"KeepAliveTime":"9h1s"}`), `f:1: Limits.KeepAliveTime: value "9h1s": must be a duration such as 500ms, 30s, 5m or 1h30m, of 1s to 9h, or 0 for never`},
 		{"negative time for who has gone", with(`"Limits":{"AbandonTime":"-1s"}`), `f:1: Limits.AbandonTime: value "-1s": must be a duration such as 500ms, 30s, 5m or 1h30m, of 1ms to 720h, or 0 for never`},
 		{"endless time", with(`"Limits":{"TunnelIdleTime":"9999h"}`), `of 1ms to 720h, or 0 for never`},
 		{"no connections", with(`"Limits":{"Connections":0}`), `f:1: Limits.Connections: value "0": must be a whole number from 1 to 1048576`},
@@ -397,7 +398,7 @@ func TestManyFaults(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	for name, want := range map[string]string{"listen": "Listen", "lsten": "Listen", "SessionApi": "SessionAPI", "qqqq": "", "": ""} {
-		if got := nearest(name, rootKeys.known); got != want {
+		if got := nearest(name, schema.Root.Names()); got != want {
 			t.Errorf("%q: got %q; want %q", name, got, want)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/cmd/proxymap/internal/settings/schema"
 )
 
 // Sources are what settings are put together from, each over those before it: a file, the file of the environment beside
@@ -116,7 +117,7 @@ func (r *reader) variable(name string) (value string, found bool) {
 }
 
 // isSection reports whether a key stands at the top of the settings.
-func isSection(name string) bool { return has(rootKeys.known, name) || has(rootKeys.ignored, name) }
+func isSection(name string) bool { return schema.Root.Has(name) || schema.Root.Ignores(name) }
 
 // layer lays a file's text over what is there.
 func (r *reader) layer(base *layer.Value, name string, text []byte) *layer.Value {

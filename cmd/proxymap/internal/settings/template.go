@@ -3,6 +3,7 @@ package settings
 import (
 	"strings"
 
+	"proxymap/cmd/proxymap/internal/settings/schema"
 	"proxymap/session/credential"
 )
 
@@ -12,7 +13,7 @@ var ruleNames = []string{"SessionAlphabet", "SessionLength", "TTLUnit", "TTLMin"
 // template reads how a provider wants the session in the credentials: a preset, a form of the file's own, or a preset of
 // which the file changes something. nil: neither is there.
 func (r *reader) template(o *object) *credential.Template {
-	form := r.object(o.get("Template"), templateKeys)
+	form := r.object(o.get("Template"), schema.Template)
 	t, found := r.preset(o)
 	if !found && !form.valid {
 		for _, key := range ruleNames {
@@ -28,8 +29,8 @@ func (r *reader) template(o *object) *credential.Template {
 	override(form, "Username", &t.Username, form.text)
 	override(form, "Password", &t.Password, form.text)
 	override(o, "SessionAlphabet", &t.SessionAlphabet, o.text)
-	override(o, "SessionLength", &t.SessionLength, func(key string) int { return o.number(key, 1, credential.MaxIDLength) })
-	override(o, "TTLUnit", &t.TTLUnit, func(key string) string { return o.choice(key, "m", "s", "suffixed") })
+	override(o, "SessionLength", &t.SessionLength, o.number)
+	override(o, "TTLUnit", &t.TTLUnit, o.choice)
 	override(o, "TTLMin", &t.TTLMin, o.lifetime)
 	override(o, "TTLMax", &t.TTLMax, o.lifetime)
 	return &t
@@ -90,7 +91,7 @@ func (a *accountSettings) faultNode(f *credential.Fault) node {
 		return o.orTemplate()
 	}
 	if key, ok := strings.CutPrefix(key, "Template."); ok {
-		if n := o.r.object(o.get("Template"), templateKeys).get(key); n.there() {
+		if n := o.r.object(o.get("Template"), schema.Template).get(key); n.there() {
 			return n
 		}
 		return o.orTemplate()
