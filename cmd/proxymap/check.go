@@ -6,6 +6,7 @@ import (
 
 	"proxymap/cmd/proxymap/internal/machine"
 	"proxymap/cmd/proxymap/internal/settings"
+	"proxymap/cmd/proxymap/internal/settings/schema"
 )
 
 type checkCommand struct {
@@ -31,6 +32,14 @@ func (c checkCommand) Run(s streams) error {
 		return err
 	}
 	_, err = fmt.Fprintln(s.out, room)
+	return err
+}
+
+type schemaCommand struct{}
+
+// Run prints a JSON Schema of the settings.
+func (schemaCommand) Run(s streams) error {
+	_, err := s.out.Write(schema.JSON())
 	return err
 }
 

@@ -28,6 +28,7 @@ type commands struct {
 	Check     checkCommand     `cmd:"" help:"Validate a settings file and print how it was understood; nothing is started."`
 	Demo      demoCommand      `cmd:"" help:"Start a stub provider and a relay to it on a hundred ports from 10201 on, to try things out."`
 	Providers providersCommand `cmd:"" help:"Print the presets for providers' credentials, which Authentication.Provider names."`
+	Schema    schemaCommand    `cmd:"" help:"Print a JSON Schema of the settings, with which editors complete and check them."`
 	Session   ctl.Command      `cmd:"" help:"Show, replace or remove the sessions of a running relay."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }

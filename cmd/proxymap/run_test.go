@@ -57,6 +57,7 @@ func TestExitStatus(t *testing.T) {
 		status      int
 		out, errOut string
 	}{
+		{[]string{"schema"}, 0, `"$schema": "https://json-schema.org/draft/2020-12/schema"`, ""},
 		{[]string{"check", "--config", good}, 0, "ok: 1 mapping, 100 ports", ""},
 		{[]string{"check", "--config", bad}, 1, "", "bad.json:1: Listen.Prt: unknown key"},
 		{[]string{"serve", "--config", bad}, 1, "", "bad.json:1: Listen.Prt: unknown key"},

@@ -118,8 +118,10 @@ func maskIDs(s string) string {
 	return strings.Join(lines, "")
 }
 
-// Each fault is told with its line, the key's path, the value, and what is allowed.
-func TestFaults(t *testing.T) {
+// A faultRow is a text that is no settings, and what is said of it.
+type faultRow struct{ name, text, want string }
+
+func faultRows() []faultRow {
 	listen := func(s string) string { return `{"Listen":{` + s + `}}` }
 	with := func(s string) string { return `{"Listen":{"Port":10201},` + s + `}` }
 	auth := func(s string) string { return with(`"Authentication":{` + s + `}`) }
@@ -127,7 +129,7 @@ func TestFaults(t *testing.T) {
 	item := func(s string) string { return with(`"ProxyServers":{"Items":[{` + s + `}]}`) }
 	rule := func(s string) string { return with(`"HostRules":{"Items":[{` + s + `}]}`) }
 	hidden := strings.Repeat("hidden", 50)
-	for _, row := range []struct{ name, text, want string }{
+	return []faultRow{
 		{"empty file", ``, `f:1: the file is empty: it must hold JSON`},
 		{"a file of white space", "\xef\xbb\xbf \r\n\t\n", `f:1: the file is empty: it must hold JSON`},
 		{"not JSON", "{\n\"Listen\": [}\n}", `f:2: not JSON: `},
@@ -303,7 +305,12 @@ func TestFaults(t *testing.T) {
 			`f:1: ProxyMappings[1]: port 9 belongs to ProxyMappings[0] already`},
 		{"overlap", `{"ProxyMappings":[{"Listen":{"PortRange":{"Start":1,"End":9}}},{"Listen":{"Port":20}},{"Listen":{"Port":9}}]}`,
 			`f:1: ProxyMappings[2]: port 9 belongs to ProxyMappings[0] already`},
-	} {
+	}
+}
+
+// Each fault is told with its line, the key's path, the value, and what is allowed.
+func TestFaults(t *testing.T) {
+	for _, row := range faultRows() {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := Parse("f", []byte(row.text))
 			if err == nil || !strings.Contains(err.Error(), row.want) {

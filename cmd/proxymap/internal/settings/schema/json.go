@@ -79,6 +79,13 @@ func text(pattern, message string) object {
 	return out
 }
 
+// onlyText is text of which no number or boolean could be one.
+func onlyText(pattern, message string) object {
+	out := text(pattern, message)
+	out["type"] = []string{"string", "null"}
+	return out
+}
+
 // visible is the pattern of visible ASCII characters, or of none at all.
 func visible(least, most int) string { return fmt.Sprintf("(?:[!-~]{%d,%d})?", least, most) }
 
@@ -102,11 +109,11 @@ func (Host) schema() object {
 }
 
 func (Address) schema() object {
-	return text("(?:"+ipv4()+"|"+ipv6+")?", "an IP address, such as 127.0.0.1 or ::1")
+	return onlyText("(?:"+ipv4()+"|"+ipv6+")?", "an IP address, such as 127.0.0.1 or ::1")
 }
 
 func (AddressPort) schema() object {
-	return text(`(?:`+ipv4()+`|\[`+ipv6+`\]):0*`+between(port.Least, port.Most), "an IP address and a port, such as 127.0.0.1:10200")
+	return onlyText(`(?:`+ipv4()+`|\[`+ipv6+`\]):0*`+between(port.Least, port.Most), "an IP address and a port, such as 127.0.0.1:10200")
 }
 
 func (s Secret) schema() object {
@@ -144,8 +151,7 @@ func (c Choice) schema() object {
 }
 
 func (d Duration) schema() object {
-	out := text(`\s*(?:`+d.pattern()+`)\s*`, d.Allowed())
-	out["type"] = []string{"string", "null"}
+	out := onlyText(`\s*(?:`+d.pattern()+`)\s*`, d.Allowed())
 	if d.Never {
 		out["type"], out["minimum"], out["maximum"] = []string{"string", "integer", "null"}, 0, 0
 	}
@@ -164,7 +170,7 @@ func (l List) schema() object {
 	item := l.Of.schema()
 	out := object{
 		"type": []string{"array", "object", "null"}, "items": item,
-		"patternProperties": object{"^[0-9]+$": item}, "additionalProperties": false,
+		"patternProperties": object{"^[0-9]+$": item}, "additionalProperties": false, "minProperties": 1,
 	}
 	if l.Most > 0 {
 		out["maxItems"] = l.Most

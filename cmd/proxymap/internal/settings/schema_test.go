@@ -1,0 +1,144 @@
+package settings
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/tailscale/hujson"
+
+	"proxymap/cmd/proxymap/internal/settings/schema"
+)
+
+// compiledSchema is the JSON Schema of the settings. Compiling holds it against that of its draft.
+func compiledSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	text, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema.JSON()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := text.(map[string]any)["$schema"]; got != "https://json-schema.org/draft/2020-12/schema" {
+		t.Fatalf("the schema is of %v", got)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("proxymap.schema.json", text); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("proxymap.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// spelled is a settings file with the keys in the spelling of the documents; not ok: it is not JSON.
+func spelled(t *testing.T, text string) (v any, ok bool) {
+	t.Helper()
+	standard, err := hujson.Standardize(append([]byte(strings.TrimPrefix(text, "\xef\xbb\xbf")), '\n'))
+	if err != nil {
+		return nil, false
+	}
+	v, err = jsonschema.UnmarshalJSON(bytes.NewReader(standard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{}
+	for _, s := range schema.Sections() {
+		for _, name := range append(s.Names(), s.Ignored...) {
+			names[strings.ToLower(name)] = name
+		}
+	}
+	return spell(v, names), true
+}
+
+func spell(v any, names map[string]string) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = spell(v[i], names)
+		}
+	case map[string]any:
+		for key, value := range v {
+			name, known := names[strings.ToLower(key)]
+			if value = spell(value, names); known {
+				delete(v, key)
+				key = name
+			}
+			v[key] = value
+		}
+	}
+	return v
+}
+
+// What is a settings file is one by the schema: the samples, and what the documents show.
+func TestSchemaTakesSettings(t *testing.T) {
+	s := compiledSchema(t)
+	samples := []string{
+		articleSettings, fullSettings, everySetting, shippedSample, ownSample, manualSample, earlierSample,
+		`{"$schema": "./proxymap.schema.json", "Listen": {"Port": "10201"}, "Limits": {"AbandonTime": 0, "KeepAliveTime": " 0 ", "DialTime": "+1.5s"}}`,
+		`{"SessionAPI:Enabled": true, "ProxyMappings": {"0": {"Listen:Port": 1}, "1": {"ProxyServers": {"Items": {"0": {"Host": "a", "Port": 1}}}}}}`,
+		`{"Authentication": {"Username": {"Env": "NAME"}, "Password": {"File": "/run/secrets/password"}}, "Admin": {"Token": {"File": "t"}}}`,
+		`{"Listen": {"OnRotate": "dRAIN", "Action": 2, "BusyPort": "", "Address": ""}, "SessionAPI": null, "HostRules": null, "ProxyServers": null}`,
+	}
+	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(documents(t), -1)
+	if len(blocks) < 8 {
+		t.Fatalf("%d blocks of settings", len(blocks))
+	}
+	for _, block := range blocks {
+		samples = append(samples, block[1])
+	}
+	for _, text := range samples {
+		v, ok := spelled(t, text)
+		if !ok {
+			t.Errorf("not JSON: %s", text)
+			continue
+		}
+		if err := s.Validate(v); err != nil {
+			t.Errorf("%s\n%v", text, err)
+		}
+	}
+}
+
+// plain are what the reader says of faults of type, range and name. A schema sees these; what they mean together it does not.
+var plain = regexp.MustCompile(`unknown key; |no such provider|: must be (an object|a list|a whole number|a duration|true or false|an IP address|a string|\w+ or \w|\w+, [\w-]+( or \w|,)|a host name|\d+ to \d+ visible|at most \d+ visible)|: has \d+ items; at most| is neither a name nor an IP address| has a port; that|value "File": a relay serves no files`)
+
+// blind are faults of these kinds that the schema takes all the same.
+var blind = map[string]string{
+	"keep-alive of more than Linux takes": "it is a sum of two units",
+	"no host":                             "no key is required, as another layer may have it",
+	"rule's server without a host":        "no key is required, as another layer may have it",
+	"admin without an address":            "no key is required, as another layer may have it",
+}
+
+// Of the faults of the reader's table, the schema sees those of type, range and name, and no others.
+func TestSchemaSeesFaults(t *testing.T) {
+	s := compiledSchema(t)
+	seen, unseen := 0, 0
+	for _, row := range faultRows() {
+		v, ok := spelled(t, row.text)
+		if !ok {
+			continue
+		}
+		_, fault := Parse("f", []byte(row.text))
+		err := s.Validate(v)
+		want := plain.MatchString(fault.Error())
+		if blind[row.name] != "" {
+			if !want {
+				t.Errorf("%s: the schema could not see it anyway", row.name)
+			}
+			want = false
+			unseen++
+		}
+		if got := err != nil; got != want {
+			t.Errorf("%s: %s\n%v\nthe schema says %v", row.name, row.text, fault, err)
+		}
+		if err != nil {
+			seen++
+		}
+	}
+	if seen < 60 || unseen != len(blind) {
+		t.Errorf("the schema has seen %d faults; of those that it is blind to there are %d of %d", seen, unseen, len(blind))
+	}
+}
