@@ -77,7 +77,8 @@ func KeepAlive(fd int, idle time.Duration) {
 	_ = gsocket.SetKeepAlive(fd, true, seconds, keepAlivePause, keepAliveProbes)
 }
 
-// Listen opens a listener at addr whose connections inherit TCP_NODELAY, and KeepAlive unless its time is 0 or less.
+// Listen opens a listener at addr whose connections inherit TCP_NODELAY, and KeepAlive unless its time is 0 or less. At ::
+// it takes connections over IPv4, too, where the system has sockets for both.
 func Listen(addr netip.AddrPort, keepAlive time.Duration) (fd int, bound netip.AddrPort, err error) {
 	fd, _, err = gsocket.TCPSocket("tcp", addr.String(), true, []gsocket.Option[int]{
 		{SetSockOpt: gsocket.SetReuseAddr, Opt: 1},
@@ -85,6 +86,9 @@ func Listen(addr netip.AddrPort, keepAlive time.Duration) (fd int, bound netip.A
 		{SetSockOpt: func(fd, _ int) error {
 			if keepAlive > 0 {
 				KeepAlive(fd, keepAlive)
+			}
+			if addr.Addr() == netip.IPv6Unspecified() {
+				_ = gsocket.SetIPv6Only(fd, 0) // OpenBSD has none for both
 			}
 			return nil
 		}},
