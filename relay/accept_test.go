@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -15,16 +16,16 @@ import (
 func failingAccept(n int32, err error, stays bool) (func(*Config), *atomic.Int32) {
 	calls := new(atomic.Int32)
 	return func(cfg *Config) {
-		cfg.accept = func(fd int) (int, error) {
+		cfg.accept = func(fd int) (int, netip.Addr, error) {
 			if calls.Add(1) > n {
 				return kernel.Accept(fd)
 			}
 			if stays {
-				return -1, err
+				return -1, netip.Addr{}, err
 			}
-			taken, _ := kernel.Accept(fd)
+			taken, _, _ := kernel.Accept(fd)
 			_ = kernel.Close(taken)
-			return -1, err
+			return -1, netip.Addr{}, err
 		}
 	}, calls
 }
@@ -73,10 +74,10 @@ func TestAcceptThatKeepsFailing(t *testing.T) {
 	g := newRig(t, func(cfg *Config) {
 		cfg.Mappings = append(cfg.Mappings, cfg.Mappings[0])
 		lines.in(cfg)
-		cfg.accept = func(fd int) (int, error) {
+		cfg.accept = func(fd int) (int, netip.Addr, error) {
 			if int32(fd) == sick.Load() {
 				calls.Add(1)
-				return -1, unix.EPERM
+				return -1, netip.Addr{}, unix.EPERM
 			}
 			return kernel.Accept(fd)
 		}

@@ -76,7 +76,7 @@ func TestSlowAddressWins(t *testing.T) {
 	g.races(1)
 	var accepted []int
 	await(t, "the slow address is connected", func() bool {
-		for fd, err := kernel.Accept(slow); err == nil; fd, err = kernel.Accept(slow) {
+		for fd, _, err := kernel.Accept(slow); err == nil; fd, _, err = kernel.Accept(slow) {
 			t.Cleanup(func() { _ = kernel.Close(fd) })
 			accepted = append(accepted, fd)
 		}

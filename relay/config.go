@@ -37,8 +37,8 @@ type Config struct {
 	// Store keeps the ports' sessions. nil: they begin without one, and nothing is kept.
 	Store Store
 
-	lookup finder                                 // of servers' names, for tests; nil: the system's
-	accept func(listener int) (fd int, err error) // for tests; nil: accept4(2)
+	lookup finder   // of servers' names, for tests; nil: the system's
+	accept accepter // for tests; nil: accept4(2)
 	// BurstEnded is called when many connections of a loop have ended and left memory that can be given back to the system.
 	// It is called on the event loops, so it must not block. nil: nobody is told.
 	BurstEnded func()
@@ -48,6 +48,9 @@ type Config struct {
 	busy    busyTimes // for tests; zero fields take the usual ones
 	spread  bool      // connections evenly over the loops, to compare with gathering
 }
+
+// An accepter takes a connection from a listener, with its peer's address.
+type accepter func(listener int) (fd int, from netip.Addr, err error)
 
 // loops is the number of event loops.
 func (cfg *Config) loops() int {
@@ -78,6 +81,14 @@ type Mapping struct {
 	MaxRequests       int           // of a session, behind which another takes its place; 0: no limit
 	RotateOn          []Signal      // what else has another session take its place
 	RotateMinInterval time.Duration // between two such rotations of a port
+
+	// AllowFrom are the networks whose addresses may connect; others are closed before anything is read. IPv4-mapped
+	// addresses count as those of IPv4, and ::/0 has none of these. nil: loopback addresses alone.
+	AllowFrom []netip.Prefix
+
+	// ProxyProtocol has each connection begin with a PROXY header, version 1 or 2, or be closed. AllowFrom is then about
+	// the balancers that send it, and the client is whom they name.
+	ProxyProtocol bool
 
 	BusyPort BusyPort // what becomes of ports that others have when the relay starts
 

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"io"
+	"net/netip"
 
 	"proxymap/httpparse"
 	"proxymap/relay/internal/kernel"
@@ -15,21 +16,22 @@ import (
 type stage uint8
 
 const (
-	stageClosed     stage = iota // all given back; the struct waits for its next connection
-	stageIdle                    // between requests: nothing of the next one has come
-	stageHead                    // collecting the rest of a request head
-	stageSocks                   // a SOCKS client says who it is and where it wants to go
-	stageAPIContent              // collecting the content of a Session API request
-	stageAPI                     // the Session API's answer waits for its conditions
-	stageDial                    // looking up a server's name, connecting to it
-	stageHandshake               // an upstream SOCKS server is asked for a tunnel to the target
-	stageReply                   // our CONNECT has gone; collecting the provider's response head
-	stageVerdict                 // the provider refuses our credentials; what it says of it is collected
-	stageExchange                // plain HTTP: a framed request one way, its framed response the other
-	stageEarly                   // the response has ended, the request's content still goes upstream
-	stageTunnel                  // two directions of bytes that mean nothing to us
-	stageHalfClosed              // a tunnel of which one direction has ended and passed its FIN on
-	stageLinger                  // the last answer goes out; what still comes is discarded, or the close would reset it away
+	stageClosed      stage = iota // all given back; the struct waits for its next connection
+	stageProxyHeader              // collecting the header in which a balancer says whose connection it is
+	stageIdle                     // between requests: nothing of the next one has come
+	stageHead                     // collecting the rest of a request head
+	stageSocks                    // a SOCKS client says who it is and where it wants to go
+	stageAPIContent               // collecting the content of a Session API request
+	stageAPI                      // the Session API's answer waits for its conditions
+	stageDial                     // looking up a server's name, connecting to it
+	stageHandshake                // an upstream SOCKS server is asked for a tunnel to the target
+	stageReply                    // our CONNECT has gone; collecting the provider's response head
+	stageVerdict                  // the provider refuses our credentials; what it says of it is collected
+	stageExchange                 // plain HTTP: a framed request one way, its framed response the other
+	stageEarly                    // the response has ended, the request's content still goes upstream
+	stageTunnel                   // two directions of bytes that mean nothing to us
+	stageHalfClosed               // a tunnel of which one direction has ended and passed its FIN on
+	stageLinger                   // the last answer goes out; what still comes is discarded, or the close would reset it away
 )
 
 // lingerBytes is the most that is discarded of what a client still sends behind the last answer.
@@ -64,7 +66,8 @@ type conn struct {
 	socksStep socksStep // what of SOCKS comes next
 
 	port     *port
-	tally    *tally // the loop's, of the port
+	from     netip.Addr // the client's: the socket's peer, or who a balancer says it is
+	tally    *tally     // the loop's, of the port
 	client   socket
 	upstream socket
 
@@ -91,20 +94,23 @@ type conn struct {
 }
 
 // open begins the life of a connection with a client's socket.
-func (c *conn) open(fd int, p *port, place place) {
-	*c = conn{l: c.l, index: c.index, timer: -1, place: place, port: p, client: socket{fd: fd}, upstream: noSocket, server: -1}
+func (c *conn) open(p *port, a arrival) {
+	*c = conn{l: c.l, index: c.index, timer: -1, place: a.place, port: p, from: a.from, client: socket{fd: a.fd}, upstream: noSocket, server: -1}
 	// A new socket has room; the poller's first event would say so too, but not before the first answer.
 	c.client.writable = true
 	c.tally = c.l.tallyOf(p)
 	c.tally.connections.Add(1)
 	p.open.Add(1)
 	if err := c.l.watch(c, &c.client, 0); err != nil {
-		c.l.relay.log.Warn("cannot watch a connection", "port", p.addr, "err", err)
+		c.l.relay.log.Warn("cannot watch a connection", "port", p.addr, "client", c.from, "err", err)
 		c.stage = stageLinger
 		c.close()
 		return
 	}
 	c.stage = stageIdle
+	if p.mapping.ProxyProtocol {
+		c.stage = stageProxyHeader
+	}
 	c.arm()
 }
 
@@ -128,7 +134,7 @@ func (c *conn) arm() {
 	}
 	switch c.stage {
 	case stageIdle:
-	case stageHead, stageSocks, stageAPIContent:
+	case stageProxyHeader, stageHead, stageSocks, stageAPIContent:
 		d = limits.Head
 	case stageAPI:
 		d = limits.API
@@ -222,6 +228,8 @@ func (c *conn) onEvent(s *socket, ev poll.Events) {
 func (c *conn) run() {
 	switch c.stage {
 	case stageClosed, stageAPI, stageDial:
+	case stageProxyHeader:
+		readProxyHeader(c)
 	case stageIdle, stageHead:
 		c.readHead()
 	case stageSocks:
@@ -372,6 +380,8 @@ func (c *conn) onDeadline() {
 		return
 	}
 	switch c.stage {
+	case stageProxyHeader:
+		refuseProxyHeader(c, errHeaderTime)
 	case stageHead:
 		c.l.count(headerFailed)
 		c.refuse(refusal.HeadTimeout)

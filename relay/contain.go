@@ -77,7 +77,7 @@ func (l *loop) contain() {
 	if again || l.relay.loud || c.stage == stageClosed || l.conns[c.index] != c {
 		panic(why)
 	}
-	l.relay.log.Error("a panic has ended a connection; please report it", "panic", fmt.Sprint(why), "port", c.port.addr,
+	l.relay.log.Error("a panic has ended a connection; please report it", "panic", fmt.Sprint(why), "port", c.port.addr, "client", c.from,
 		"stage", int(c.stage), "stack", string(debug.Stack()))
 	l.discard(c)
 	l.clearScratch()

@@ -88,6 +88,8 @@ const (
 	proxyFailed
 	bypassConnected
 	bypassFailed
+	addressRejected
+	headerRejected
 	panics
 	numCounts
 )
@@ -154,6 +156,11 @@ type Stats struct {
 	ProxyFailed     int64 // requests for which no upstream proxy could be reached
 	BypassConnected int64
 	BypassFailed    int64 // requests whose target could not be reached
+
+	// Connections of clients that were closed without an answer.
+
+	AddressRejected int64 // unread, for their address may not connect
+	HeaderRejected  int64 // for want of a PROXY header as it should be; they are among Connections too
 
 	LookUps        int64 // of names, that have been made
 	LookUpsRefused int64 // because too many others were waiting
@@ -274,6 +281,7 @@ func (s *Stats) counts() [numCounts]*int64 {
 		hostRejected: &s.HostRejected, hostProxified: &s.HostProxified, hostBypassed: &s.HostBypassed,
 		proxyConnected: &s.ProxyConnected, proxyFailed: &s.ProxyFailed,
 		bypassConnected: &s.BypassConnected, bypassFailed: &s.BypassFailed,
+		addressRejected: &s.AddressRejected, headerRejected: &s.HeaderRejected,
 		panics: &s.Panics,
 	}
 }

@@ -4,19 +4,20 @@
 //
 // A Relay binds its ports (listener.go) and runs event loops, one for each processor (loop.go), each of which waits for
 // its descriptors with a poller (package poll). A port that others have is tried again (busy.go). The wait tells of a connection; if there is room for it (admission.go) it is
-// accepted and given to a loop, which makes a conn of it (conn.go). From there on a connection belongs to that loop, and nothing of it is shared.
+// accepted, and closed at once if its address is not one that may connect (door.go; package allow). Else it is given to a loop, which makes a conn of it (conn.go). From there on a connection belongs to that loop, and nothing of it is shared.
 //
-//	accepted → idle → head ─┬─ Session API → content → waiting for its conditions → answer → idle
-//	           └─ SOCKS ────┤
-//	                        ├─ refused → lingering → closed
-//	                        ├─ CONNECT → dialling → reply ─┬─ 2xx → tunnel → half-closed → closed
-//	                        │                              ├─ 407 → verdict → refused
-//	                        │                              └─ else → answer → lingering → closed
-//	                        └─ plain HTTP → dialling → exchange ─┬─ idle
-//	                                                             ├─ early → lingering → closed
-//	                                                             └─ 101 → tunnel
+//	accepted → (PROXY header →) idle → head ─┬─ Session API → content → waiting for its conditions → answer → idle
+//	                            └─ SOCKS ────┤
+//	                                         ├─ refused → lingering → closed
+//	                                         ├─ CONNECT → dialling → reply ─┬─ 2xx → tunnel → half-closed → closed
+//	                                         │                              ├─ 407 → verdict → refused
+//	                                         │                              └─ else → answer → lingering → closed
+//	                                         └─ plain HTTP → dialling → exchange ─┬─ idle
+//	                                                                              ├─ early → lingering → closed
+//	                                                                              └─ 101 → tunnel
 //
-// What a SOCKS client asks for becomes a CONNECT (socks.go; package socks has the messages). Who a client is, and where its request goes, is decided for
+// Where a load balancer stands before a port it says first whose connection it is (proxyheader.go; package proxyheader has the
+// header). What a SOCKS client asks for becomes a CONNECT (socks.go; package socks has the messages). Who a client is, and where its request goes, is decided for
 // each request (route.go): mostly to the session's HTTP proxy; through a SOCKS server, which is asked for a tunnel behind
 // dialling (handshake.go); or straight to the target (target.go).
 //

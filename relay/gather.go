@@ -136,10 +136,10 @@ func (l *loop) lighter(o *loop) bool {
 }
 
 // place gives a new connection, which l has accepted, to a loop.
-func (r *Relay) place(l *loop, p *port, fd int, place place) {
+func (r *Relay) place(l *loop, p *port, a arrival) {
 	to := l
 	switch {
-	case len(r.loops) == 1, place == reserved: // it is worth no hand-over
+	case len(r.loops) == 1, a.place == reserved: // it is worth no hand-over
 	case r.spread:
 		to = r.loops[int(r.placed.Add(1))%len(r.loops)]
 	case l.load.Load() >= busyLoad:
@@ -148,10 +148,10 @@ func (r *Relay) place(l *loop, p *port, fd int, place place) {
 		}
 	}
 	if to == l {
-		l.adopt(fd, p, place)
+		l.adopt(p, a)
 		return
 	}
-	to.send(parcel{port: p, fd: fd})
+	to.send(parcel{port: p, client: a})
 }
 
 // quiet reports whether the connection is between two messages and holds nothing that belongs to its loop.

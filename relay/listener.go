@@ -81,10 +81,12 @@ func (l *loop) accept(p *port) {
 		l.pauseListening(p)
 		return
 	}
-	fd, err := l.relay.accept(p.fd)
+	fd, from, err := l.relay.accept(p.fd)
 	if err == nil {
 		p.acceptFaults = 0
-		l.relay.place(l, p, fd, place)
+		if a := (arrival{fd, from, place}); p.mayConnect(l, a) {
+			l.relay.place(l, p, a)
+		}
 		return
 	}
 	l.leave(place)

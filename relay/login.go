@@ -108,7 +108,7 @@ func (c *conn) authRefused(code refusal.Code, said string) {
 	p := c.port
 	last := p.authWarned.Load()
 	if (last == 0 || c.l.wall-last >= int64(authWarnPause)) && p.authWarned.CompareAndSwap(last, c.l.wall) {
-		args := []any{"port", p.addr.Port(), "upstream", p.mapping.servers[c.server].name()}
+		args := []any{"port", p.addr.Port(), "client", c.from, "upstream", p.mapping.servers[c.server].name()}
 		if said != "" {
 			args = append(args, "said", said)
 		}

@@ -290,7 +290,7 @@ func (l *loop) watch(c *conn, s *socket, side uint32) error {
 }
 
 // adopt makes a connection of a client's socket, which it owns from here on.
-func (l *loop) adopt(fd int, p *port, place place) {
+func (l *loop) adopt(p *port, a arrival) {
 	i := l.slot()
 	c := l.conns[i]
 	if c == nil {
@@ -298,8 +298,8 @@ func (l *loop) adopt(fd int, p *port, place place) {
 		l.conns[i] = c
 	}
 	l.open.Add(1)
-	c.open(fd, p, place)
-	if place == reserved && c.stage != stageClosed {
+	c.open(p, a)
+	if a.place == reserved && c.stage != stageClosed {
 		l.joinReserve(c)
 	}
 }
@@ -335,7 +335,7 @@ func (l *loop) drain(at int64) {
 		l.draining = true
 		l.closeListeners()
 		for _, c := range l.conns {
-			if c != nil && c.stage == stageIdle {
+			if c != nil && (c.stage == stageIdle || c.stage == stageProxyHeader) {
 				c.close()
 			}
 		}

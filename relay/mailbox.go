@@ -18,8 +18,8 @@ type mailbox struct {
 type parcel struct {
 	do func() // to be run on the loop
 
-	port *port // that a client has come to, over fd, which belongs to the parcel
-	fd   int
+	port   *port // that a client has come to
+	client arrival
 
 	conn *conn // that another loop has given away, its descriptors with it
 }
@@ -91,9 +91,9 @@ func (l *loop) unpack(p parcel) {
 	case p.conn != nil:
 		l.takeOver(p.conn)
 	case l.draining:
-		l.closeLater(p.fd)
-		l.leave(served)
+		l.closeLater(p.client.fd)
+		l.leave(p.client.place)
 	default:
-		l.adopt(p.fd, p.port, served)
+		l.adopt(p.port, p.client)
 	}
 }

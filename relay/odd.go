@@ -58,7 +58,7 @@ func noteOdd(c *conn, found httpparse.Oddities) {
 	for kind := range found.All() {
 		c.l.odd[kind].Add(1)
 		if p.odd.Load().due(kind, c.l.wall) {
-			c.l.relay.log.Debug("odd response", "port", p.addr.Port(), "from", from, "kind", kind.String(),
+			c.l.relay.log.Debug("odd response", "port", p.addr.Port(), "client", c.from, "from", from, "kind", kind.String(),
 				"closes", httpparse.Oddities(0).With(kind).InDoubt())
 		}
 	}

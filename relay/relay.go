@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"proxymap/httpparse"
+	"proxymap/relay/allow"
 	"proxymap/relay/hostrule"
 	"proxymap/relay/internal/kernel"
 	"proxymap/relay/internal/lookup"
@@ -36,7 +37,7 @@ type Relay struct {
 	loops      []*loop
 	placed     atomic.Uint32 // connections given out in turn
 	lookup     finder
-	accept     func(listener int) (fd int, err error)
+	accept     accepter
 	spread     bool // connections go to the loops in turn
 	inOrder    bool
 	rules      *hostrule.Index
@@ -46,6 +47,7 @@ type Relay struct {
 	own        map[uint16][]netip.Addr // where no request may be dialled for, by port
 	machine    machineAddrs
 	missing    missing
+	turned     turnedAway
 	busy       busyTimes
 	userAgent  string
 	admission  admission
@@ -68,7 +70,8 @@ var processors = runtime.GOMAXPROCS(0)
 // A mapping is a Mapping with its servers' state.
 type mapping struct {
 	Mapping
-	index    int       // in the relay's mappings
+	index    int // in the relay's mappings
+	allowed  allow.List
 	servers  []*server // those listed, then those of rules
 	listed   int
 	order    []int         // indexes of those listed, shuffled, in which they are given out
@@ -91,6 +94,7 @@ func Listen(cfg Config) (*Relay, error) {
 		log:       cfg.Log,
 		store:     cfg.Store,
 		start:     time.Now(),
+		turned:    newTurnedAway(),
 		lookup:    cfg.lookup,
 		spread:    cfg.spread || !poll.Measures,
 	}
@@ -133,7 +137,11 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 		if err := checkSignals(cfg.RotateOn); err != nil {
 			return fmt.Errorf("ports %d-%d: %w", cfg.First, cfg.Last, err)
 		}
-		m := &mapping{Mapping: cfg, index: len(r.mappings), listed: len(cfg.Servers)}
+		allowed, err := allowedOf(&cfg)
+		if err != nil {
+			return err
+		}
+		m := &mapping{Mapping: cfg, index: len(r.mappings), allowed: allowed, listed: len(cfg.Servers)}
 		m.shuffle(cfg.Servers, r.inOrder)
 		r.mappings = append(r.mappings, m)
 		for i, s := range slices.Concat(cfg.Servers, ruleServers) {
@@ -237,6 +245,9 @@ func (r *Relay) Serve() error {
 	watch.Go(func() { r.watchExpiry(stop) })
 	watch.Go(func() { r.refreshNames(stop) })
 	watch.Go(func() { r.retryPorts(stop) })
+	for why := range numTurnings {
+		watch.Go(func() { r.tellTurned(why, stop) })
+	}
 	wg.Wait()
 	close(stop)
 	watch.Wait()

@@ -74,12 +74,17 @@ func (d *Dialer) bind(fd int, from netip.Addr) error {
 	return unix.Bind(fd, d.set(netip.AddrPortFrom(from, 0)))
 }
 
-// Accept takes one connection from a listener.
-func Accept(fd int) (int, error) {
+// Accept takes one connection from a listener, and tells its peer's address: without its zone, and that of IPv4 where it is
+// mapped into IPv6.
+func Accept(fd int) (accepted int, from netip.Addr, err error) {
 	for {
-		n, _, err := gsocket.Accept(fd)
-		if err != unix.EINTR {
-			return n, err
+		n, sa, err := gsocket.Accept(fd)
+		switch err {
+		case nil:
+			return n, addrOf(sa).Addr().Unmap().WithZone(""), nil
+		case unix.EINTR:
+		default:
+			return n, from, err
 		}
 	}
 }

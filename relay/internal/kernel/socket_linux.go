@@ -52,18 +52,29 @@ func Close(fd int) error {
 	return nil
 }
 
-// Accept takes one connection from a listener. It does not ask for the peer's address, which nothing here needs.
-func Accept(fd int) (int, error) {
+// Accept takes one connection from a listener, and tells its peer's address: without its zone, and that of IPv4 where it is
+// mapped into IPv6. The address comes with the one call.
+func Accept(fd int) (accepted int, from netip.Addr, err error) {
+	var sa unix.RawSockaddrInet6 // an IPv4 one fills a part of it
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		size := uint32(unsafe.Sizeof(sa))
+		n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)),
+			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		switch errno {
 		case 0:
-			return int(n), nil
+			return int(n), peerOf(&sa), nil
 		case unix.EINTR:
 		default:
-			return -1, errno
+			return -1, from, errno
 		}
 	}
+}
+
+func peerOf(sa *unix.RawSockaddrInet6) netip.Addr {
+	if sa.Family == unix.AF_INET {
+		return netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(sa)).Addr)
+	}
+	return netip.AddrFrom16(sa.Addr).Unmap()
 }
 
 func newSocket(family int) (int, error) {

@@ -24,7 +24,7 @@ func connected(t *testing.T, from netip.Addr) (client, server int) {
 		t.Fatal(err)
 	}
 	await(t, listener, unix.POLLIN)
-	if server, err = Accept(listener); err != nil {
+	if server, _, err = Accept(listener); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = Close(client); _ = Close(server) })
