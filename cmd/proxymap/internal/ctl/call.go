@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -32,6 +33,7 @@ type sessionCall struct {
 	host   string // domain that server is asked for as a proxy; empty: server itself is asked
 	user   *url.Userinfo
 	token  string
+	header bool // server wants a PROXY header
 	list   bool // the answer is a list
 }
 
@@ -46,6 +48,9 @@ func (c *sessionCall) do(timeout time.Duration) (*answer, error) {
 	defer cancel()
 	target := url.URL{Scheme: "http", Host: c.server, Path: c.path, RawQuery: strings.Join(c.query, "&")}
 	transport := &http.Transport{DisableKeepAlives: true}
+	if c.header {
+		transport.DialContext = dialWithHeader
+	}
 	if c.host != "" {
 		target.Host = c.host
 		transport.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: c.server, User: c.user})
@@ -80,6 +85,21 @@ func (c *sessionCall) do(timeout time.Duration) (*answer, error) {
 		return nil, fmt.Errorf("%s: what answers there is no proxymap, or not for sessions: no JSON of theirs, or more than %d MiB", c.server, maxAnswer>>20)
 	}
 	return &a, nil
+}
+
+// dialWithHeader connects to a port that wants a PROXY header, and sends one that names nobody: the caller is the client
+// itself.
+func dialWithHeader(ctx context.Context, network, addr string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(conn, "PROXY UNKNOWN\r\n"); err != nil {
+		_ = conn.Close() // it is of no use
+		return nil, err
+	}
+	return conn, nil
 }
 
 // unreachable says that there was no answer.

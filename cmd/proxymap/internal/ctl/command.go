@@ -44,6 +44,7 @@ type Port struct {
 	Enabled bool          // the Session API is
 	Domain  string        // of the Session API; empty: the port is asked itself
 	User    *url.Userinfo // credentials that it wants; nil: none
+	Header  bool          // it wants a PROXY header
 }
 
 // sessionFlags say whom to ask, and how to show what it answers.
@@ -163,7 +164,7 @@ func (c *sessionFlags) toPort(call *sessionCall, set *Relay) error {
 			return fmt.Errorf("%s: SessionAPI.Enabled is not true, so the ports do not answer for their sessions", c.Config)
 		}
 		address, domain = cmp.Or(address, reachable(known.Address)), cmp.Or(domain, known.Domain)
-		call.user = known.User
+		call.user, call.header = known.User, known.Header
 	}
 	for _, p := range call.parameters {
 		call.add(p.Name, p.Value)

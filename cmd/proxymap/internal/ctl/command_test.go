@@ -1,10 +1,12 @@
 package ctl
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -110,5 +112,36 @@ func TestSessionsOfManyPorts(t *testing.T) {
 	}
 	if _, err := ask(t, settings, "list", "--config", "none.json"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without the settings it says %v", err)
+	}
+}
+
+// A port that wants a PROXY header gets one, which names nobody.
+func TestHeaderForAPortThatWantsOne(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	began := make(chan string, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		r := bufio.NewReader(conn)
+		line, _ := r.ReadString('\n')
+		began <- line
+		if _, err := http.ReadRequest(r); err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+
+				`{"session_id": "abc", "expires_at": "Mon, 23 Nov 2026 10:55:30 GMT", "expired": false, "session_time": 10}`)
+		}
+	}()
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	out, err := ask(t, func(string) (*Relay, error) {
+		return &Relay{Port: func(int) (Port, bool) { return Port{Address: at.Addr(), Enabled: true, Header: true}, true }}, nil
+	}, "get", "--config", "f", "--port", fmt.Sprint(at.Port()))
+	if line := <-began; line != "PROXY UNKNOWN\r\n" || err != nil || !strings.Contains(out, "abc") {
+		t.Errorf("the connection begins with %q, and it came to %q, %v", line, out, err)
 	}
 }
