@@ -113,6 +113,6 @@ func askedRelay(file string) (*ctl.Relay, error) {
 	}
 	return &ctl.Relay{Admin: set.Admin.Address, Token: set.Admin.Token, Port: func(port int) (ctl.Port, bool) {
 		a, known := set.Access(port)
-		return ctl.Port{Address: a.Address, Enabled: a.API.Enabled, Domain: a.API.Domain, User: a.User}, known
+		return ctl.Port{Address: a.Address, Enabled: a.API.Enabled, Domain: a.API.Domain, User: a.User, Header: a.Header}, known
 	}}, nil
 }

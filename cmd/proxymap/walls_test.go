@@ -29,14 +29,14 @@ var house = map[string]wall{
 		others: []string{"github.com/alecthomas/kong"},
 	},
 	"cmd/proxymap/internal/admin": {
-		own:    []string{"relay", "session", "session/wire"},
+		own:    []string{"relay", "relay/allow", "session", "session/wire"},
 		others: []string{"github.com/prometheus/client_golang/"},
 	},
 	"cmd/proxymap/internal/ctl":     {own: []string{"session/wire"}},
 	"cmd/proxymap/internal/e2e":     {},
 	"cmd/proxymap/internal/machine": {own: []string{"relay", "session/wire"}},
 	"cmd/proxymap/internal/settings": {
-		own: []string{"cmd/proxymap/internal/settings/layer", "cmd/proxymap/internal/settings/schema", "httpparse", "relay", "relay/hostrule",
+		own: []string{"cmd/proxymap/internal/settings/layer", "cmd/proxymap/internal/settings/schema", "httpparse", "relay", "relay/allow", "relay/hostrule",
 			"relay/refusal", "relay/socks", "session", "session/credential"},
 	},
 	"cmd/proxymap/internal/settings/schema":     {own: []string{"relay", "session", "session/credential"}},

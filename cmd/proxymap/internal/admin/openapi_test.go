@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,7 +50,7 @@ func TestOpenAPIRoutes(t *testing.T) {
 	if res, text := g.do("GET", "/openapi.json"); res.StatusCode != 200 || text != string(openAPI) {
 		t.Errorf("/openapi.json answers %s", res.Status)
 	}
-	there := routes(g.relay, newEventHub(), &places{most: maxConnections})
+	there := routes(g.relay, newEventHub(), &places{most: maxConnections}, new(atomic.Int64))
 	for pattern := range there {
 		method, path, _ := strings.Cut(pattern, " ")
 		if _, ok := doc.Paths[path][strings.ToLower(method)]; !ok {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -35,8 +36,9 @@ const (
 
 // Config is where the server is, and who may ask it.
 type Config struct {
-	Address netip.AddrPort
-	Token   string // that every request has to bring; empty: none
+	Address   netip.AddrPort
+	Token     string         // that every request has to bring; empty: none
+	AllowFrom []netip.Prefix // who may connect; nil: loopback addresses alone
 }
 
 // Start serves what the relay has until stop is called. It must be called before the relay's Serve, for it subscribes to its
@@ -50,8 +52,9 @@ func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error
 	hub := newEventHub()
 	r.Subscribe(hub.publish)
 	places := &places{most: maxConnections, grace: placeGrace}
+	door := newDoor(l, cfg.AllowFrom)
 	server := &http.Server{
-		Handler:           cfg.guard(places.guard(handler(r, hub, places))),
+		Handler:           cfg.guard(places.guard(handler(r, hub, places, door.rejected))),
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       requestTime,
 		WriteTimeout:      requestTime,
@@ -60,10 +63,14 @@ func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	places.watch(server)
-	done := make(chan struct{})
+	done, told, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(told)
+		door.tell(log, ended)
+	}()
 	go func() {
 		defer close(done)
-		if err := server.Serve(placedListener{l, places}); err != http.ErrServerClosed {
+		if err := server.Serve(placedListener{door, places}); err != http.ErrServerClosed {
 			log.Error("the admin listener has ended; restart to have it back", "address", cfg.Address, "err", err)
 		}
 	}()
@@ -75,13 +82,15 @@ func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error
 		_ = server.Shutdown(ctx) // what is not done by then is cut off
 		_ = server.Close()
 		<-done
+		close(ended)
+		<-told
 	}, nil
 }
 
 // handler answers what has been let in.
-func handler(r *relay.Relay, hub *eventHub, places *places) http.Handler {
+func handler(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int64) http.Handler {
 	mux := http.NewServeMux()
-	for pattern, handler := range routes(r, hub, places) {
+	for pattern, handler := range routes(r, hub, places, rejected) {
 		mux.Handle(pattern, handler)
 	}
 	return mux
@@ -95,8 +104,9 @@ const healthPath = "/healthz"
 //go:embed openapi.json
 var openAPI []byte
 
-// routes are the handlers by method and path. The names of the statistics are ProxyMapService's.
-func routes(r *relay.Relay, hub *eventHub, places *places) map[string]http.HandlerFunc {
+// routes are the handlers by method and path. The names of the statistics are ProxyMapService's. rejected counts who was
+// turned away at the door.
+func routes(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int64) map[string]http.HandlerFunc {
 	ports := newPortList(r)
 	routes := map[string]http.HandlerFunc{}
 	routes["GET /sessions"] = ports.handleSessions(r)
@@ -117,9 +127,10 @@ func routes(r *relay.Relay, hub *eventHub, places *places) map[string]http.Handl
 	}
 	routes["POST /ProxyStats/reset"] = func(w http.ResponseWriter, _ *http.Request) {
 		r.ResetStats()
+		rejected.Store(0)
 		writeJSON(w, wire.Text(resetAnswer{true, "The statistics begin anew from 0."}))
 	}
-	routes["GET /metrics"] = promhttp.HandlerFor(newMetrics(r), promhttp.HandlerOpts{}).ServeHTTP
+	routes["GET /metrics"] = promhttp.HandlerFor(newMetrics(r, rejected), promhttp.HandlerOpts{}).ServeHTTP
 	routes["GET "+healthPath] = func(w http.ResponseWriter, _ *http.Request) {
 		if r.Draining() {
 			http.Error(w, "draining", http.StatusServiceUnavailable)

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,6 +60,12 @@ func adminRelay(t *testing.T) relay.Config {
 
 func newAdminRig(t *testing.T, token string, change ...func(*relay.Config)) *adminRig {
 	t.Helper()
+	return newAdminRigFor(t, token, nil, change...)
+}
+
+// newAdminRigFor has the admin listener be for some networks alone.
+func newAdminRigFor(t *testing.T, token string, networks []netip.Prefix, change ...func(*relay.Config)) *adminRig {
+	t.Helper()
 	cfg := adminRelay(t)
 	for _, f := range change {
 		f(&cfg)
@@ -68,7 +75,7 @@ func newAdminRig(t *testing.T, token string, change ...func(*relay.Config)) *adm
 		t.Fatal(err)
 	}
 	log, lines := collectLog()
-	stop, err := Start(Config{netip.MustParseAddrPort("127.0.0.1:0"), token}, r, log)
+	stop, err := Start(Config{netip.MustParseAddrPort("127.0.0.1:0"), token, networks}, r, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +293,7 @@ func TestMetricsOfManyPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { r.Shutdown(0); _ = r.Serve() }()
-	found, err := newMetrics(r).Gather()
+	found, err := newMetrics(r, new(atomic.Int64)).Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

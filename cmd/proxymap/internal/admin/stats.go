@@ -2,6 +2,7 @@ package admin
 
 import (
 	"strconv"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -110,14 +111,17 @@ type resetAnswer struct {
 const maxPortMetrics = 1000
 
 // newMetrics are the relay's metrics, and those of the process and of Go's runtime.
-func newMetrics(r *relay.Relay) *prometheus.Registry {
+func newMetrics(r *relay.Relay, rejected *atomic.Int64) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &relayMetrics{r})
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &relayMetrics{r, rejected})
 	return registry
 }
 
 // relayMetrics collects a relay's counters when they are asked for.
-type relayMetrics struct{ relay *relay.Relay }
+type relayMetrics struct {
+	relay    *relay.Relay
+	rejected *atomic.Int64 // who may not connect to the admin listener
+}
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("proxymap_"+name, help, labels, nil)
@@ -133,6 +137,7 @@ var (
 	sentMetric        = describe("upstream_sent_bytes_total", "Bytes sent upstream.", "mapping", "ports", "way")
 	lookUpsMetric     = describe("lookups_total", "Look-ups of names.")
 	refusedMetric     = describe("lookups_refused_total", "Requests and renewals for which too many names waited to be looked up.")
+	rejectedMetric    = describe("rejected_total", "Connections that were closed without an answer, by what they lack.", "reason")
 	panicsMetric      = describe("panics_total", "Panics, each of which has ended a connection; please report them.")
 	answersMetric     = describe("answers_total", "The relay's own answers of errors, by X-Proxymap-Error.", "mapping", "ports", "class")
 
@@ -147,7 +152,7 @@ var (
 
 func (m *relayMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range [...]*prometheus.Desc{
-		portsMetric, eventsMetric, connectionsMetric, openMetric, requestsMetric, readMetric, sentMetric, answersMetric, panicsMetric, lookUpsMetric, refusedMetric, oddMetric,
+		portsMetric, eventsMetric, connectionsMetric, openMetric, requestsMetric, readMetric, sentMetric, answersMetric, rejectedMetric, panicsMetric, lookUpsMetric, refusedMetric, oddMetric,
 		portConnectionsMetric, portOpenMetric, portRequestsMetric, portReadMetric, portSentMetric,
 	} {
 		to <- d
@@ -166,6 +171,9 @@ func (m *relayMetrics) Collect(to chan<- prometheus.Metric) {
 	for event, n := range events(&s) {
 		counter(eventsMetric, n, event)
 	}
+	counter(rejectedMetric, s.AddressRejected, "address")
+	counter(rejectedMetric, s.HeaderRejected, "proxy-header")
+	counter(rejectedMetric, m.rejected.Load(), "admin-address")
 	counter(panicsMetric, s.Panics)
 	counter(lookUpsMetric, s.LookUps)
 	counter(refusedMetric, s.LookUpsRefused)

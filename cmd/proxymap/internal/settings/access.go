@@ -12,6 +12,7 @@ type Access struct {
 	Address netip.Addr    // that the port is on
 	API     session.API   // that answers there
 	User    *url.Userinfo // credentials that it wants; nil: none
+	Header  bool          // it wants a PROXY header
 }
 
 // Access returns that of a port; false: no mapping has it.
@@ -21,7 +22,7 @@ func (s *Settings) Access(port int) (a Access, known bool) {
 			continue
 		}
 		auth := &s.mappings[i].auth
-		a = Access{Address: s.Config.Mappings[i].Address, API: s.Config.Mappings[i].API}
+		a = Access{Address: s.Config.Mappings[i].Address, API: s.Config.Mappings[i].API, Header: s.Config.Mappings[i].ProxyProtocol}
 		if auth.required || auth.verify {
 			a.User = url.UserPassword(auth.account.Username, auth.account.Password)
 		}

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
 	"proxymap/relay"
+	"proxymap/relay/allow"
 	"proxymap/relay/hostrule"
 )
 
@@ -24,7 +26,7 @@ func (s *Settings) Describe(w io.Writer) error {
 		fmt.Fprintf(&out, "host statistics: on, traffic %s\n", either(s.hostStats.traffic, "on", "off"))
 	}
 	if s.Admin.Address.IsValid() {
-		fmt.Fprintf(&out, "admin: http://%s, %s\n", s.Admin.Address, either(s.Admin.Token != "", "token ***", "no token"))
+		fmt.Fprintf(&out, "admin: http://%s, %s, for %s\n", s.Admin.Address, either(s.Admin.Token != "", "token ***", "no token"), allowedOf(s.Admin.AllowFrom))
 	}
 	if s.StateFile != "" {
 		fmt.Fprintf(&out, "state: sessions are kept in %s\n", s.StateFile)
@@ -56,6 +58,10 @@ func (s *Settings) printMapping(out *strings.Builder, i int) {
 	}
 	fmt.Fprintf(out, "  clients      %s\n", clientsOf(&set.auth))
 	fmt.Fprintf(out, "  hosts        %s\n", s.hostsOf(m))
+	if !slices.Equal(m.AllowFrom, allow.Loopback()) || m.ProxyProtocol {
+		fmt.Fprintf(out, "  allowed      %s%s\n", allowedOf(m.AllowFrom),
+			either(m.ProxyProtocol, ": balancers, whose PROXY header names the client", ""))
+	}
 	if m.RejectPlain {
 		fmt.Fprintf(out, "  plain HTTP   rejected with 405; CONNECT only\n")
 	}

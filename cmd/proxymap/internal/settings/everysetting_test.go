@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,8 @@ func write(t *testing.T, dir, name, text string) string {
 const everySetting = `{
   "ProxyMappings": [{
     "Listen": {
-      "PortRange": {"Start": 10201, "End": 10300}, "Address": "0.0.0.0", "StickyProxyLifetime": 10, "RejectHttpProxy": true,
+      "PortRange": {"Start": 10201, "End": 10300}, "Address": "0.0.0.0", "AllowFrom": ["10.0.0.0/8", "::ffff:192.0.2.7", "2001:DB8::/32"],
+      "ProxyProtocol": "true", "StickyProxyLifetime": 10, "RejectHttpProxy": true,
       "OnRotate": "DRAIN", "DrainTime": "20s", "LifetimeJitter": 20, "IdleLifetime": "90s", "MaxRequests": "100",
       "RotateOn": [
         {"Status": [403, "429"], "UpstreamError": ["REFUSED", "reset-before-first-byte"], "Count": "3", "Within": "30s"}, {"UpstreamError": ["timeout"]},
@@ -61,7 +63,7 @@ const everySetting = `{
   "SessionAPI": {"Enabled": true, "Domain": "portmapper", "RequireHeader": true},
   "HTTP": {"UserAgent": "my agent"},
   "HostStats": {"Enabled": true, "TrafficStats": true, "LogTrafficData": false},
-  "Admin": {"Address": "127.0.0.1:10200", "Token": "secret-0123456789"},
+  "Admin": {"Address": "127.0.0.1:10200", "Token": "secret-0123456789", "AllowFrom": ["127.0.0.1", "10.0.0.0/8"]},
   "Limits": {"Connections": 100}, "State": {"File": "proxymap.state"},
   "Logging": {}, "AllowedHosts": "*", "CorsSettings": {}, "Security": {}, "Dashboard": {}, "Routing": {}, "DetailedLogging": {},
   "WebSocketMonitoring": {}, "SslClientOptions": {}, "SslServerOptions": {}, "Cache": {}, "CacheRules": {},
@@ -97,7 +99,9 @@ func TestEverySetting(t *testing.T) {
 	want := relay.Config{
 		Mappings: []relay.Mapping{{
 			Address: netip.IPv4Unspecified(), First: 10201, Last: 10300, Servers: servers, RejectPlain: true, Action: hostrule.Bypass,
-			BusyPort: relay.SkipBusy, IgnoreRules: true, AllowLocalTargets: true, API: session.API{Enabled: true, Domain: "portmapper", RequireHeader: true},
+			AllowFrom:     []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
+			ProxyProtocol: true,
+			BusyPort:      relay.SkipBusy, IgnoreRules: true, AllowLocalTargets: true, API: session.API{Enabled: true, Domain: "portmapper", RequireHeader: true},
 			OnRotate: session.Drain, DrainTime: 20 * time.Second, IdleLifetime: 90 * time.Second, MaxRequests: 100,
 			RotateOn: []relay.Signal{
 				{Status: []int{403, 429}, Errors: relay.ErrorRefused | relay.ErrorReset, Count: 3, Within: 30 * time.Second},
@@ -111,7 +115,7 @@ func TestEverySetting(t *testing.T) {
 		UserAgent:   "my agent", HostStats: true,
 	}
 	if diff := cmp.Diff(want, s.Config, cmpopts.IgnoreUnexported(relay.Config{}), cmpopts.IgnoreFields(relay.Config{}, "Rules", "Remedies"),
-		cmpopts.IgnoreFields(relay.Mapping{}, "Plan"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+		cmpopts.IgnoreFields(relay.Mapping{}, "Plan"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
@@ -165,7 +169,8 @@ func TestEverySetting(t *testing.T) {
 	if user, _, _ := plan.Credentials(nil, 2, client); user != "other-user-session-abc" {
 		t.Errorf("a rule's server gets the user name %q", user)
 	}
-	if want := (Admin{netip.MustParseAddrPort("127.0.0.1:10200"), "secret-0123456789"}); s.Admin != want {
+	from := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
+	if want := (Admin{netip.MustParseAddrPort("127.0.0.1:10200"), "secret-0123456789", from}); !reflect.DeepEqual(s.Admin, want) {
 		t.Errorf("admin: %+v", s.Admin)
 	}
 	if want := filepath.Join(filepath.Dir(s.rules.list[0].at.self.from.Source.Name), "proxymap.state"); s.StateFile != want {
@@ -193,6 +198,7 @@ func TestCheckShowsEverySetting(t *testing.T) {
   rotation     Drain: idle connections close at once, the others get 20 s; at 403, 429, refused, reset-before-first-byte (3 times within 30 s); at timeout; not again within 3 s
   clients      need the Username and the Password; parameters are read from the user name
   hosts        Bypass: straight to the target; host rules are ignored; bypassing to this machine allowed
+  allowed      10.0.0.0/8, 192.0.2.7, 2001:db8::/32: balancers, whose PROXY header names the client
   plain HTTP   rejected with 405; CONNECT only
   upstream 1   socks5 gate.example.com:7000 (names are looked up here), no credentials
   upstream 2   socks4 127.0.0.1:1081, no credentials
@@ -206,7 +212,7 @@ host rules: 34, of which the last that matches wins
      4  Allow  e.example, through socks4 own.example:1080 as o***r
 ` + ads + `  and 11 more
 host statistics: on, traffic on
-admin: http://127.0.0.1:10200, token ***
+admin: http://127.0.0.1:10200, token ***, for 127.0.0.1, 10.0.0.0/8
 state: sessions are kept in DIR/proxymap.state
 warning: without effect here, as a relay does not look into TLS, cache, serve files or have a dashboard: Logging, AllowedHosts, CorsSettings, Security, Dashboard, Routing, DetailedLogging, WebSocketMonitoring, SslClientOptions, SslServerOptions, Cache, CacheRules, Authentication.Jwt, Authentication.DevToken, HostStats.LogTrafficData, ProxyMappings[].Authentication.Jwt, ProxyMappings[].Authentication.DevToken, ProxyMappings[].Listen.DecryptSSL, ProxyMappings[].Listen.SslMode, ProxyMappings[].Listen.UpstreamSslMode, ProxyMappings[].Listen.CertificatePath, ProxyMappings[].Listen.CertificatePassword, ProxyMappings[].Listen.RootDir, HostRules.Items[].DecryptSSL, HostRules.Items[].SslMode
 ok: 1 mapping, 100 ports

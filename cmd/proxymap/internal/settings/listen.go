@@ -16,6 +16,8 @@ type listenSettings struct {
 	ignoreRules bool
 	local       bool // bypassing may lead to this machine
 	busy        relay.BusyPort
+	allowFrom   []netip.Prefix // who may connect
+	header      bool           // the balancers that may have to say whose connection it is
 }
 
 func (l *listenSettings) holds(port int) bool {
@@ -47,6 +49,7 @@ func (r *reader) listen(o *object) (l listenSettings) {
 	l.reject = o.flag("RejectHttpProxy")
 	l.action = r.action(o)
 	l.ignoreRules = o.flag("IgnoreHostRules")
+	l.header = o.flag("ProxyProtocol")
 	if o.choice("BusyPort") == "Skip" {
 		l.busy = relay.SkipBusy
 	}

@@ -33,10 +33,7 @@ func (r *reader) mapping(o, auth *object) mappingSettings {
 	}
 	m.listenAt, m.rotation = l, r.rotation(l)
 	m.auth = r.authentication(auth)
-	if a := m.listen.address; a.IsValid() && !a.IsLoopback() && !(m.auth.required && m.auth.verify) {
-		r.fault(l.get("Address"), "value %q: anything but a loopback address needs Authentication.Required and Verify, or anybody could use the ports",
-			a)
-	}
+	m.listen.allowFrom = r.mayConnect(l, &m)
 	r.included(o, "ProxyServers", schema.ProxyServers, func(item node) {
 		if o := r.object(item, schema.ProxyServer); o.valid {
 			m.servers = append(m.servers, r.server(o))

@@ -19,6 +19,7 @@ func (s *Settings) add(r *reader, m *mappingSettings, api session.API) {
 	}
 	out := relay.Mapping{
 		Address: m.listen.address, First: uint16(m.listen.first), Last: uint16(m.listen.last), BusyPort: m.listen.busy,
+		AllowFrom: m.listen.allowFrom, ProxyProtocol: m.listen.header,
 		RejectPlain: m.listen.reject, Action: m.listen.action, IgnoreRules: m.listen.ignoreRules, AllowLocalTargets: m.listen.local, API: api,
 		OnRotate: m.rotation.onRotate, DrainTime: m.rotation.drain, IdleLifetime: m.rotation.idle, MaxRequests: m.rotation.maxRequests,
 		RotateOn: m.rotation.on, RotateMinInterval: m.rotation.interval,

@@ -112,6 +112,10 @@ func (Address) schema() object {
 	return onlyText("(?:"+ipv4()+"|"+ipv6+")?", "an IP address, such as 127.0.0.1 or ::1")
 }
 
+func (Network) schema() object {
+	return onlyText(ipv4()+"(?:/"+between(0, 32)+")?|"+ipv6+"(?:/"+between(0, 128)+")?", "an IP address or a network, such as 192.0.2.7 or 10.0.0.0/8")
+}
+
 func (AddressPort) schema() object {
 	return onlyText(`(?:`+ipv4()+`|\[`+ipv6+`\]):0*`+between(port.Least, port.Most), "an IP address and a port, such as 127.0.0.1:10200")
 }

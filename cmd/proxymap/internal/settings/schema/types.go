@@ -36,6 +36,7 @@ type (
 	Host        struct{}                  // a name or an IP address, without a port
 	Address     struct{}                  // an IP address
 	AddressPort struct{}                  // an IP address and a port
+	Network     struct{}                  // an IP address, or a network as in 10.0.0.0/8
 	Secret      struct{ Least, Most int } // a string; of so many visible ASCII characters, unless Most is 0
 	Flag        struct{}                  // true or false
 	Number      struct{ Least, Most int } // a whole one

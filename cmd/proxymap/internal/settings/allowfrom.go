@@ -1,0 +1,74 @@
+package settings
+
+import (
+	"net/netip"
+	"strings"
+
+	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/relay/allow"
+)
+
+// allowFrom reads who may connect; nil if nothing says so.
+func (r *reader) allowFrom(o *object) (networks []netip.Prefix) {
+	n := o.get("AllowFrom")
+	if !n.there() {
+		return nil
+	}
+	networks = []netip.Prefix{}
+	items := o.list("AllowFrom")
+	if n.value.Kind == layer.List && len(items) == 0 {
+		r.fault(n, `is empty, so nobody could connect; name addresses and networks, such as ["192.0.2.7", "10.0.0.0/8"], or remove it`)
+	}
+	for _, item := range items {
+		text, _ := item.literal()
+		network, err := allow.Parse(text)
+		if err != nil {
+			r.fault(item, "%s: %v", item.show(), err)
+			continue
+		}
+		networks = append(networks, network)
+	}
+	return networks
+}
+
+// mayConnect says who may connect to a mapping's ports: who is named, this machine where the ports are on a loopback address, or
+// everyone where they ask for credentials.
+func (r *reader) mayConnect(l *object, m *mappingSettings) (networks []netip.Prefix) {
+	networks = r.allowFrom(l)
+	a := m.listen.address
+	switch guarded := m.auth.required && m.auth.verify; {
+	case networks != nil || !a.IsValid():
+		return networks
+	case a.IsLoopback():
+		return allow.Loopback()
+	case !guarded:
+		r.fault(l.get("Address"), "value %q: anything but a loopback address needs Listen.AllowFrom, which names who may connect, such as [\"172.16.0.0/12\"], "+
+			"or Authentication.Required and Verify, or anybody could use the ports", a)
+	}
+	return allow.Everyone()
+}
+
+// shownNetworks is how many networks of a list are shown.
+const shownNetworks = 20
+
+// allowedOf shows who may connect.
+func allowedOf(networks []netip.Prefix) string {
+	var names []string
+	everyone := map[netip.Prefix]bool{}
+	for _, n := range networks {
+		name := n.String()
+		if n.IsSingleIP() {
+			name = n.Addr().String()
+		}
+		names = append(names, name)
+		everyone[n] = n.Bits() == 0
+	}
+	all := allow.Everyone()
+	switch more := len(names) - shownNetworks; {
+	case everyone[all[0]] && everyone[all[1]]:
+		return "everyone"
+	case more > 0:
+		return strings.Join(names[:shownNetworks], ", ") + " and " + count(more, "other")
+	}
+	return strings.Join(names, ", ")
+}
