@@ -112,10 +112,13 @@ func (c Choice) Allowed() string {
 
 // Find returns the name that text says, in any case or by its index, and the one that is refused too.
 func (c Choice) Find(text string) (name string, found bool) {
-	for i, name := range append(slices.Clip(c.Names), c.Refused) {
-		if name != "" && (strings.EqualFold(text, name) || text == strconv.Itoa(i)) {
+	for i, name := range c.Names {
+		if strings.EqualFold(text, name) || text == strconv.Itoa(i) {
 			return name, true
 		}
+	}
+	if c.Refused != "" && (strings.EqualFold(text, c.Refused) || text == strconv.Itoa(len(c.Names))) {
+		return c.Refused, true
 	}
 	return "", false
 }
