@@ -142,3 +142,78 @@ func TestSchemaSeesFaults(t *testing.T) {
 		t.Errorf("the schema has seen %d faults; of those that it is blind to there are %d of %d", seen, unseen, len(blind))
 	}
 }
+
+// values are some that a key may have, or may not. What a schema cannot tell is not among them: sums and fractions of
+// times, and numbers such as 1e3.
+var values = strings.Fields(`null true false "true" "FALSE" "yes" "" [] {} [1] {"0":1} 0 1 -1 1.5 "1.5" "x" "0" "1" "+1" "-1" "-0" "007" 2 3 "2" "3" 15 16 64 "64" 65
+	90 91 99 100 255 256 "599" 599 600 1000 1001 1023 1024 4096 4097 65535 "65535" 65536 "65536" 525600 "525600" 525601 "525601" 1048576 1048577
+	1000000000 1000000001 "30" "30s" "+30s" "-30s" "30S" "1d" "0s" "0h" "1ms" "999ms" "1000ms" "1s" "9h" "10h" "540m" "541m" "720h" "721h"
+	"43200m" "43201m" "2592000s" "2592001s" "8760h" "8761h" "525600m" "525601m" "1h30m" "90m0s" "allow" "BYPASS" "File" "Keep" "m" "S" "oxylabs" "Socks5"`)
+
+// reads reads a key as its type wants it; not ok: it is of none that all keys of that type are read alike.
+func (o *object) reads(k *schema.Key) (ok bool) {
+	switch k.Type.(type) {
+	case schema.Number:
+		o.number(k.Name)
+	case schema.Choice:
+		if k.Name == "Provider" {
+			return false // a name without an index
+		}
+		if o.choice(k.Name) == "File" {
+			o.r.fault(o.get(k.Name), "a relay serves no files")
+		}
+	case schema.Duration:
+		o.duration(k.Name)
+	case schema.Lifetime:
+		o.lifetime(k.Name)
+	case schema.Flag:
+		o.flag(k.Name)
+	default:
+		return false
+	}
+	return true
+}
+
+// What the reader takes of a key the schema takes, and what it refuses the schema refuses.
+func TestSchemaAgreesWithReader(t *testing.T) {
+	text, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema.JSON()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("s", text); err != nil {
+		t.Fatal(err)
+	}
+	compared := map[bool]int{}
+	for _, section := range schema.Sections() {
+		for i := range section.Keys {
+			k := &section.Keys[i]
+			where := "s#/$defs/" + section.Name
+			for _, value := range append(values, `" 1 "`, `" 30s "`) {
+				file := `{"` + k.Name + `":` + value + `}`
+				r := newReader("f", nil, nil)
+				root, _ := r.parse("f", []byte(file))
+				root.value = root.value.Settle()
+				if !r.object(root, section).reads(k) {
+					break
+				}
+				s, err := c.Compile(where)
+				if err != nil {
+					t.Fatal(err)
+				}
+				v, err := jsonschema.UnmarshalJSON(strings.NewReader(file))
+				if err != nil {
+					t.Fatal(err)
+				}
+				taken := len(r.faults.list) == 0
+				if err := s.Validate(v); (err == nil) != taken {
+					t.Errorf("%s%s: the reader says %v, the schema %v", section.Name, file, r.faults.Error(), err)
+				}
+				compared[taken]++
+			}
+		}
+	}
+	if compared[true] < 500 || compared[false] < 2000 {
+		t.Errorf("compared were %v", compared)
+	}
+}

@@ -105,8 +105,9 @@ func (d Duration) pattern() string {
 			all = append(all, `0*`+between(least, most)+u.name)
 		}
 	}
+	out := `\+?(?:` + strings.Join(all, "|") + `)`
 	if d.Never {
-		all = append(all, `0`, `0+`+unit)
+		out += `|[-+]?0+` + unit + `|[-+]?0`
 	}
-	return `\+?(?:` + strings.Join(all, "|") + `)`
+	return out
 }
