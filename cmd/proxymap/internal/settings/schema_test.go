@@ -186,9 +186,15 @@ func TestSchemaAgreesWithReader(t *testing.T) {
 	}
 	compared := map[bool]int{}
 	for _, section := range schema.Sections() {
+		if section == schema.Root || section == schema.Included || section == schema.SecretSource {
+			continue // no key of theirs is read so
+		}
+		s, err := c.Compile("s#/$defs/" + section.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for i := range section.Keys {
 			k := &section.Keys[i]
-			where := "s#/$defs/" + section.Name
 			for _, value := range append(values, `" 1 "`, `" 30s "`) {
 				file := `{"` + k.Name + `":` + value + `}`
 				r := newReader("f", nil, nil)
@@ -196,10 +202,6 @@ func TestSchemaAgreesWithReader(t *testing.T) {
 				root.value = root.value.Settle()
 				if !r.object(root, section).reads(k) {
 					break
-				}
-				s, err := c.Compile(where)
-				if err != nil {
-					t.Fatal(err)
 				}
 				v, err := jsonschema.UnmarshalJSON(strings.NewReader(file))
 				if err != nil {
