@@ -26,6 +26,7 @@ const (
 type commands struct {
 	Serve     serveCommand     `cmd:"" help:"Listen on the ports of a settings file and relay."`
 	Check     checkCommand     `cmd:"" help:"Validate a settings file and print how it was understood; nothing is started."`
+	Ports     portsCommand     `cmd:"" help:"Print the addresses of all ports of a settings file, one a line."`
 	Demo      demoCommand      `cmd:"" help:"Start a stub provider and a relay to it on a hundred ports from 10201 on, to try things out."`
 	Providers providersCommand `cmd:"" help:"Print the presets for providers' credentials, which Authentication.Provider names."`
 	Schema    schemaCommand    `cmd:"" help:"Print a JSON Schema of the settings, with which editors complete and check them."`

@@ -65,12 +65,7 @@ func (s *Settings) printMapping(out *strings.Builder, i int) {
 	if m.RejectPlain {
 		fmt.Fprintf(out, "  plain HTTP   rejected with 405; CONNECT only\n")
 	}
-	for n := range set.servers {
-		fmt.Fprintf(out, "  upstream %-3d %s, %s\n", n+1, serverOf(m.Servers[n]), credentialsOf(m, set, n))
-	}
-	if len(set.servers) == 0 {
-		fmt.Fprintf(out, "  upstream     none%s\n", either(m.Action == hostrule.Allow, ": requests are answered 502 no-upstream", ""))
-	}
+	printUpstreams(out, m, set)
 	fmt.Fprintf(out, "  Session API  %s\n", apiOf(m, set.auth.required))
 }
 

@@ -10,6 +10,7 @@ type mappingSettings struct {
 	rotation rotationSettings
 	auth     authSettings
 	servers  []serverSettings
+	perPort  bool // each port has one of them
 }
 
 // name is how messages call a mapping.
@@ -34,10 +35,11 @@ func (r *reader) mapping(o, auth *object) mappingSettings {
 	m.listenAt, m.rotation = l, r.rotation(l)
 	m.auth = r.authentication(auth)
 	m.listen.allowFrom = r.mayConnect(l, &m)
-	r.included(o, "ProxyServers", schema.ProxyServers, func(item node) {
+	list := r.included(o, "ProxyServers", schema.ProxyServers, func(item node) {
 		if o := r.object(item, schema.ProxyServer); o.valid {
 			m.servers = append(m.servers, r.server(o))
 		}
 	})
+	m.perPort = r.perPort(o, list)
 	return m
 }

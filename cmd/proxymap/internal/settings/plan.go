@@ -19,7 +19,7 @@ func (s *Settings) add(r *reader, m *mappingSettings, api session.API) {
 	}
 	out := relay.Mapping{
 		Address: m.listen.address, First: uint16(m.listen.first), Last: uint16(m.listen.last), BusyPort: m.listen.busy,
-		AllowFrom: m.listen.allowFrom, ProxyProtocol: m.listen.header,
+		AllowFrom: m.listen.allowFrom, ProxyProtocol: m.listen.header, PerPort: m.perPort,
 		RejectPlain: m.listen.reject, Action: m.listen.action, IgnoreRules: m.listen.ignoreRules, AllowLocalTargets: m.listen.local, API: api,
 		OnRotate: m.rotation.onRotate, DrainTime: m.rotation.drain, IdleLifetime: m.rotation.idle, MaxRequests: m.rotation.maxRequests,
 		RotateOn: m.rotation.on, RotateMinInterval: m.rotation.interval,
@@ -62,6 +62,9 @@ func (s *Settings) warn(m *mappingSettings, out *relay.Mapping) {
 		if m.auth.account.Template != nil && !m.auth.set && !out.Plan.Sets(i) {
 			say("have credentials in Authentication that do not go to upstream %s: SetAuthentication is false", m.servers[i].Server.HostPort())
 		}
+	}
+	if warning := spreadWarning(out); warning != "" {
+		say("%s", warning)
 	}
 	if len(m.servers) == 0 && m.listen.action == hostrule.Allow {
 		rules := ""

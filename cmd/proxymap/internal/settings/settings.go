@@ -64,7 +64,7 @@ func (r *reader) root(s *Settings, n node) {
 // shortForm returns what stands at the top of the settings of one mapping's parts. An Authentication of nothing but the
 // dashboard's is none of a mapping.
 func shortForm(o, auth *object) (parts []node) {
-	for _, key := range []string{"Listen", "Authentication", "ProxyServers", "ProxyServersFiles"} {
+	for _, key := range []string{"Listen", "Authentication", "ProxyServers", "ProxyServersFiles", "ProxyServersSpread"} {
 		if n := o.get(key); n.there() && (key != "Authentication" || auth.holds()) {
 			parts = append(parts, n)
 		}

@@ -20,6 +20,7 @@ var (
 	orNever  = Duration{Least: time.Millisecond, Most: MaxDuration, Never: true}
 	lifetime = Lifetime{credential.MaxMinutes}
 	action   = Choice{Names: []string{"Allow", "Deny", "Bypass"}, Refused: "File"} // ProxyMapService's File would need what a relay does not do
+	spread   = oneOf("Turn", "PerPort")
 	limits   = relay.DefaultLimits()
 )
 
@@ -34,6 +35,7 @@ var Root = &Section{
 		{"Authentication", Object{Authentication}, nil, "What clients must bring, and your account at the provider."},
 		{"ProxyServers", Items{ProxyServers}, nil, "The upstream proxies."},
 		{"ProxyServersFiles", List{Of: Object{File}}, nil, "Files with more upstream proxies, where ProxyServers is a list."},
+		{"ProxyServersSpread", spread, nil, "Spread, where ProxyServers is a list."},
 		{"HostRules", Items{HostRules}, nil, "What becomes of requests for some hosts, for all mappings."},
 		{"HostRulesFiles", List{Of: Object{File}}, nil, "Files with more host rules, where HostRules is a list."},
 		{"SessionAPI", Object{SessionAPI}, nil, "Requests that show, replace and remove a port's session, through the port itself."},
@@ -57,6 +59,7 @@ var Mapping = &Section{
 		{"Authentication", Object{Authentication}, nil, "What clients must bring, and your account at the provider."},
 		{"ProxyServers", Items{ProxyServers}, nil, "The upstream proxies."},
 		{"ProxyServersFiles", List{Of: Object{File}}, nil, "Files with more upstream proxies, where ProxyServers is a list."},
+		{"ProxyServersSpread", spread, nil, "Spread, where ProxyServers is a list."},
 	},
 	Ignored: []string{"CacheRules"},
 }
@@ -188,6 +191,7 @@ var ProxyServers = &Section{
 	Keys: []Key{
 		{"Items", List{Of: Object{ProxyServer}}, nil, "The proxies."},
 		{"Files", List{Of: Object{File}}, nil, "Files with more of them, after Items."},
+		{"Spread", spread, nil, "Sessions take the proxies in turn, or each port has one of them for good."},
 	},
 }
 
