@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"proxymap/cmd/proxymap/internal/machine"
 	"proxymap/cmd/proxymap/internal/settings"
@@ -10,13 +9,13 @@ import (
 )
 
 type checkCommand struct {
-	Config  string `help:"Settings file." default:"appsettings.json" placeholder:"FILE"`
-	Origins bool   `help:"Print each value, and which layer it comes from."`
+	settingsFlags
+	Origins bool `help:"Print each value, and which layer it comes from."`
 }
 
 // Run prints settings as they were understood.
 func (c checkCommand) Run(s streams) error {
-	set, err := settings.Load(settings.Sources{File: c.Config, Default: c.Config == defaultConfig, Environ: os.Environ()})
+	set, err := c.load()
 	if err != nil {
 		return err
 	}

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"proxymap/cmd/proxymap/internal/ctl"
-	"proxymap/cmd/proxymap/internal/settings"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -24,9 +24,10 @@ const (
 
 // commands is the command line.
 type commands struct {
-	Serve     serveCommand     `cmd:"" help:"Listen on the ports of a settings file and relay."`
-	Check     checkCommand     `cmd:"" help:"Validate a settings file and print how it was understood; nothing is started."`
-	Ports     portsCommand     `cmd:"" help:"Print the addresses of all ports of a settings file, one a line."`
+	Serve     serveCommand     `cmd:"" help:"Listen on ports and relay, as flags, variables or a settings file say."`
+	Check     checkCommand     `cmd:"" help:"Validate settings and print how they were understood; nothing is started."`
+	Ports     portsCommand     `cmd:"" help:"Print the addresses of all ports, one a line."`
+	Init      initCommand      `cmd:"" help:"Write a commented settings file that does what flags and variables say."`
 	Demo      demoCommand      `cmd:"" help:"Start a stub provider and a relay to it on a hundred ports from 10201 on, to try things out."`
 	Providers providersCommand `cmd:"" help:"Print the presets for providers' credentials, which Authentication.Provider names."`
 	Schema    schemaCommand    `cmd:"" help:"Print a JSON Schema of the settings, with which editors complete and check them."`
@@ -34,13 +35,10 @@ type commands struct {
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
-// defaultConfig is the settings file that nobody needs to name, and which may be missing.
-const defaultConfig = "appsettings.json"
-
 type serveCommand struct {
-	Config   string        `help:"Settings file." default:"appsettings.json" placeholder:"FILE"`
-	Grace    time.Duration `help:"On SIGINT or SIGTERM, time that exchanges and tunnels get to end." default:"10s"`
-	LogLevel string        `help:"Least level that is logged: ${enum}." enum:"debug,info,warn,error" default:"info"`
+	settingsFlags
+	Grace    time.Duration `help:"On SIGINT or SIGTERM, time that exchanges and tunnels get to end." default:"10s" env:"PROXYMAP_GRACE"`
+	LogLevel string        `help:"Least level that is logged: ${enum}." enum:"debug,info,warn,error" default:"info" env:"PROXYMAP_LOG_LEVEL"`
 }
 
 type demoCommand struct {
@@ -53,6 +51,9 @@ type versionCommand struct{}
 
 // streams are where a command writes.
 type streams struct{ out, err io.Writer }
+
+// account is what stands before the host of a URL: it is not repeated where an argument is at fault.
+var account = regexp.MustCompile(`://\S*@`)
 
 // exitStatus leaves kong's parser, which ends the process where it prints its help.
 type exitStatus int
@@ -70,6 +71,7 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	}()
 	var cli commands
 	parser, err := kong.New(&cli, kong.Name("proxymap"), kong.UsageOnError(), kong.Writers(stdout, stderr),
+		kong.NamedMapper("texts", textsMapper{}), kong.NamedMapper("optional", optionalMapper{}),
 		kong.Description("A TCP relay whose local ports are sticky sessions of an upstream proxy provider."),
 		kong.Exit(func(code int) { panic(exitStatus(code)) }))
 	if err != nil {
@@ -77,7 +79,7 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	}
 	ctx, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "proxymap: %v; see proxymap --help\n", err)
+		fmt.Fprintf(stderr, "proxymap: %s; see proxymap --help\n", account.ReplaceAllString(err.Error(), "://***@"))
 		return exitUsage
 	}
 	raiseOpenFiles()
@@ -106,9 +108,10 @@ func (versionCommand) Run(s streams) error {
 	return err
 }
 
-// askedRelay is what a settings file says of how to ask its relay.
+// askedRelay is what a settings file, and the environment, say of how to ask its relay.
 func askedRelay(file string) (*ctl.Relay, error) {
-	set, err := settings.Load(settings.Sources{File: file, Environ: os.Environ()})
+	flags := settingsFlags{Config: &file}
+	set, err := flags.load()
 	if err != nil {
 		return nil, err
 	}

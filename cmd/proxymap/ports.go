@@ -2,20 +2,17 @@ package main
 
 import (
 	"errors"
-	"os"
 	"syscall"
-
-	"proxymap/cmd/proxymap/internal/settings"
 )
 
 type portsCommand struct {
-	Config string `help:"Settings file." default:"appsettings.json" placeholder:"FILE"`
+	settingsFlags
 	Format string `help:"How a port is printed: ${enum}. A url holds the credentials that clients must bring, percent-encoded." enum:"ip:port,url" default:"ip:port"`
 }
 
 // Run prints the ports. Whoever reads them may have enough and go.
 func (c portsCommand) Run(s streams) error {
-	set, err := settings.Load(settings.Sources{File: c.Config, Default: c.Config == defaultConfig, Environ: os.Environ()})
+	set, err := c.load()
 	if err != nil {
 		return err
 	}

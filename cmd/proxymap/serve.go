@@ -22,7 +22,7 @@ const logFlushTime = time.Second
 
 // Run serves until a signal says otherwise.
 func (c serveCommand) Run(s streams) error {
-	set, err := settings.Load(settings.Sources{File: c.Config, Default: c.Config == defaultConfig, Environ: os.Environ()})
+	set, err := c.load()
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (c serveCommand) Run(s streams) error {
 	log, flush := newLog(s.err, level)
 	defer flush()
 	for _, w := range append(set.Warnings, machine.Warnings(&set.Config)...) {
-		log.Warn(w, "file", c.Config)
+		log.Warn(w)
 	}
 	cfg := set.Config
 	cfg.Log = log

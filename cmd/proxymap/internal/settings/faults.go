@@ -24,7 +24,11 @@ type faults struct {
 	file string // of the settings; others may be named in it
 	list []fault
 	more int // that are not in the list
+
+	nothing bool // no layer has anything
 }
+
+func (f *faults) Is(target error) bool { return f.nothing && target == ErrNothing }
 
 // add notes a fault, if it is not known yet: what a rule's server has wrong is found by each mapping.
 func (f *faults) add(from layer.Origin, path, text string) {
@@ -58,36 +62,4 @@ func (f *faults) Error() string {
 		fmt.Fprintf(&out, "\nand %d more", f.more)
 	}
 	return out.String()
-}
-
-// nearest returns the known name that is most like name, or nothing if none is much like it.
-func nearest(name string, known []string) string {
-	best, least := "", len(name)/2+1
-	for _, k := range known {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// editDistance is the number of bytes to insert, drop or change to make b of a (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

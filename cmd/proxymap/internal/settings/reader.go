@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/cmd/proxymap/internal/settings/near"
 	"proxymap/cmd/proxymap/internal/settings/schema"
 )
 
@@ -94,8 +95,8 @@ func (r *reader) unknown(at node, key string, s *schema.Section) {
 		r.fault(at, "is an item of a list, and another layer has an object here, with keys such as %q: use one of the two forms", s.Names()[0])
 		return
 	}
-	if near := nearest(key, slices.Concat(s.Names(), s.Ignored)); near != "" {
-		r.fault(at, "unknown key; did you mean %q?", near)
+	if meant := near.Name(key, slices.Concat(s.Names(), s.Ignored)); meant != "" {
+		r.fault(at, "unknown key; did you mean %q?", meant)
 		return
 	}
 	r.fault(at, "unknown key; allowed here: %s", strings.Join(s.Names(), ", "))

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"proxymap/cmd/proxymap/internal/settings/schema"
 	"proxymap/relay"
 )
 
@@ -400,14 +399,6 @@ func TestManyFaults(t *testing.T) {
 	_, err := Parse("f", []byte(`{"Listen":{"Port":1},"HostRules":[`+strings.Repeat(`{"HostPort":0},`, maxFaults+7)+`]}`))
 	if err == nil || !strings.HasPrefix(err.Error(), "f: 1007 faults;") || !strings.HasSuffix(err.Error(), "\nand 7 more") {
 		t.Errorf("got %.200v; want 1000 faults and 7 more", err)
-	}
-}
-
-func TestNearest(t *testing.T) {
-	for name, want := range map[string]string{"listen": "Listen", "lsten": "Listen", "SessionApi": "SessionAPI", "qqqq": "", "": ""} {
-		if got := nearest(name, schema.Root.Names()); got != want {
-			t.Errorf("%q: got %q; want %q", name, got, want)
-		}
 	}
 }
 

@@ -20,6 +20,7 @@ type Sources struct {
 	Default bool            // File may be missing, because nobody has named it
 	Environ []string        // NAME=VALUE
 	Flags   []layer.Setting // of the command line, and of the variables that stand for flags
+	Faults  []layer.Fault   // of flags, and of those variables, of which no setting could be made
 }
 
 // A Layer is one that was read.
@@ -27,6 +28,9 @@ type Layer struct {
 	Name   string // of a file; else "environment" or "command line"
 	Values int    // that it gave; of a file 0: they are not counted
 }
+
+// ErrNothing says that there is no file, no variable and no flag with a setting.
+var ErrNothing = errors.New("no settings at all")
 
 // environments are the variables that name the environment, in the order in which they count.
 var environments = []string{"PROXYMAP_ENVIRONMENT", "DOTNET_ENVIRONMENT", "ASPNETCORE_ENVIRONMENT"}
@@ -82,7 +86,8 @@ func (r *reader) load(from *Sources) (root *layer.Value, err error) {
 		return nil, err
 	}
 	root = r.flat(root, "environment", layer.FromEnvironment(from.Environ, isSection))
-	return r.flat(root, "command line", from.Flags), nil
+	r.note(from.Faults)
+	return r.flags(root, from.Flags), nil
 }
 
 // environmentFile is the name of the environment's file; empty: there can be none.
@@ -138,10 +143,40 @@ func (r *reader) flat(base *layer.Value, name string, list []layer.Setting) *lay
 	if len(list) == 0 {
 		return base
 	}
+	r.layers = append(r.layers, Layer{name, len(list)})
+	return r.over(base, list)
+}
+
+// flags lays those of the command line over what is there, and the variables that stand for some. Both are one layer, for
+// a flag may say that what earlier layers have does not count; but they are named apart.
+func (r *reader) flags(base *layer.Value, list []layer.Setting) *layer.Value {
+	list = layer.Counting(list, base)
+	variables, flags := Layer{Name: "environment PROXYMAP_…"}, Layer{Name: "command line"}
+	for i := range list {
+		of := &flags
+		if strings.HasPrefix(list[i].From, "environment ") {
+			of = &variables
+		}
+		if list[i].Value != "" {
+			of.Values++
+		}
+	}
+	for _, l := range []Layer{variables, flags} {
+		if l.Values > 0 {
+			r.layers = append(r.layers, l)
+		}
+	}
+	if len(list) == 0 {
+		return base
+	}
+	return r.over(base, list)
+}
+
+// over lays single settings over what is there.
+func (r *reader) over(base *layer.Value, list []layer.Setting) *layer.Value {
 	over, faults := layer.Of(list, r.count+1)
 	r.count += len(list)
 	r.note(faults)
-	r.layers = append(r.layers, Layer{name, len(list)})
 	return layer.Merge(base, over)
 }
 
@@ -201,6 +236,7 @@ func (r *reader) settings(root *layer.Value) (*Settings, error) {
 		r.root(s, s.values)
 	case len(r.faults.list) == 0:
 		r.faults.add(layer.Origin{Source: &layer.Source{Name: "settings"}}, "", "no port to listen on"+r.lookedIn())
+		r.faults.nothing = true
 	}
 	if len(r.faults.list) > 0 {
 		return nil, &r.faults

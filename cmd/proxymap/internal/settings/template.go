@@ -3,6 +3,7 @@ package settings
 import (
 	"strings"
 
+	"proxymap/cmd/proxymap/internal/settings/near"
 	"proxymap/cmd/proxymap/internal/settings/schema"
 	"proxymap/session/credential"
 )
@@ -57,8 +58,8 @@ func (r *reader) preset(o *object) (t credential.Template, found bool) {
 	for _, p := range credential.Providers() {
 		names = append(names, p.Name)
 	}
-	if near := nearest(name, names); near != "" {
-		r.fault(n, "%s: no such provider; did you mean %q?", n.show(), near)
+	if meant := near.Name(name, names); meant != "" {
+		r.fault(n, "%s: no such provider; did you mean %q?", n.show(), meant)
 	} else {
 		r.fault(n, "%s: no such provider; known are %s; others can be had by a Template", n.show(), strings.Join(names, ", "))
 	}

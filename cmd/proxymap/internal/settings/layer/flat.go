@@ -12,6 +12,32 @@ type Setting struct {
 	Null  bool     // what earlier layers have there counts no more; Value is empty then
 	Whole bool     // what earlier layers have at Path and below counts no more; Path may be that of an object, and Value is empty then
 	From  string   // its origin: environment Listen__Port, flag --ports
+
+	// Unless are paths of which none may be there in earlier layers, or the setting does not count.
+	Unless [][]string
+}
+
+// Counting are the settings of a list that count over base, which may be nil: see Setting.Unless. Those that unset what is
+// not there do not.
+func Counting(list []Setting, base *Value) []Setting {
+	return slices.DeleteFunc(slices.Clone(list), func(s Setting) bool {
+		return slices.ContainsFunc(s.Unless, base.has) || s.Null && !base.has(s.Path)
+	})
+}
+
+// has reports whether there is a value at path, and not null.
+func (v *Value) has(path []string) bool {
+	for _, key := range path {
+		if v == nil {
+			return false
+		}
+		i := v.find(key)
+		if i < 0 {
+			return false
+		}
+		v = v.Members[i].Value
+	}
+	return v != nil && v.Kind != Null
 }
 
 // FromEnvironment returns the settings among the variables of an environment, each NAME=VALUE: those of which the name has
