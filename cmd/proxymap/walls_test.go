@@ -37,7 +37,7 @@ var house = map[string]wall{
 	"cmd/proxymap/internal/machine": {own: []string{"relay", "session/wire"}},
 	"cmd/proxymap/internal/settings": {
 		own: []string{"cmd/proxymap/internal/settings/layer", "cmd/proxymap/internal/settings/near", "cmd/proxymap/internal/settings/schema",
-			"httpparse", "relay", "relay/allow", "relay/hostrule", "relay/refusal", "relay/socks", "session", "session/credential"},
+			"cmd/proxymap/internal/settings/serverlist", "httpparse", "relay", "relay/allow", "relay/hostrule", "relay/refusal", "relay/socks", "session", "session/credential"},
 	},
 	"cmd/proxymap/internal/settings/schema":     {own: []string{"relay", "session", "session/credential"}},
 	"cmd/proxymap/internal/settings/serverlist": {pure: true},

@@ -26,12 +26,34 @@ type faults struct {
 	more int // that are not in the list
 
 	nothing bool // no layer has anything
+
+	// lists are sources with a server a line, and how many faults each has. Those after the first shownOfList are not in list.
+	lists map[*layer.Source]int
 }
 
 func (f *faults) Is(target error) bool { return f.nothing && target == ErrNothing }
 
+// shownOfList is how many faults of a list in plain text are told.
+const shownOfList = 20
+
+// isList says that a source is a list in plain text.
+func (f *faults) isList(in *layer.Source) {
+	if f.lists == nil {
+		f.lists = map[*layer.Source]int{}
+	}
+	f.lists[in] = 0
+}
+
+// hidden is how many faults of a source are not in the list.
+func (f *faults) hidden(in *layer.Source) int { return max(f.lists[in]-shownOfList, 0) }
+
 // add notes a fault, if it is not known yet: what a rule's server has wrong is found by each mapping.
 func (f *faults) add(from layer.Origin, path, text string) {
+	if n, found := f.lists[from.Source]; found {
+		if f.lists[from.Source]++; n >= shownOfList {
+			return
+		}
+	}
 	if len(f.list) >= maxFaults {
 		f.more++
 		return
@@ -45,18 +67,22 @@ func (f *faults) Error() string {
 	slices.SortStableFunc(f.list, func(a, b fault) int {
 		return cmp.Or(cmp.Compare(a.from.Source.Order, b.from.Source.Order), cmp.Compare(a.from.At, b.from.At))
 	})
-	var out strings.Builder
-	fmt.Fprintf(&out, "%s: %d faults; nothing is started", f.file, len(f.list)+f.more)
-	if len(f.list) == 1 {
-		out.Reset()
-		fmt.Fprintf(&out, "%s: 1 fault; nothing is started", f.file)
+	n := len(f.list) + f.more
+	for in := range f.lists {
+		n += f.hidden(in)
 	}
-	for _, one := range f.list {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s: %s; nothing is started", f.file, count(n, "fault"))
+	for i, one := range f.list {
 		out.WriteString("\n" + one.from.String() + ": ")
 		if one.path != "" {
 			out.WriteString(one.path + ": ")
 		}
 		out.WriteString(one.text)
+		in := one.from.Source
+		if hidden := f.hidden(in); hidden > 0 && (i == len(f.list)-1 || f.list[i+1].from.Source != in) {
+			fmt.Fprintf(&out, "\n%s: and %s of this list", in.Name, count(hidden, "more fault"))
+		}
 	}
 	if f.more > 0 {
 		fmt.Fprintf(&out, "\nand %d more", f.more)

@@ -12,8 +12,9 @@ import (
 const maxIncluded = 64 << 20
 
 // included gives each item of a section: those of its Items, then those of the files that its Files name. An older form
-// is a list in the section's place, and the files under a key of their own beside it.
-func (r *reader) included(o *object, section string, k *schema.Section, each func(item node)) *object {
+// is a list in the section's place, and the files under a key of their own beside it. lines reads a file that is a list in
+// plain text; nil: there are none.
+func (r *reader) included(o *object, section string, k *schema.Section, each func(item node), lines func(file *object)) *object {
 	n := o.get(section)
 	var list *object
 	if n.isList() {
@@ -28,7 +29,12 @@ func (r *reader) included(o *object, section string, k *schema.Section, each fun
 		}
 	}
 	for _, at := range append(list.list("Files"), o.list(section+"Files")...) {
-		if f := r.object(at, schema.File); f.valid {
+		f := r.object(at, schema.File)
+		switch {
+		case !f.valid:
+		case lines != nil && isPlainList(f.text("Path")):
+			lines(f)
+		default:
 			for _, item := range r.include(f) {
 				each(item)
 			}

@@ -37,7 +37,7 @@ func (r *reader) hostRules(o *object) (s ruleSettings) {
 			out.Server = s.server(r.server(server), known)
 		}
 		s.list = append(s.list, out)
-	})
+	}, nil)
 	s.last = list.choice("Order") == "Last"
 	return s
 }

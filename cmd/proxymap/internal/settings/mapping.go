@@ -39,7 +39,7 @@ func (r *reader) mapping(o, auth *object) mappingSettings {
 		if o := r.object(item, schema.ProxyServer); o.valid {
 			m.servers = append(m.servers, r.server(o))
 		}
-	})
+	}, func(file *object) { m.servers = append(m.servers, r.serverLines(file)...) })
 	m.perPort = r.perPort(o, list)
 	return m
 }

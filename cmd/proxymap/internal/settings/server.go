@@ -18,11 +18,7 @@ type serverSettings struct {
 
 func (r *reader) server(o *object) (s serverSettings) {
 	s.Host = relay.PlainHost(o.text("Host"))
-	host := s.Host
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	if _, port, err := httpparse.SplitHost([]byte(host)); err != nil || port != 0 {
+	if !isHost(s.Host) {
 		shown := s.Host
 		if strings.Contains(shown, "@") {
 			shown = "***" // a user name and a password before the host
@@ -46,6 +42,15 @@ func (r *reader) server(o *object) (s serverSettings) {
 		r.fault(o.orTemplate(), "needs a Username beside it: a server's own credentials are made of the server's own account")
 	}
 	return s
+}
+
+// isHost reports whether host is a name or an IP address, without a port.
+func isHost(host string) bool {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	_, port, err := httpparse.SplitHost([]byte(host))
+	return err == nil && port == 0
 }
 
 // sources reads the local addresses that a server is dialled from.

@@ -5,17 +5,26 @@ import (
 	"strings"
 )
 
-// Lines are those of a list that say something, each with its number, from 1, and without spaces around it. A byte-order
-// mark, empty lines and those that begin with # are passed over; lines end in LF or CRLF.
-func Lines(text string) iter.Seq2[int, string] {
-	return func(yield func(int, string) bool) {
-		n := 0
-		for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
-			n++
-			line = strings.TrimSpace(line)
-			if line != "" && line[0] != '#' && !yield(n, line) {
+// A Line is one of a list.
+type Line struct {
+	Number int    // from 1
+	At     int    // where it begins in the list, in bytes
+	Text   string // without spaces around it
+}
+
+// Lines are those of a list that say something. A byte-order mark, empty lines and those that begin with # are passed over;
+// lines end in LF or CRLF.
+func Lines(list string) iter.Seq[Line] {
+	return func(yield func(Line) bool) {
+		text := strings.TrimPrefix(list, "\ufeff")
+		next := Line{At: len(list) - len(text)}
+		for line := range strings.Lines(text) {
+			next.Number++
+			next.Text = strings.TrimSpace(line)
+			if next.Text != "" && next.Text[0] != '#' && !yield(next) {
 				return
 			}
+			next.At += len(line)
 		}
 	}
 }

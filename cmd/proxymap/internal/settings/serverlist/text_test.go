@@ -22,15 +22,18 @@ func asURL(s Server) string {
 func TestLines(t *testing.T) {
 	text := "\ufeff# a comment\r\n\r\n  1.2.3.4:80 \r\n\t\n #another\nhost:80:user:p#ss\n1.2.3.4:81#no comment\nlast:80"
 	var got []string
-	for n, line := range Lines(text) {
-		got = append(got, fmt.Sprintf("%d %s", n, line))
+	for line := range Lines(text) {
+		got = append(got, fmt.Sprintf("%d %s", line.Number, line.Text))
+		if n := 1 + strings.Count(text[:line.At], "\n"); n != line.Number || !strings.HasPrefix(strings.TrimSpace(text[line.At:]), line.Text) {
+			t.Errorf("line %d begins at %d, in line %d", line.Number, line.At, n)
+		}
 	}
 	want := []string{"3 1.2.3.4:80", "6 host:80:user:p#ss", "7 1.2.3.4:81#no comment", "8 last:80"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q; want %q", got, want)
 	}
-	for n := range Lines("a\nb\n") {
-		if n == 2 {
+	for line := range Lines("a\nb\n") {
+		if line.Number == 2 {
 			t.Error("goes on after it was stopped")
 		}
 		break
@@ -46,9 +49,9 @@ func BenchmarkList(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(text.Len()))
 	for b.Loop() {
-		for n, line := range Lines(text.String()) {
-			if _, err := Parse(line); err != nil {
-				b.Fatal(n, err)
+		for line := range Lines(text.String()) {
+			if _, err := Parse(line.Text); err != nil {
+				b.Fatal(line.Number, err)
 			}
 		}
 	}
