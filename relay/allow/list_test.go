@@ -60,6 +60,14 @@ func TestList(t *testing.T) {
 	}
 }
 
+// A network of mapped addresses is one of IPv4, whoever makes it.
+func TestListOfMappedNetwork(t *testing.T) {
+	l := NewList([]netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")})
+	if !l.Has(netip.MustParseAddr("10.1.2.3")) || !l.Has(netip.MustParseAddr("::ffff:10.1.2.3")) || l.Has(netip.MustParseAddr("11.0.0.0")) {
+		t.Errorf("it is %v", l)
+	}
+}
+
 // A list agrees with its networks asked one by one, whatever they are.
 func TestListAgreesWithItsNetworks(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))

@@ -47,6 +47,37 @@ func await(t *testing.T, fd int, events int16) {
 	t.Fatal("the socket is not ready within 10 s")
 }
 
+// Accept tells the peer's address: that of IPv4 also where the listener is for both versions.
+func TestAcceptTellsThePeer(t *testing.T) {
+	for _, row := range []struct{ on, to, from string }{
+		{"127.0.0.1", "127.0.0.1", "127.0.0.2"},
+		{"0.0.0.0", "127.0.0.1", "127.0.0.3"},
+		{"::", "127.0.0.1", "127.0.0.4"},
+		{"::1", "::1", "::1"},
+		{"::", "::1", "::1"},
+	} {
+		listener, addr, err := Listen(netip.AddrPortFrom(netip.MustParseAddr(row.on), 0), -1)
+		if errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) {
+			t.Logf("SKIPPED: %s: this machine has no IPv6", row.on)
+			continue
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		client, err := new(Dialer).Dial(netip.AddrPortFrom(netip.MustParseAddr(row.to), addr.Port()), netip.MustParseAddr(row.from))
+		if err != nil {
+			t.Fatal(row, err)
+		}
+		await(t, listener, unix.POLLIN)
+		server, from, err := Accept(listener)
+		if err != nil || from != netip.MustParseAddr(row.from) {
+			t.Errorf("on %s: a connection from %s has come from %v, %v", row.on, row.from, from, err)
+		}
+		for _, fd := range []int{listener, client, server} {
+			_ = Close(fd)
+		}
+	}
+}
+
 // What one side writes the other reads, then nothing, then the end.
 func TestReadWrite(t *testing.T) {
 	client, server := connected(t, netip.Addr{})
