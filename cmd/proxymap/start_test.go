@@ -75,6 +75,16 @@ func TestStartFaults(t *testing.T) {
 			"flag --provider: Authentication.Provider: value \"iproyl\": no such provider; did you mean \"iproyal\"?\n"},
 		{"a domain", "", nil, ports + " --session-api=port_mapper:80 " + upIs, one +
 			"flag --session-api: SessionAPI.Domain: value \"port_mapper:80\": must be a host name without a port, or empty for the ports themselves\n"},
+		{"a spread", "", nil, ports + " --spread=Port " + upIs, one +
+			"flag --spread: ProxyServers.Spread: value \"Port\": must be Turn or PerPort\n"},
+		{"a network with host bits", "", []string{"PROXYMAP_ALLOW_FROM=10.0.0.1/8"}, ports + " --address=0.0.0.0 " + upIs, one +
+			"environment PROXYMAP_ALLOW_FROM: Listen.AllowFrom[0]: value \"10.0.0.1/8\": names an address inside of a network: " +
+			"write 10.0.0.0/8 for the network, or 10.0.0.1 for the one address\n"},
+		{"open to everybody", "", nil, ports + " --address=0.0.0.0 " + upIs, one +
+			"flag --address: Listen.Address: value \"0.0.0.0\": anything but a loopback address needs Listen.AllowFrom, which names who may connect, " +
+			"such as [\"172.16.0.0/12\"], or Authentication.Required and Verify, or anybody could use the ports\n"},
+		{"a file of upstreams that is not there", "", nil, ports + " --upstream-file=none.txt", one +
+			"flag --upstream-file: ProxyServers.Files[0].Path: value \"DIR/none.txt\": stat DIR/none.txt: no such file or directory; must be a list of servers, its path relative to the settings file's folder\n"},
 		{"no ports", "", nil, upIs, one + "settings: Listen: is missing: it says on which Port or PortRange to listen, as --ports does\n"},
 		{"an empty variable", "", []string{"PROXYMAP_PORTS="}, upIs, one + "environment PROXYMAP_PORTS: is empty: give it a value, or leave it out\n"},
 		{"beside mappings", "{\n\"ProxyMappings\": [{\"Listen\": {\"Port\": 1, \"Action\": \"Deny\"}}]}", nil, upIs,
@@ -219,12 +229,12 @@ func TestInit(t *testing.T) {
 // A file of another folder names the list of upstreams from there; without an upstream it has an example.
 func TestInitElsewhere(t *testing.T) {
 	emptyFolder(t)
-	write(t, ".", "list.txt", `{"Items":[{"Host":"a","Port":1}]}`)
+	write(t, ".", "proxies", "a:1\n")
 	if err := os.Mkdir("etc", 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, output := range []string{"etc/my.json", filepath.Join(t.TempDir(), "my.json")} {
-		out, _ := runs(t, exitOK, "init", "--output", output, "--upstream-file", "list.txt", "--ports", "1")
+		out, _ := runs(t, exitOK, "init", "--output", output, "--upstream-file", "proxies", "--ports", "1")
 		if !strings.Contains(out, "proxymap check --config "+output) {
 			t.Errorf("init says %s", out)
 		}

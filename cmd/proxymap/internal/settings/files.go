@@ -32,8 +32,10 @@ func (r *reader) included(o *object, section string, k *schema.Section, each fun
 		f := r.object(at, schema.File)
 		switch {
 		case !f.valid:
-		case lines != nil && isPlainList(f.text("Path")):
+		case lines != nil && f.isPlainList():
 			lines(f)
+		case lines == nil && f.choice("Format") == "Text":
+			r.fault(f.get("Format"), "value \"Text\": of proxies alone there are lists in plain text; these must be JSON")
 		default:
 			for _, item := range r.include(f) {
 				each(item)

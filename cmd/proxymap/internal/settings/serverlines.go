@@ -11,9 +11,15 @@ import (
 	"proxymap/session/credential"
 )
 
-// isPlainList reports whether the name of a file says that it is a list in plain text.
-func isPlainList(path string) bool {
-	ext := strings.ToLower(filepath.Ext(path))
+// isPlainList reports whether the file that o names is a list in plain text.
+func (o *object) isPlainList() bool {
+	switch o.choice("Format") {
+	case "Text":
+		return true
+	case "Json":
+		return false
+	}
+	ext := strings.ToLower(filepath.Ext(o.text("Path")))
 	return ext == ".txt" || ext == ".list"
 }
 
@@ -36,7 +42,7 @@ func (r *reader) serverLines(o *object) []serverSettings {
 		r.faults.add(layer.Origin{Source: in}, "", err.Error())
 		return nil
 	case strings.HasPrefix(strings.TrimSpace(text), "{"):
-		r.faults.add(layer.Origin{Source: in}, "", "is JSON, and must be a list with a server a line: give it a name that ends in .json")
+		r.faults.add(layer.Origin{Source: in}, "", "is JSON, and must be a list with a server a line: give it a name that ends in .json, or Format Json")
 		return nil
 	}
 	list := make([]serverSettings, 0, strings.Count(text, "\n")+1)

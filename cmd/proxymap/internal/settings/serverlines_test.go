@@ -56,6 +56,7 @@ func TestServerLines(t *testing.T) {
 		{"SERVERS.TXT", list, listOnly},
 		{"servers.list", list, listOnly},
 		{"a.json.List", list, listBeside},
+		{"servers.json", list, strings.Replace(listOnly, `"LIST"`, `"LIST", "Format": "text"`, 1)},
 		{"utf16.txt", string(utf16), listOnly},
 	} {
 		got, _, err := listed(t, row.name, row.list, row.format)
@@ -104,6 +105,14 @@ func TestServerLineFaults(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), "my.json: 1 fault; nothing is started\n"+row.want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: got %v; want %s", row.name, err, row.want)
 		}
+	}
+	const asJSON = `{"Listen": {"Port": 10201, "Action": "Bypass"}, "ProxyServers": {"Files": [{"Path": "LIST", "Format": "Json"}]}}`
+	if _, _, err := listed(t, "s.txt", "1.2.3.4:80", asJSON); err == nil || !strings.Contains(err.Error(), "s.txt:1: not JSON") {
+		t.Errorf("a list that is said to be JSON: %v", err)
+	}
+	const rules = `{"Listen": {"Port": 10201, "Action": "Bypass"}, "HostRules": {"Files": [{"Path": "LIST", "Format": "Text"}]}}`
+	if _, _, err := listed(t, "s.txt", "1.2.3.4:80", rules); err == nil || !strings.Contains(err.Error(), `HostRules.Files[0].Format: value "Text": of proxies alone`) {
+		t.Errorf("rules as a list: %v", err)
 	}
 	_, err := Parse("my.json", []byte(strings.ReplaceAll(listOnly, "LIST", "none.txt")))
 	if err == nil || !strings.Contains(err.Error(), `my.json:1: ProxyServers.Files[0].Path: value "none.txt": stat none.txt: no such file or directory; must be a list of servers`) {

@@ -223,7 +223,10 @@ var HostRules = &Section{
 // File is a file of items.
 var File = &Section{
 	Name: "File",
-	Keys: []Key{{"Path", Path{}, nil, `A JSON file {"Items": […]}, or, of proxies, a list in plain text, .txt or .list; a relative path begins at the settings file's folder.`}},
+	Keys: []Key{
+		{"Path", Path{}, nil, `A JSON file {"Items": […]}, or, of proxies, a list in plain text, .txt or .list; a relative path begins at the settings file's folder.`},
+		{"Format", oneOf("ByName", "Json", "Text"), nil, "Whether the file is JSON or, of proxies, a list in plain text: as its name ends, or whatever its name is."},
+	},
 }
 
 // Included is what such a file holds. Its items are read by the section that names it.

@@ -185,7 +185,8 @@ const fileText = `// Settings of proxymap. "proxymap check" says how they are un
     ],
 {{- end}}
 {{- if .List}}
-    "Files": [{"Path": {{json .List}}}],
+    // A server a line; Format says so of a file whose name does not end in .txt or .list.
+    "Files": [{"Path": {{json .List}}, "Format": "Text"}],
 {{- end}}
 {{- if .Spread}}
     "Spread": {{json .Spread}},

@@ -1,11 +1,18 @@
 package start
 
 import (
+	"net/netip"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"proxymap/cmd/proxymap/internal/settings"
+	"proxymap/relay"
 )
 
 // fileOf is the file that init writes.
@@ -64,4 +71,69 @@ func TestCommentsOfAFile(t *testing.T) {
 			t.Errorf("with %s: %v", text[at[4]:at[5]], err)
 		}
 	}
+}
+
+// The file of init is the same to the relay as the flags that it was made of.
+func TestFileIsTheSame(t *testing.T) {
+	for _, given := range []string{
+		"--upstream=http://gate.example.com:7000 | --ports=10201-10300",
+		"PROXYMAP_UPSTREAM=http://customer:secret@gate.example.com:7000 | PROXYMAP_PORTS=10201-10300 | PROXYMAP_LIFETIME=10m",
+		"--upstream=http://customer:a%22%5C%3C%26%C3%BC%2C%22%2C%22b@gate.example.com:7000 | --ports=1 | --lifetime=90s | --session-api=api.test",
+		"--upstream=socks5://customer:secret@[2001:db8::1]:1080 | --upstream=socks4://other@b:2 | --upstream=c:3 | --ports=7 | --lifetime=5 | --session-api",
+		"--upstream=a:1:customer:secret | --provider=IPRoyal | --ports=1-2 | --lifetime=5",
+		"--upstream=a:1 | --provider=iproyal | --ports=1-2 | --session-api=false",
+		"--upstream=a:1 | --ports=1-2 | --address=0.0.0.0 | --allow-from=172.16.0.0/12,127.0.0.1 | --allow-from=::1",
+		"--upstream=a:1 | --ports=1-2 | --address=::1 | --lifetime=0",
+		"--upstream=http://u:p@a:1 | --upstream=http://v:q@b:1 | --spread=PerPort | --ports=1-2",
+		"--upstream=http://u:p@a:1 | --upstream-file=list.txt | --ports=1-2 | --lifetime=5",
+		"--upstream-file=proxies | --ports=1-2 | --spread=PerPort",
+		"--upstream-file=list.txt | --ports=1-2 | --provider=iproyal | --lifetime=1h",
+	} {
+		form := read(t, given)
+		folder := t.TempDir()
+		for _, name := range []string{"list.txt", "proxies"} {
+			if err := os.WriteFile(filepath.Join(folder, name), []byte("c:3:w:s\nd:4\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		flags, faults := form.Settings(folder)
+		want, err := settings.Load(settings.Sources{Default: true, Flags: flags, Faults: faults})
+		if err != nil {
+			t.Fatal(given, err)
+		}
+		full, _ := form.Completed()
+		got, err := settings.Parse(folder+"/appsettings.json", full.File(form.UpstreamFile()))
+		if err != nil {
+			t.Fatal(given, err)
+		}
+		if diff := cmp.Diff(relayOf(t, want), relayOf(t, got), cmpopts.IgnoreUnexported(relay.Config{}),
+			cmpopts.IgnoreFields(relay.Config{}, "Remedies", "Rules"), cmpopts.IgnoreFields(relay.Mapping{}, "Plan"),
+			cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+			t.Errorf("%s (-flags +file):\n%s", given, diff)
+		}
+	}
+}
+
+// A sameRelay is a relay's configuration with what its plans do.
+type sameRelay struct {
+	relay.Config
+	Credentials []string
+}
+
+func relayOf(t *testing.T, s *settings.Settings) sameRelay {
+	t.Helper()
+	r := sameRelay{Config: s.Config}
+	plan := s.Config.Mappings[0].Plan
+	for i := range s.Config.Mappings[0].Servers {
+		one, err := plan.New(0, nil, nil)
+		if err != nil {
+			one = nil
+		}
+		user, password, _ := plan.Credentials(one, i, nil)
+		if one != nil {
+			user, password = strings.ReplaceAll(user, one.ID(), "ID"), strings.ReplaceAll(password, one.ID(), "ID")
+		}
+		r.Credentials = append(r.Credentials, user+":"+password, plan.Lifetime().String())
+	}
+	return r
 }

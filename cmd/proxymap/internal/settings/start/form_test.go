@@ -137,6 +137,7 @@ ProxyServers.Items.1.Host = b
 ProxyServers.Items.1.Port = 2
 ProxyServers.Items.1.ProxyType = Http
 ProxyServers.Files.0.Path = /here/proxies
+ProxyServers.Files.0.Format = Text
 ` + session},
 		{"PROXYMAP_UPSTREAM=a:1 | --upstream=b:2", `ProxyServers anew
 ProxyServersFiles is not there
@@ -156,9 +157,9 @@ ProxyServers.Items.0.Password = p
 Authentication.Provider = iproyal
 `},
 		{"--provider=iproyal", "Authentication.Provider = iproyal\n"},
-		{"--upstream-file=/etc/list.conf", "ProxyServers anew\nProxyServersFiles is not there\nProxyServersSpread is not there\nProxyServers.Files.0.Path = /etc/list.conf\n" + session},
-		{"--upstream-file=list | --spread=perport", "ProxyServers anew\nProxyServersFiles is not there\nProxyServersSpread is not there\nProxyServers.Files.0.Path = /here/list\nProxyServers.Spread = perport\n"},
-		{"--upstream-file=list | PROXYMAP_SPREAD=Turn", "ProxyServers anew\nProxyServersFiles is not there\nProxyServersSpread is not there\nProxyServers.Files.0.Path = /here/list\nProxyServers.Spread = Turn\n" + session},
+		{"--upstream-file=/etc/list.conf", "ProxyServers anew\nProxyServersFiles is not there\nProxyServersSpread is not there\nProxyServers.Files.0.Path = /etc/list.conf\nProxyServers.Files.0.Format = Text\n" + session},
+		{"--upstream-file=list | --spread=perport", "ProxyServers anew\nProxyServersFiles is not there\nProxyServersSpread is not there\nProxyServers.Files.0.Path = /here/list\nProxyServers.Files.0.Format = Text\nProxyServers.Spread = perport\n"},
+		{"--upstream-file=list | PROXYMAP_SPREAD=Turn", "ProxyServers anew\nProxyServersFiles is not there\nProxyServersSpread is not there\nProxyServers.Files.0.Path = /here/list\nProxyServers.Files.0.Format = Text\nProxyServers.Spread = Turn\n" + session},
 	} {
 		form := read(t, row.given)
 		list, faults := form.Settings("/here")

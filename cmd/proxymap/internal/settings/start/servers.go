@@ -34,6 +34,7 @@ func (m *maker) servers(f *Form, folder string) {
 	}
 	if g := f.upstreamFile; m.usable(g) {
 		m.put(g, pathIn(folder, g.text), "ProxyServers", "Files", "0", "Path")
+		m.put(g, "Text", "ProxyServers", "Files", "0", "Format") // whatever its name is
 	}
 	m.set(f.spread, "ProxyServers", "Spread")
 	if g := f.needsSession(); g.there() {
