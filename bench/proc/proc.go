@@ -104,6 +104,12 @@ func (p *Process) Stop() {
 	}
 }
 
+// Kill ends the process by SIGKILL, as a crash would: it can do nothing more.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // it may have ended already
+	<-p.ended
+}
+
 // Log is what the process has written. It may be asked for when the process has ended.
 func (p *Process) Log() string { return p.log.String() }
 

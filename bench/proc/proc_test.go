@@ -213,3 +213,12 @@ func TestName(t *testing.T) {
 		t.Error("a commit that is not there has a name")
 	}
 }
+
+func TestKill(t *testing.T) {
+	p := listening(t)
+	p.Kill()
+	if err := p.Await(netip.MustParseAddrPort("127.0.0.1:1")); err == nil || err.Error() != "it has ended" {
+		t.Errorf("%v; want that it has ended", err)
+	}
+	p.Kill() // changes nothing
+}

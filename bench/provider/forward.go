@@ -32,17 +32,23 @@ type originConn struct{ *net.TCPConn }
 
 const demoHost = "ip.demo"
 
+// isDemo reports whether a host is answered for by the provider itself: ip.demo, and all under it.
+func isDemo(host string) bool {
+	rest, is := strings.CutSuffix(host, demoHost)
+	return is && (rest == "" || strings.HasSuffix(rest, "."))
+}
+
 // answer answers one request. It reports whether the connection goes on.
 func (c *client) answer(head *Head) bool {
 	switch {
 	case !c.allowed:
 		c.p.refused.Add(1)
 		return c.reply(head, 407, "Proxy-Authenticate: Basic realm=\"provider\"\r\n", "wrong or missing credentials\n")
-	case head.Method == "CONNECT" && head.Target == demoHost+":80":
+	case head.Method == "CONNECT" && isDemo(strings.TrimSuffix(head.Target, ":80")):
 		if _, err := io.WriteString(c.conn, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
 			return false
 		}
-		c.demoTunnel()
+		c.demoTunnel(head.host())
 		return false
 	case head.Method == "CONNECT":
 		c.tunnel(head)
@@ -52,18 +58,26 @@ func (c *client) answer(head *Head) bool {
 	if err != nil || u.Host == "" {
 		return c.reply(head, 400, "", "a proxy needs an absolute request-target\n")
 	}
-	if u.Hostname() == demoHost {
+	if isDemo(u.Hostname()) {
 		return c.demo(head, u.Path)
 	}
 	return c.forward(head, u)
 }
 
-// demoTunnel answers requests to ip.demo that come inside a tunnel.
-func (c *client) demoTunnel() {
+// demoTunnel answers requests to ip.demo that come inside a tunnel, which is one to host.
+func (c *client) demoTunnel(host string) {
 	for {
 		_ = c.conn.SetReadDeadline(time.Now().Add(idleTimeout))
 		head, err := readHead(c.r)
-		if err != nil || !c.demo(head, head.Target) {
+		if err != nil {
+			return
+		}
+		if c.p.cfg.Observe != nil {
+			c.p.cfg.Observe(Sighting{
+				Conn: c.id, Method: head.Method, Host: head.host(), Session: c.session, Previous: c.session, Tunnel: host,
+			})
+		}
+		if !c.demo(head, head.Target) {
 			return
 		}
 	}

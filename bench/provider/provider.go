@@ -36,6 +36,20 @@ type Config struct {
 	// Intercept is called with each request head, before anything else is done with it. If it returns true it has dealt
 	// with the connection, which is closed then.
 	Intercept func(conn net.Conn, r *bufio.Reader, head *Head) bool
+
+	// Observe is called with each request head, those inside of tunnels to the provider's own host included, before it is
+	// answered, and on the goroutine of its connection. nil: nobody looks.
+	Observe func(s Sighting)
+}
+
+// A Sighting is a request that came, as Config.Observe is told of it.
+type Sighting struct {
+	Conn     int64  // number of the connection, from 1
+	Method   string //
+	Host     string // that it is for, without a port
+	Session  string // id in the user name that it came with, or that the CONNECT came with whose tunnel it is in
+	Previous string // session of the request before it on this connection; empty for the first
+	Tunnel   string // host of the CONNECT whose tunnel it is in; empty: it is in none
 }
 
 // A Record is one request that came.
@@ -188,8 +202,12 @@ func (p *Provider) serve(conn net.Conn, id int64) {
 			return
 		}
 		_ = conn.SetReadDeadline(time.Time{})
+		previous := c.session
 		c.authenticate(head)
 		p.record(c, head)
+		if p.cfg.Observe != nil {
+			p.cfg.Observe(Sighting{Conn: id, Method: head.Method, Host: head.host(), Session: c.session, Previous: previous})
+		}
 		if p.cfg.Intercept != nil && p.cfg.Intercept(conn, c.r, head) {
 			return
 		}
@@ -239,6 +257,18 @@ func readHead(r *bufio.Reader) (*Head, error) {
 	}
 	h.Method, h.Target, h.Proto = parts[0], parts[1], parts[2]
 	return h, nil
+}
+
+// host is what the request is for, without its port: of its target, or of the Host field if that is in origin-form.
+func (h *Head) host() string {
+	host := h.Target
+	if _, rest, absolute := strings.Cut(host, "://"); absolute {
+		host, _, _ = strings.Cut(rest, "/")
+	} else if strings.HasPrefix(host, "/") {
+		host = h.Get("Host")
+	}
+	host, _, _ = strings.Cut(host, ":")
+	return host
 }
 
 // Get returns the value of the first field with that name, in any case; empty if there is none.

@@ -3,6 +3,7 @@ package provider
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -185,5 +186,48 @@ func TestTunnel(t *testing.T) {
 	_ = conn.(*net.TCPConn).CloseWrite()
 	if got, _ := io.ReadAll(conn); string(got) != "HTTP/1.1 200 OK\r\n\r\ngot early" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// Whoever observes is told of each request, those inside of tunnels to the provider's own hosts too.
+func TestObserve(t *testing.T) {
+	var seen []Sighting // on one connection at a time
+	p := start(t, Config{User: "u", Password: "p", Observe: func(s Sighting) { seen = append(seen, s) }})
+	auth := func(user string) string {
+		return "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":p")) + "\r\n"
+	}
+	conn, r := dial(t, p)
+	for _, request := range []string{
+		"GET http://a.ip.demo:80/ HTTP/1.1\r\n" + auth("u-session-1") + "\r\n",
+		"GET http://b.ip.demo HTTP/1.1\r\n" + auth("u-session-2") + "\r\n",
+		"CONNECT c.ip.demo:80 HTTP/1.1\r\n" + auth("u-session-2") + "\r\n",
+		"HEAD / HTTP/1.1\r\nHost: d.ip.demo\r\n\r\n",
+	} {
+		method, _, _ := strings.Cut(request, " ")
+		fmt.Fprint(conn, request)
+		res, err := http.ReadResponse(r, &http.Request{Method: method})
+		if err != nil || res.StatusCode != 200 {
+			t.Fatalf("%s: %+v, %v", request, res, err)
+		}
+		if method != "CONNECT" {
+			_, _ = io.Copy(io.Discard, res.Body)
+		}
+	}
+	want := []Sighting{
+		{1, "GET", "a.ip.demo", "1", "", ""},
+		{1, "GET", "b.ip.demo", "2", "1", ""},
+		{1, "CONNECT", "c.ip.demo", "2", "2", ""},
+		{1, "HEAD", "d.ip.demo", "2", "2", "c.ip.demo"},
+	}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Errorf("sightings (-want +got):\n%s", diff)
+	}
+}
+
+func TestOwnHosts(t *testing.T) {
+	for host, want := range map[string]bool{"ip.demo": true, "a.ip.demo": true, "a.b.ip.demo": true, "skip.demo": false, "ip.demo.org": false, "": false} {
+		if isDemo(host) != want {
+			t.Errorf("%q: %v; want %v", host, !want, want)
+		}
 	}
 }
