@@ -5,10 +5,10 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME    ?= 60s
 
 VERIFY = verify-lint verify-test verify-smoke verify-syscalls verify-long verify-e2e verify-race verify-chaos verify-race20 \
-	verify-fuzz verify-soak
+	verify-fuzz verify-soak verify-identity
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race portable lint lint-here fuzz bench benchstat bench-tools compare syscalls soak smoke verify $(VERIFY)
+.PHONY: help build run test race portable lint lint-here fuzz bench benchstat bench-tools compare syscalls soak identity smoke verify $(VERIFY)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ syscalls: ## count system calls for each request with strace
 soak: ## look whether proxymap stays as it was under mixed load, ten minutes; SOAK='--time 20s' for less
 	$(GO) run ./bench/soak $(SOAK)
 
+identity: ## look whether ports keep their sessions, 20 s; IDENTITY='--requests 10000000' for more, '--kill' for crashes too
+	$(GO) run ./bench/identity $(IDENTITY)
+
 smoke: build ## start the binary, ask it with curl, stop it
 	./.ci/smoke bin/proxymap
 
@@ -86,5 +89,6 @@ verify-chaos: ## three minutes of the chaos test under the race detector
 verify-race20: ## the relay's tests 20 times under the race detector, on both pollers
 verify-fuzz: ## each fuzzer for 20 s
 verify-soak: ## the soak, for two minutes
+verify-identity: ## make identity with ten million requests, and for two minutes over kills
 $(VERIFY):
 	@./.ci/verify $@

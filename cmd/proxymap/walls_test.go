@@ -74,6 +74,7 @@ var house = map[string]wall{
 	// What measures knows of the relay how to start it, and no more.
 	"bench/compare":  {own: []string{"bench/drive", "bench/proc"}, others: []string{"github.com/alecthomas/kong", "golang.org/x/sys/unix"}},
 	"bench/drive":    {others: []string{"golang.org/x/sys/unix"}},
+	"bench/identity": {own: []string{"bench/proc", "bench/provider"}, others: []string{"github.com/alecthomas/kong"}},
 	"bench/load":     {own: []string{"bench/drive"}, others: []string{"github.com/alecthomas/kong"}},
 	"bench/micro":    {own: []string{"bench/proc"}, others: []string{"github.com/alecthomas/kong"}},
 	"bench/proc":     {others: []string{"golang.org/x/sys/unix"}},
