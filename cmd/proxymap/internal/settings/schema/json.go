@@ -63,7 +63,7 @@ func (k *Key) shownDefault() any {
 	if d, ok := k.Default.(time.Duration); ok {
 		return Short(d)
 	}
-	if c, ok := k.Type.(Choice); ok && k.Default == nil && k.Name != "Provider" {
+	if c, ok := k.Type.(Choice); ok && k.Default == nil && !c.Open {
 		return c.Names[0]
 	}
 	return k.Default

@@ -125,7 +125,7 @@ func account() []Key {
 		{"Template", Object{Template}, nil, "The form of the credentials, in place of UsernameParameters or to change a Provider's."},
 		{"SessionAlphabet", Text{}, nil, "What session ids are drawn of, such as a-z0-9, for a Provider or a Template."},
 		{"SessionLength", Number{1, credential.MaxIDLength}, nil, "How many characters session ids have, for a Provider or a Template."},
-		{"TTLUnit", oneOf("m", "s", "suffixed"), nil, "The unit of {ttl}: minutes, seconds, or as in 90s and 10m."},
+		{"TTLUnit", Choice{Names: []string{"m", "s", "suffixed"}, Open: true}, nil, "The unit of {ttl}: minutes, seconds, or as in 90s and 10m."},
 		{"TTLMin", lifetime, nil, "The shortest lifetime that the provider is told, in minutes or as in 90s; 0 for no bound."},
 		{"TTLMax", lifetime, nil, "The longest lifetime that the provider is told, in minutes or as in 90s; 0 for no bound."},
 	}
@@ -136,7 +136,7 @@ func providers() Choice {
 	for _, p := range credential.Providers() {
 		names = append(names, p.Name)
 	}
-	return oneOf(names...)
+	return Choice{Names: names, Open: true}
 }
 
 // Authentication is a mapping's.

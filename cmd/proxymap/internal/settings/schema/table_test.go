@@ -89,3 +89,19 @@ func TestAllowed(t *testing.T) {
 		}
 	}
 }
+
+// The default of a choice is its first name, unless something else decides.
+func TestShownDefault(t *testing.T) {
+	for _, row := range []struct {
+		s    *Section
+		key  string
+		want any
+	}{
+		{Listen, "Action", "Allow"}, {Authentication, "Provider", nil}, {ProxyServer, "TTLUnit", nil}, {Listen, "DrainTime", "10s"},
+		{Listen, "Address", "127.0.0.1"}, {Listen, "RejectHttpProxy", false}, {Limits, "HeadFields", 256}, {Listen, "Port", nil},
+	} {
+		if got := row.s.Key(row.key).schema()["default"]; got != row.want {
+			t.Errorf("%s.%s: the default is shown as %v; want %v", row.s.Name, row.key, got, row.want)
+		}
+	}
+}

@@ -49,6 +49,7 @@ type (
 	Choice struct {
 		Names   []string
 		Refused string // one more name, which is known in order to be refused in its own words
+		Open    bool   // the first name is no default: without the key something else decides
 	}
 	// A Duration is a length of time with its unit.
 	Duration struct {
