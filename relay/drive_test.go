@@ -5,8 +5,6 @@ package relay
 import (
 	"fmt"
 	"net/netip"
-	"os"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,8 +14,6 @@ import (
 	"proxymap/relay/internal/kernel"
 	"proxymap/session"
 )
-
-var drivenCount atomic.Uint32
 
 // driven starts a relay with two loops and so many ports, whose provider a load generator plays.
 func driven(t *testing.T, ports int, change ...func(*Config)) (*Relay, drive.Scenario) {
@@ -35,12 +31,6 @@ func driven(t *testing.T, ports int, change ...func(*Config)) (*Relay, drive.Sce
 	}
 	r := serve(t, cfg)
 	return r, drive.Scenario{Proxies: r.Ports(), Provider: provider}
-}
-
-// ownAddr is an address that nobody else uses: all its ports are free.
-func ownAddr() netip.Addr {
-	pid := os.Getpid()
-	return netip.AddrFrom4([4]byte{127, byte(30 + drivenCount.Add(1)%30), byte(pid >> 8), byte(pid)})
 }
 
 // freeAddr is an address whose port is free, and not one that connecting sockets are given.

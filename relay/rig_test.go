@@ -426,6 +426,14 @@ func basic(user, password string) string {
 	return "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)) + "\r\n"
 }
 
+var ownAddrs atomic.Uint32 // that have been given out
+
+// ownAddr is an address that nobody else uses: all its ports are free.
+func ownAddr() netip.Addr {
+	pid := os.Getpid()
+	return netip.AddrFrom4([4]byte{127, byte(30 + ownAddrs.Add(1)%30), byte(pid >> 8), byte(pid)})
+}
+
 // withAPI switches the Session API on.
 func withAPI(domain string) func(*Config) {
 	return func(cfg *Config) {
