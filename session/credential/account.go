@@ -50,6 +50,7 @@ func Compile(cfg Config) (*Accounts, error) {
 	b := builder{}
 	a := &Accounts{lifetime: cfg.Lifetime, parse: cfg.ParseParameters, letters: defaultIDs()}
 	own := b.account(-1, cfg.Account)
+	a.templates = slices.Grow(a.templates, len(cfg.Servers))
 	for i, account := range cfg.Servers {
 		t := template{}
 		if cfg.Set {

@@ -264,7 +264,7 @@ func TestWarnings(t *testing.T) {
 		{"removed and set", `{"Listen":{"Port":1,"Action":"Deny"},"Authentication":{"SetAuthentication":true,"RemoveAuthentication":true,"Username":"u"}}`,
 			"ports 127.0.0.1:1 have RemoveAuthentication beside SetAuthentication, which replaces the clients' credentials anyway: it is ignored"},
 		{"password for SOCKS4", `{"Listen":{"Port":1},"ProxyServers":{"Items":[{"Host":"a","Port":2,"ProxyType":"Socks4","Username":"u","Password":"p"}]}}`,
-			"upstream a:2 gets no password, for SOCKS4 has none; Socks5 has"},
+			"no password goes to upstream a:2, for SOCKS4 has none; Socks5 has"},
 		{"credentials that do not go upstream", `{"Listen":{"Port":1,"StickyProxyLifetime":10},"Authentication":{"Provider":"iproyal","Username":"u"},"ProxyServers":{"Items":[{"Host":"a","Port":2},{"Host":"b","Port":2,"Username":"v"}]}}`,
 			"ports 127.0.0.1:1 have credentials in Authentication that do not go to upstream a:2: SetAuthentication is false"},
 		{"template's", `{"Listen":{"Port":1,"StickyProxyLifetime":60},"Authentication":{"SetAuthentication":true,"Provider":"dataimpulse","Username":"u"},"ProxyServers":{"Items":[{"Host":"a","Port":2},{"Host":"b","Port":2}]}}`,

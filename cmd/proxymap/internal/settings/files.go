@@ -11,22 +11,18 @@ import (
 // maxIncluded is the largest file that a settings file may name, in bytes.
 const maxIncluded = 64 << 20
 
-// included gives each item of a section: those of its Items, then those of the files that its Files name. An older form
+// included gives the items of a section, some at a time: those of its Items, then those of the files that its Files name. An older form
 // is a list in the section's place, and the files under a key of their own beside it. lines reads a file that is a list in
 // plain text; nil: there are none.
-func (r *reader) included(o *object, section string, k *schema.Section, each func(item node), lines func(file *object)) *object {
+func (r *reader) included(o *object, section string, k *schema.Section, each func(items []node), lines func(file *object)) *object {
 	n := o.get(section)
 	var list *object
 	if n.isList() {
 		list = r.object(node{place: n.place, from: n.from}, k)
-		for _, item := range r.elements(n) {
-			each(item)
-		}
+		each(r.elements(n))
 	} else {
 		list = r.object(n, k)
-		for _, item := range list.list("Items") {
-			each(item)
-		}
+		each(list.list("Items"))
 	}
 	for _, at := range append(list.list("Files"), o.list(section+"Files")...) {
 		f := r.object(at, schema.File)
@@ -37,9 +33,7 @@ func (r *reader) included(o *object, section string, k *schema.Section, each fun
 		case lines == nil && f.choice("Format") == "Text":
 			r.fault(f.get("Format"), "value \"Text\": of proxies alone there are lists in plain text; these must be JSON")
 		default:
-			for _, item := range r.include(f) {
-				each(item)
-			}
+			each(r.include(f))
 		}
 	}
 	return list

@@ -27,16 +27,18 @@ type ruleItem struct {
 // hostRules reads the rules of a settings file and of those that it names.
 func (r *reader) hostRules(o *object) (s ruleSettings) {
 	known := map[string]int{} // indices in s.servers
-	list := r.included(o, "HostRules", schema.HostRules, func(item node) {
-		rule := r.object(item, schema.HostRule)
-		if !rule.valid {
-			return
+	list := r.included(o, "HostRules", schema.HostRules, func(items []node) {
+		for _, item := range items {
+			rule := r.object(item, schema.HostRule)
+			if !rule.valid {
+				continue
+			}
+			out := ruleItem{r.rule(rule), rule}
+			if server := r.object(rule.get("ProxyServer"), schema.ProxyServer); server.valid {
+				out.Server = s.server(r.server(server), known)
+			}
+			s.list = append(s.list, out)
 		}
-		out := ruleItem{r.rule(rule), rule}
-		if server := r.object(rule.get("ProxyServer"), schema.ProxyServer); server.valid {
-			out.Server = s.server(r.server(server), known)
-		}
-		s.list = append(s.list, out)
 	}, nil)
 	s.last = list.choice("Order") == "Last"
 	return s

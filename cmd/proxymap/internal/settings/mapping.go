@@ -1,6 +1,10 @@
 package settings
 
-import "proxymap/cmd/proxymap/internal/settings/schema"
+import (
+	"slices"
+
+	"proxymap/cmd/proxymap/internal/settings/schema"
+)
 
 // mappingSettings are a mapping's three parts.
 type mappingSettings struct {
@@ -35,9 +39,12 @@ func (r *reader) mapping(o, auth *object) mappingSettings {
 	m.listenAt, m.rotation = l, r.rotation(l)
 	m.auth = r.authentication(auth)
 	m.listen.allowFrom = r.mayConnect(l, &m)
-	list := r.included(o, "ProxyServers", schema.ProxyServers, func(item node) {
-		if o := r.object(item, schema.ProxyServer); o.valid {
-			m.servers = append(m.servers, r.server(o))
+	list := r.included(o, "ProxyServers", schema.ProxyServers, func(items []node) {
+		m.servers = slices.Grow(m.servers, len(items))
+		for _, item := range items {
+			if o := r.object(item, schema.ProxyServer); o.valid {
+				m.servers = append(m.servers, r.server(o))
+			}
 		}
 	}, func(file *object) { m.servers = append(m.servers, r.serverLines(file)...) })
 	m.perPort = r.perPort(o, list)

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"proxymap/relay"
@@ -24,6 +25,8 @@ func (s *Settings) add(r *reader, m *mappingSettings, api session.API) {
 		OnRotate: m.rotation.onRotate, DrainTime: m.rotation.drain, IdleLifetime: m.rotation.idle, MaxRequests: m.rotation.maxRequests,
 		RotateOn: m.rotation.on, RotateMinInterval: m.rotation.interval,
 	}
+	cfg.Servers = slices.Grow(cfg.Servers, len(m.servers)+len(s.rules.servers))
+	out.Servers = slices.Grow(out.Servers, len(m.servers))
 	for i := range m.servers {
 		cfg.Servers = append(cfg.Servers, &m.servers[i].account.Account)
 		out.Servers = append(out.Servers, m.servers[i].Server)
@@ -58,10 +61,16 @@ func (s *Settings) warn(m *mappingSettings, out *relay.Mapping) {
 			say("share one session, and new does not change it: the SessionId parameter %q is a literal; ^[A-Za-z0-9]{8} draws ids", p.Name)
 		}
 	}
-	for i := range m.servers {
-		if m.auth.account.Template != nil && !m.auth.set && !out.Plan.Sets(i) {
-			say("have credentials in Authentication that do not go to upstream %s: SetAuthentication is false", m.servers[i].Server.HostPort())
+	if m.auth.account.Template != nil && !m.auth.set {
+		var without []string
+		for i := range m.servers {
+			if !out.Plan.Sets(i) {
+				without = append(without, "upstream "+m.servers[i].Server.HostPort())
+			}
 		}
+		eachNamed(without, func(server string) {
+			say("have credentials in Authentication that do not go to %s: SetAuthentication is false", server)
+		})
 	}
 	if warning := spreadWarning(out); warning != "" {
 		say("%s", warning)
@@ -78,13 +87,14 @@ func (s *Settings) warn(m *mappingSettings, out *relay.Mapping) {
 	}
 }
 
-func (s *Settings) warnOnce(text string) {
-	for _, w := range s.Warnings {
-		if w == text {
-			return
-		}
+// eachNamed calls f for the names that warnings name, and once for the number of the others.
+func eachNamed(names []string, f func(name string)) {
+	for _, name := range names[:min(len(names), shownUpstreams)] {
+		f(name)
 	}
-	s.Warnings = append(s.Warnings, text)
+	if left := len(names) - shownUpstreams; left > 0 {
+		f(count(left, "upstream") + " more")
+	}
 }
 
 // planFault notes a fault of a mapping's plan where its key stands.

@@ -32,25 +32,39 @@ func (r *reader) overlaps(mappings []mappingSettings) {
 // circles finds upstream servers that are ports of the relay itself: one request would dial until nothing is left to
 // dial with.
 func (r *reader) circles(s *Settings) {
-	for i := range s.mappings {
-		for j := range s.mappings[i].servers {
-			r.circle(s.mappings, &s.mappings[i].servers[j])
+	byPort := map[uint16][]*listenSettings{} // those that listen on a port, of the ports of servers
+	listening := func(port uint16) []*listenSettings {
+		list, known := byPort[port]
+		if !known {
+			for i := range s.mappings {
+				if l := &s.mappings[i].listen; l.holds(int(port)) {
+					list = append(list, l)
+				}
+			}
+			byPort[port] = list
+		}
+		return list
+	}
+	check := func(servers []serverSettings) {
+		for i := range servers {
+			r.circle(listening(servers[i].Port), &servers[i])
 		}
 	}
-	for i := range s.rules.servers {
-		r.circle(s.mappings, &s.rules.servers[i])
+	for i := range s.mappings {
+		check(s.mappings[i].servers)
 	}
+	check(s.rules.servers)
 }
 
-func (r *reader) circle(mappings []mappingSettings, s *serverSettings) {
+// circle notes a fault if the server is one of those that listen on its port.
+func (r *reader) circle(listening []*listenSettings, s *serverSettings) {
+	if len(listening) == 0 {
+		return
+	}
 	addr, err := netip.ParseAddr(s.Host)
 	addr = addr.Unmap().WithZone("")
 	local := err != nil && strings.EqualFold(s.Host, "localhost") || err == nil && addr.IsUnspecified()
-	for i := range mappings {
-		l := &mappings[i].listen
-		if !l.holds(int(s.Port)) {
-			continue
-		}
+	for _, l := range listening {
 		if local || err == nil && (addr == l.address || addr.IsLoopback() && l.address.IsUnspecified()) {
 			r.fault(s.account.at.get("Port"), "value \"%d\": is a port of this relay itself: requests would go round in circles", s.Port)
 			return

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 
@@ -71,6 +70,22 @@ func (r *reader) sources(o *object) (list []netip.Addr) {
 	return list
 }
 
+// names are in the order in which they came, each once.
+type names struct {
+	list []string
+	seen map[string]bool
+}
+
+func (n *names) add(name string) {
+	if n.seen == nil {
+		n.seen = map[string]bool{}
+	}
+	if !n.seen[name] {
+		n.seen[name] = true
+		n.list = append(n.list, name)
+	}
+}
+
 // socksFaults tells what of the account for a server no SOCKS message has room for. What sessions and clients put into a
 // user name is not known yet.
 func (r *reader) socksFaults(s *Settings, m *mappingSettings, server *serverSettings) {
@@ -101,7 +116,7 @@ func (r *reader) socksFaults(s *Settings, m *mappingSettings, server *serverSett
 		return
 	}
 	if server.Type == relay.SOCKS4 {
-		s.warnOnce(fmt.Sprintf("upstream %s gets no password, for SOCKS4 has none; Socks5 has", server.Server.HostPort()))
+		s.passwordless.add("upstream " + server.Server.HostPort())
 	} else if len(a.Password) > socks.MaxField {
 		r.fault(a.at.get("Password"), "has %d bytes; a SOCKS5 server (%s) takes at most %d: shorten it, or use ProxyType Http",
 			len(a.Password), server.Server.HostPort(), socks.MaxField)

@@ -17,6 +17,8 @@ type Settings struct {
 	mappings  []mappingSettings // beside Config.Mappings: what Describe shows
 	rules     ruleSettings
 	hostStats hostStatsSettings
+
+	passwordless names // SOCKS4 servers whose account has a password
 }
 
 // hostStatsSettings say what is counted for each host.
@@ -59,6 +61,9 @@ func (r *reader) root(s *Settings, n node) {
 	for i := range s.mappings {
 		s.add(r, &s.mappings[i], api)
 	}
+	eachNamed(s.passwordless.list, func(server string) {
+		s.Warnings = append(s.Warnings, "no password goes to "+server+", for SOCKS4 has none; Socks5 has")
+	})
 }
 
 // shortForm returns what stands at the top of the settings of one mapping's parts. An Authentication of nothing but the
