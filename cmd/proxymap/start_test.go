@@ -99,6 +99,8 @@ func TestStartFaults(t *testing.T) {
 		{"a user name that no SOCKS message has room for", "", nil, ports + " --upstream=socks5://" + strings.Repeat("u", 256) + "@a:1", one +
 			"flag --upstream: ProxyServers.Items[0].Username: has 256 bytes with its parameters; a SOCKS server (a:1) takes at most 255: shorten it, or use ProxyType Http\n"},
 		{"a value with a space before it", "", nil, ports + " " + upIs + " customer", "proxymap: unexpected argument customer; see proxymap --help\n"},
+		{"a grace", "", []string{"PROXYMAP_GRACE=soon"}, ports,
+			"proxymap: --grace: expected duration but got \"soon\": time: invalid duration \"soon\" (from envar PROXYMAP_GRACE=\"soon\"); see proxymap --help\n"},
 		{"an upstream that is no flag's", "", nil, ports + " http://customer:secret@gate.example.com:7000",
 			"proxymap: unexpected argument http://***@gate.example.com:7000; see proxymap --help\n"},
 		{"a flag without its value", "", nil, ports + " --upstream", "proxymap: --upstream: expected value value but got \"EOL\" (<EOL>); see proxymap --help\n"},

@@ -289,3 +289,31 @@ func FuzzMerge(f *testing.F) {
 		}
 	})
 }
+
+// Settings count unless earlier layers have what they yield to, and unset only what is there.
+func TestCounting(t *testing.T) {
+	in, err := NewSource("f", []byte(`{"A": {"b": 1, "Empty": null}, "L": [1]}`), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, _ := Parse(in)
+	for _, row := range []struct {
+		setting Setting
+		counts  bool
+		alone   bool // counts without earlier layers
+	}{
+		{Setting{Path: []string{"X"}, Value: "1"}, true, true},
+		{Setting{Path: []string{"X"}, Value: "1", Unless: [][]string{{"Y"}, {"a", "B"}}}, false, true},
+		{Setting{Path: []string{"X"}, Value: "1", Unless: [][]string{{"a", "c"}, {"A", "b", "c"}, {"L", "b"}}}, true, true},
+		{Setting{Path: []string{"X"}, Value: "1", Unless: [][]string{{"A", "Empty"}}}, true, true},
+		{Setting{Path: []string{"a", "B"}, Null: true, Whole: true}, true, false},
+		{Setting{Path: []string{"a", "C"}, Null: true, Whole: true}, false, false},
+	} {
+		if got := len(Counting([]Setting{row.setting}, base)) == 1; got != row.counts {
+			t.Errorf("%+v: counts is %v", row.setting, got)
+		}
+		if got := len(Counting([]Setting{row.setting}, nil)) == 1; got != row.alone {
+			t.Errorf("%+v, without earlier layers: counts is %v", row.setting, got)
+		}
+	}
+}

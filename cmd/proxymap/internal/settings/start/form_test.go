@@ -2,15 +2,21 @@ package start
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/cmd/proxymap/internal/settings/layer"
 )
 
-// given flags, as --name=value or --name, without kong.
+// flagsOf reads flags, as --name=value or --name, without kong.
 func flagsOf(t *testing.T, args ...string) (f Flags) {
 	t.Helper()
 	one := map[string]**string{
@@ -290,5 +296,68 @@ func TestConfigFile(t *testing.T) {
 		if got != row.want || fmt.Sprint(err) != row.wantFault && (err != nil || row.wantFault != "") {
 			t.Errorf("%v: got %q, %v; want %q, %q", row.environ, got, err, row.want, row.wantFault)
 		}
+	}
+}
+
+// What a settings file says of user names stays, and of upstream proxies and ports it does not.
+func TestOverAFile(t *testing.T) {
+	const listen = `"Listen": {"PortRange": {"Start": 5, "End": 6}, "StickyProxyLifetime": 1}, "ProxyServersSpread": "PerPort", "ProxyServersFiles": [{"Path": "none"}],
+		"ProxyServers": [{"Host": "old", "Port": 1}, {"Host": "old", "Port": 2}], `
+	for _, row := range []struct{ auth, given, want string }{
+		{`{}`, "", "u-session-ID:p"},
+		{`{"UsernameParameters": [{"Name": "country", "Value": "us"}]}`, "", "u-country-us:p"},
+		{`{"UsernameParameters": []}`, "", "u:p"},
+		{`{"UsernameParameters": null}`, "", "u-session-ID:p"},
+		{`{"Template": {"Username": "{username}.{session}"}}`, "", "u.ID:p"},
+		{`{"Provider": "iproyal"}`, "", "u:p_session-ID_lifetime-1m"},
+		{`{}`, " | --provider=iproyal", "u:p_session-ID_lifetime-1m"},
+		{`{"SetAuthentication": true, "Username": "file"}`, "", "u-session-ID:p"},
+	} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "appsettings.json")
+		if err := os.WriteFile(file, []byte("{"+listen+`"Authentication": `+row.auth+"}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		flags, faults := read(t, "--ports=9 | --upstream=http://u:p@new:1"+row.given).Settings(dir)
+		s, err := settings.Load(settings.Sources{File: file, Flags: flags, Faults: faults})
+		if err != nil {
+			t.Errorf("%s: %v", row.auth, err)
+			continue
+		}
+		m := &s.Config.Mappings[0]
+		got := fmt.Sprintf("%d-%d %d servers, per port %v: %s", m.First, m.Last, len(m.Servers), m.PerPort, relayOf(t, s).Credentials[0])
+		want := "9-9 1 servers, per port false: " + row.want
+		if got != want {
+			t.Errorf("%s: got %s; want %s", row.auth, got, want)
+		}
+	}
+}
+
+// Each flag has a variable, which its help names, and a row in the documents.
+func TestFlagsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/start.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := reflect.TypeFor[Flags]()
+	for i := range flags.NumField() {
+		field := flags.Field(i)
+		name := field.Tag.Get("name")
+		if name == "" {
+			name = strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(field.Name, "$1-$2"))
+		}
+		variable := variableOf(name)
+		if !slices.Contains(flagVariables, strings.TrimPrefix(variable, prefix)) {
+			t.Errorf("--%s: %s is not among the variables", name, variable)
+		}
+		if !strings.Contains(field.Tag.Get("help"), "($$"+variable) {
+			t.Errorf("--%s: its help does not name %s", name, variable)
+		}
+		if !regexp.MustCompile("(?m)^\\| `--" + name + "[ `][^|]*\\| `" + variable + "` \\|").Match(page) {
+			t.Errorf("docs/start.md has no row of --%s and %s", name, variable)
+		}
+	}
+	if len(flagVariables) != flags.NumField() {
+		t.Errorf("%d variables of %d flags", len(flagVariables), flags.NumField())
 	}
 }
