@@ -4,14 +4,10 @@ package relay
 
 import (
 	"fmt"
-	"net/netip"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"proxymap/bench/drive"
-	"proxymap/relay/internal/kernel"
 	"proxymap/session"
 )
 
@@ -31,24 +27,6 @@ func driven(t *testing.T, ports int, change ...func(*Config)) (*Relay, drive.Sce
 	}
 	r := serve(t, cfg)
 	return r, drive.Scenario{Proxies: r.Ports(), Provider: provider}
-}
-
-// freeAddr is an address whose port is free, and not one that connecting sockets are given.
-func freeAddr(t testing.TB) netip.AddrPort {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 2}}); err != nil {
-		t.Fatal(err)
-	}
-	addr, err := kernel.LocalAddr(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
 }
 
 func load(t testing.TB, s drive.Scenario) *drive.Result {

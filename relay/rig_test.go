@@ -24,6 +24,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"proxymap/relay/internal/kernel"
 	"proxymap/session"
 	"proxymap/session/credential"
 )
@@ -432,6 +435,24 @@ var ownAddrs atomic.Uint32 // that have been given out
 func ownAddr() netip.Addr {
 	pid := os.Getpid()
 	return netip.AddrFrom4([4]byte{127, byte(30 + ownAddrs.Add(1)%30), byte(pid >> 8), byte(pid)})
+}
+
+// freeAddr is an address whose port is free, and not one that connecting sockets are given.
+func freeAddr(t testing.TB) netip.AddrPort {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 2}}); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := kernel.LocalAddr(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
 }
 
 // withAPI switches the Session API on.
