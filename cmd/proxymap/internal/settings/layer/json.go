@@ -104,9 +104,8 @@ func (p *parser) value(v *hujson.Value) *Value {
 	out := &Value{From: Origin{p.in, v.StartOffset}}
 	switch of := v.Value.(type) {
 	case hujson.Literal:
-		out.Kind, out.Text = kinds[of.Kind()], of.String()
-		if out.Kind == Null {
-			out.Text = ""
+		if out.Kind = kinds[of.Kind()]; out.Kind != Null {
+			out.Text = textOf(of)
 		}
 	case *hujson.Array:
 		out.Kind, out.Items = List, make([]*Value, len(of.Elements))
@@ -124,10 +123,19 @@ func (p *parser) value(v *hujson.Value) *Value {
 	return out
 }
 
-var kinds = map[hujson.Kind]Kind{'n': Null, 't': Bool, 'f': Bool, '0': Number, '"': String}
+var kinds = [256]Kind{'n': Null, 't': Bool, 'f': Bool, '0': Number, '"': String}
+
+// textOf is what a literal says. Mostly it stands there as it is, and need not be decoded: that takes most of the time of a
+// large file.
+func textOf(l hujson.Literal) string {
+	if l[0] == '"' && bytes.IndexByte(l, '\\') < 0 && utf8.Valid(l) {
+		return string(l[1 : len(l)-1])
+	}
+	return l.String()
+}
 
 func (p *parser) member(of *Value, m *hujson.ObjectMember) {
-	name := m.Name.Value.(hujson.Literal).String()
+	name := textOf(m.Name.Value.(hujson.Literal))
 	from := Origin{p.in, m.Name.StartOffset}
 	depth := len(p.path)
 	parts := strings.Split(name, ":")

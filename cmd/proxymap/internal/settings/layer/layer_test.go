@@ -317,3 +317,17 @@ func TestCounting(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkParse(b *testing.B) {
+	text := []byte(`{"Items":[` + strings.Repeat(`{"Host":"gate.example.com","Port":7000,"Username":"customer","Password":"secret"},`, 100_000) + `]}`)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		in, err := NewSource("f", text, 1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if v, faults := Parse(in); v == nil || len(faults) > 0 {
+			b.Fatal(faults)
+		}
+	}
+}
