@@ -283,7 +283,10 @@ func (c *conn) sendRequest() {
 // appendHead appends the head as it goes upstream. ok is false if it cannot go.
 func (c *conn) appendHead(b []byte) (out []byte, ok bool) {
 	if !c.toTarget() {
-		c.sess, c.sessWho = c.sending(), c.who
+		if !c.x.reused { // what is used again has its session, which beginExchange has found to be the port's: one look decides both
+			c.sess = c.sending()
+		}
+		c.sessWho = c.who
 		return c.appendRequestHead(b), true
 	}
 	head, r := c.x.head.bytes(), c.parseAgain()
