@@ -227,10 +227,11 @@ func (r *run) watch(began time.Time) error {
 	}
 }
 
-// settle waits until nothing is open, or a grace is over, and then says that what is open is wrong.
+// settle waits until nothing is open any more, or what is open is wrong.
 func (r *run) settle() {
 	for end := time.Now().Add(2 * grace); time.Now().Before(end); time.Sleep(tickTime) {
-		if sessions, checks := r.model.Waiting(); sessions == 0 && checks == 0 {
+		sessions, checks := r.model.Waiting()
+		if _, n := r.model.Violations(); n > 0 || sessions == 0 && checks == 0 {
 			return
 		}
 		r.model.Passes(r.clock.now.Load())
