@@ -92,7 +92,7 @@ func (c *client) rest() {
 		}
 	}
 	if c.calm.Load() {
-		time.Sleep(rand.N(calmPause))
+		time.Sleep(time.Duration(c.rng.Int64N(int64(calmPause))))
 	}
 }
 
@@ -252,7 +252,7 @@ func (c *client) tunnel(open func(l *link, host, early string) error, messages i
 		}
 		c.messages.Add(1)
 		if c.rest(); pause > 0 {
-			time.Sleep(rand.N(pause))
+			time.Sleep(time.Duration(c.rng.Int64N(int64(pause))))
 		}
 	}
 	return nil

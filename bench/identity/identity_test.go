@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,6 +205,38 @@ func TestTooLittleDone(t *testing.T) {
 	r.fail(io.EOF)
 	if err := r.report(io.Discard, time.Second, nil); err == nil || !strings.Contains(err.Error(), "1 errors") {
 		t.Errorf("%v; an error with %d requests must be a fault", err, leastDone)
+	}
+}
+
+// A run goes on until there has been some of everything, but not for ever.
+func TestRunIsDone(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		requests int64 // that are wanted; 0: the time counts
+		all      bool  // each kind of rotation has been
+		done     int64
+		took     time.Duration
+		want     bool
+	}{
+		{"the time is not over", 0, true, leastDone, time.Second - 1, false},
+		{"the time is over", 0, true, leastDone, time.Second, true},
+		{"the time is over, and something is missing", 0, false, leastDone, 2*time.Second - 1, false},
+		{"twice the time is over", 0, false, leastDone, 2 * time.Second, true},
+		{"fewer requests than wanted", 1000, true, 999, time.Hour, false},
+		{"as many requests as wanted", 1000, true, 1000, 0, true},
+	} {
+		r := &run{opts: &options{Time: time.Second, Requests: row.requests}, counts: map[string]int64{}}
+		for _, kind := range wanted() {
+			if row.all {
+				r.counts[kind]++
+			}
+		}
+		for _, n := range []*atomic.Int64{&r.requests, &r.messages, &r.tunnels} {
+			n.Store(leastDone)
+		}
+		if got := r.isDone(row.done, row.took); got != row.want {
+			t.Errorf("%s: done %v; want %v", row.name, got, row.want)
+		}
 	}
 }
 

@@ -53,7 +53,8 @@ var mappings = []mapping{
 type bed struct {
 	dir       string
 	addr      netip.Addr
-	perPort   int // ports of each mapping
+	perPort   int  // ports of each mapping
+	keeps     bool // sessions, in a state file; without one answers come sooner
 	providers []*provider.Provider
 	process   *proc.Process
 }
@@ -61,15 +62,15 @@ type bed struct {
 // beds counts those of this process: each has addresses of its own.
 var beds atomic.Uint32
 
-// newBed builds the program of the files in the folder tree and starts the providers. close ends it all.
-func newBed(tree string, perPort int, observe func(provider.Sighting)) (*bed, error) {
+// newBed builds the program and starts the providers. close ends it all.
+func newBed(o *options, observe func(provider.Sighting)) (*bed, error) {
 	dir, err := os.MkdirTemp("", "identity")
 	if err != nil {
 		return nil, err
 	}
 	pid, number := byte(os.Getpid()), byte(beds.Add(1))
-	b := &bed{dir: dir, addr: netip.AddrFrom4([4]byte{127, 78, pid, number}), perPort: perPort}
-	err = proc.BuildIn(tree, dir, "proxymap")
+	b := &bed{dir: dir, addr: netip.AddrFrom4([4]byte{127, 78, pid, number}), perPort: o.Ports, keeps: o.Kill}
+	err = proc.BuildIn(o.tree, dir, "proxymap")
 	for i := range mappings {
 		if err != nil {
 			break
@@ -143,6 +144,10 @@ func (b *bed) settings() string {
 			"ProxyServers": {"Items": [{"Host": %q, "Port": %d}]}
 		}`, b.addr, firstPort+i*b.perPort, firstPort+(i+1)*b.perPort-1, drainTime, m.listen, user, password, upstream.Addr(), upstream.Port()))
 	}
-	return fmt.Sprintf(`{"ProxyMappings": [%s], "SessionAPI": {"Enabled": true, "Domain": %q},
-		"Admin": {"Address": "%s"}, "State": {"File": "state"}}`, strings.Join(list, ","), apiDomain, b.admin())
+	state := ""
+	if b.keeps {
+		state = `, "State": {"File": "state"}`
+	}
+	return fmt.Sprintf(`{"ProxyMappings": [%s], "SessionAPI": {"Enabled": true, "Domain": %q}, "Admin": {"Address": "%s"}%s}`,
+		strings.Join(list, ","), apiDomain, b.admin(), state)
 }

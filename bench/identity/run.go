@@ -64,7 +64,7 @@ type run struct {
 func newRun(o *options) (*run, error) {
 	r := &run{opts: o, clock: startClock(), sabotage: &saboteur{kind: o.Sabotage}, counts: map[string]int64{}}
 	var err error
-	if r.bed, err = newBed(o.tree, o.Ports, r.observe); err != nil {
+	if r.bed, err = newBed(o, r.observe); err != nil {
 		return nil, err
 	}
 	var policies []Policy
@@ -114,11 +114,15 @@ func (r *run) begin() error {
 	if err != nil {
 		return err
 	}
+	sure := 0
 	for _, s := range got.Sessions {
 		if r.kills > 0 && r.model.Found(s.Port-firstPort, textOf(s.ID), r.clock.now.Load()) {
-			r.sure++
+			sure++
 		}
 	}
+	r.mu.Lock()
+	r.sure += sure
+	r.mu.Unlock()
 	r.events = make(chan error, 1)
 	go func() { r.events <- stream.each(r.told) }()
 	return nil
@@ -154,7 +158,9 @@ func (r *run) kill() error {
 			return fmt.Errorf("provider, after the relay was killed: %w", err)
 		}
 	}
+	r.mu.Lock()
 	r.kills++
+	r.mu.Unlock()
 	r.model.Killed(r.clock.now.Load())
 	return r.begin()
 }
@@ -203,7 +209,7 @@ func (r *run) watch(began time.Time) error {
 		r.model.Passes(r.clock.now.Load())
 		done := r.requests.Load()
 		switch {
-		case r.opts.Requests > 0 && done >= r.opts.Requests, r.opts.Requests == 0 && now.Sub(began) >= r.opts.Time:
+		case r.isDone(done, now.Sub(began)):
 			return nil
 		case done != last:
 			last, lastAt = done, now
@@ -225,6 +231,17 @@ func (r *run) watch(began time.Time) error {
 			}
 		}
 	}
+}
+
+// isDone reports whether so many requests in that time are what was wanted. Where some kind of rotation has not come to be yet,
+// it goes on, but not for more than as long again.
+func (r *run) isDone(requests int64, took time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.opts.Requests > 0 {
+		return requests >= r.opts.Requests
+	}
+	return took >= r.opts.Time && (took >= 2*r.opts.Time || len(r.missing()) == 0)
 }
 
 // settle waits until nothing is open any more, or what is open is wrong.
@@ -253,7 +270,7 @@ func wanted() (kinds []string) {
 	return append(kinds, "looked at by port", "looked at by admin")
 }
 
-// missing says what of the work was not done.
+// missing says what of the work was not done. r.mu is held.
 func (r *run) missing() (faults []string) {
 	for _, kind := range wanted() {
 		if r.counts[kind] == 0 {

@@ -4,9 +4,10 @@ package main
 
 import "sync"
 
-// A saboteur shifts what the model is told, which then has to find a violation: the run can fail.
+// A saboteur shifts what the model is told, which then has to find a violation: the run can fail. It swaps two ports'
+// sessions, forgets an event, or takes calls that keep connections for ones that close them.
 type saboteur struct {
-	kind string // empty: none
+	kind string // swap, forget or close; empty: none
 
 	mu    sync.Mutex
 	seen  int    // events
@@ -14,10 +15,6 @@ type saboteur struct {
 	done  bool
 	begun bool // all clients have had time to begin
 }
-
-// sabotages are the kinds: two ports' sessions are swapped, an event is forgotten, a call that keeps connections is taken for one that
-// closes them.
-var sabotages = []string{"swap", "forget", "close"}
 
 // sabotageAfter is how many events are told as they are before something is shifted.
 const sabotageAfter = 20
