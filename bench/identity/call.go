@@ -40,7 +40,7 @@ func (r *run) newCall(port int, rng *rand.Rand) *call {
 
 // quiet reports whether no call changes a port's session for now, so that it comes to its end by itself.
 func (r *run) quiet(port int) bool {
-	return !r.bed.mapping(port).CallsOnly && time.Duration(r.clock.now.Load())%quietPeriod >= quietPeriod-quietTime
+	return r.resting.Load() || !r.bed.mapping(port).CallsOnly && time.Duration(r.clock.now.Load())%quietPeriod >= quietPeriod-quietTime
 }
 
 // request renders it.

@@ -29,7 +29,8 @@ const (
 	quietPeriod = 9 * time.Second
 	quietTime   = 6 * time.Second
 
-	killPeriod = 4 * time.Second // between two
+	killPeriod = 4 * time.Second        // between two
+	restTime   = 500 * time.Millisecond // before every other one: ports are sure of their sessions then
 	drainLimit = 15 * time.Second
 
 	grace    = 5 * time.Second
@@ -49,7 +50,8 @@ type run struct {
 	ended   atomic.Bool
 	killing atomic.Bool
 	calm    atomic.Bool
-	events  chan error // how the stream of events has ended
+	resting atomic.Bool // no call changes a session
+	events  chan error  // how the stream of events has ended
 
 	requests, messages, tunnels, cuts, stale atomic.Int64
 
@@ -206,6 +208,7 @@ func (r *run) watch(began time.Time) error {
 		time.Sleep(50 * time.Millisecond)
 		now := time.Now()
 		r.calm.Store(r.opts.calm || now.Sub(began)%calmPeriod > calmPeriod-calmTime)
+		r.resting.Store(r.opts.Kill && r.kills%2 == 0 && now.After(killAt.Add(-restTime)))
 		r.model.Passes(r.clock.now.Load())
 		done := r.requests.Load()
 		switch {
