@@ -28,7 +28,7 @@ func (r *reader) admin(o *object, mappings []mappingSettings) (a Admin) {
 	addr, err := netip.ParseAddrPort(text)
 	switch {
 	case err != nil || addr.Port() == 0 || addr.Addr().Zone() != "":
-		r.fault(o.orSelf("Address"), "value %q: must be an IP address and a port, such as 127.0.0.1:10200", text)
+		r.fault(o.get("Address"), "value %q: must be an IP address and a port, such as 127.0.0.1:10200", text)
 		return a
 	case a.AllowFrom != nil:
 	case a.Token != "":

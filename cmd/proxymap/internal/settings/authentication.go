@@ -37,7 +37,7 @@ func (r *reader) account(o *object) accountSettings {
 			continue
 		}
 		if !p.get("Name").there() {
-			r.fault(p.orSelf("Name"), "is missing: the parameter's name")
+			r.fault(p.get("Name"), "is missing: the parameter's name")
 			continue
 		}
 		a.params = append(a.params, p)

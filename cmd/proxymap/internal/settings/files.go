@@ -43,7 +43,7 @@ func (r *reader) included(o *object, section string, k *schema.Section, each fun
 func (r *reader) include(o *object) []node {
 	name := o.text("Path")
 	if name == "" {
-		r.fault(o.orSelf("Path"), "is missing: the path of a JSON file {\"Items\": […]}")
+		r.fault(o.get("Path"), "is missing: the path of a JSON file {\"Items\": […]}")
 		return nil
 	}
 	path := r.pathOf(name)
@@ -60,7 +60,7 @@ func (r *reader) include(o *object) []node {
 	root.from.Source.Included = true
 	f := r.object(root, schema.Included)
 	if f.valid && !f.get("Items").there() {
-		r.fault(f.orSelf("Items"), "is missing: the file must be {\"Items\": […]}")
+		r.fault(f.get("Items"), "is missing: the file must be {\"Items\": […]}")
 	}
 	return f.list("Items")
 }

@@ -98,7 +98,7 @@ func (r *reader) addRules(s *Settings) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
 			f := e.(*hostrule.Fault)
-			r.fault(s.rules.list[at[f.Index]].at.orSelf(ruleKey(f.Key)), "value %s", f.Reason)
+			r.fault(s.rules.list[at[f.Index]].at.get(ruleKey(f.Key)), "value %s", f.Reason)
 		}
 	}
 }

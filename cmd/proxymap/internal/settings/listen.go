@@ -36,7 +36,7 @@ func (r *reader) listen(o *object) (l listenSettings) {
 		s := r.object(span, schema.PortRange)
 		for _, key := range schema.PortRange.Names() {
 			if !s.get(key).there() {
-				r.fault(s.orSelf(key), "is missing: the first and the last port, both included")
+				r.fault(s.get(key), "is missing: the first and the last port, both included")
 			}
 		}
 		l.first, l.last = s.number("Start"), s.number("End")

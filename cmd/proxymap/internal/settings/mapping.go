@@ -30,7 +30,7 @@ func (r *reader) mapping(o, auth *object) mappingSettings {
 	m := mappingSettings{at: o.self}
 	listen := o.get("Listen")
 	if !listen.there() {
-		r.fault(o.orSelf("Listen"), "is missing: it says on which Port or PortRange to listen%s", either(m.name() == "Listen", ", as --ports does", ""))
+		r.fault(o.get("Listen"), "is missing: it says on which Port or PortRange to listen%s", either(m.name() == "Listen", ", as --ports does", ""))
 	}
 	l := r.object(listen, schema.Listen)
 	if listen.there() {

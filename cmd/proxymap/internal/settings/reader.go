@@ -148,15 +148,6 @@ func (o *object) holds() bool {
 	return slices.ContainsFunc(o.section.Names(), func(key string) bool { return o.get(key).there() })
 }
 
-// orSelf returns a member, to tell a fault of it; where the object begins if it is not there.
-func (o *object) orSelf(key string) node {
-	n := o.get(key)
-	if !n.there() {
-		n.value = o.self.value
-	}
-	return n
-}
-
 func (n node) there() bool { return n.value != nil && n.value.Kind != layer.Null }
 
 // isList reports whether n is a list.

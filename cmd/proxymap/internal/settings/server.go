@@ -22,10 +22,10 @@ func (r *reader) server(o *object) (s serverSettings) {
 		if strings.Contains(shown, "@") {
 			shown = "***" // a user name and a password before the host
 		}
-		r.fault(o.orSelf("Host"), "value %q: must be a host name or an IP address, without a port", shown)
+		r.fault(o.get("Host"), "value %q: must be a host name or an IP address, without a port", shown)
 	}
 	if !o.get("Port").there() {
-		r.fault(o.orSelf("Port"), "is missing: the upstream proxy's port")
+		r.fault(o.get("Port"), "is missing: the upstream proxy's port")
 	}
 	s.Port = uint16(o.number("Port"))
 	switch o.choice("ProxyType") {

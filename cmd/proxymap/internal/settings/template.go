@@ -71,7 +71,7 @@ func (o *object) orTemplate() node {
 	if o.get("Template").there() {
 		return o.get("Template")
 	}
-	return o.orSelf("Provider")
+	return o.get("Provider")
 }
 
 // lacksUsername reports whether an account's credentials are made with a user name, and it has none.
@@ -86,7 +86,7 @@ func (a *accountSettings) lacksUsername() bool {
 func (a *accountSettings) faultNode(f *credential.Fault) node {
 	o, key := a.at, fieldKeys[f.Field]
 	if f.Parameter >= 0 {
-		return a.params[f.Parameter].orSelf(key)
+		return a.params[f.Parameter].get(key)
 	}
 	if key == "Template" {
 		return o.orTemplate()
@@ -97,5 +97,5 @@ func (a *accountSettings) faultNode(f *credential.Fault) node {
 		}
 		return o.orTemplate()
 	}
-	return o.orSelf(key)
+	return o.get(key)
 }
