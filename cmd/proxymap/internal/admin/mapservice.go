@@ -1,6 +1,9 @@
 package admin
 
 import (
+	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"proxymap/relay"
@@ -9,6 +12,25 @@ import (
 // mapServicePath is where ProxyMapService's own statistics are found when it runs as the application that its README
 // installs. What lies under it has its fields and their forms, so that what reads them finds nothing else.
 const mapServicePath = "/ProxyMapService"
+
+// mapServiceRouting finds those of routes that lie under mapServicePath as ASP.NET does: in any case of letters, also with
+// a slash at the end. All others are next's as they are.
+func mapServiceRouting(routes map[string]http.HandlerFunc, next http.Handler) http.Handler {
+	paths := map[string]string{} // in small letters, as they are written
+	for pattern := range routes {
+		if _, path, _ := strings.Cut(pattern, " "); strings.HasPrefix(path, mapServicePath+"/") {
+			paths[strings.ToLower(path)] = path
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := paths[strings.ToLower(strings.TrimSuffix(r.URL.Path, "/"))]; path != "" {
+			found := *r // a handler must not change the request that it is given
+			found.URL = &url.URL{Path: path, RawQuery: r.URL.RawQuery}
+			r = &found
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // mapServiceTime is how ProxyMapService writes a time: .NET's general form for the United States, of the local time.
 const mapServiceTime = "1/2/2006 3:04:05 PM"

@@ -66,6 +66,46 @@ func TestMapServiceStats(t *testing.T) {
 	}
 }
 
+// Paths of ProxyMapService are found as ASP.NET finds them, in any case of letters and with a slash at the end; others are
+// not.
+func TestMapServicePaths(t *testing.T) {
+	g := newAdminRig(t, "")
+	for _, path := range []string{
+		"/ProxyMapService/proxystats", "/proxymapservice/ProxyStats/", "/PROXYMAPSERVICE/PROXYSTATS?x=1", "/%50roxyMapService/ProxyStats",
+	} {
+		if got := g.getJSON(path); len(got) != len(strings.Fields(mapServiceFields)) {
+			t.Errorf("%s answers %v", path, got)
+		}
+	}
+	for _, path := range []string{"/proxymapservice/proxystats/hosts", "/ProxyMapService/ProxyStats/Hosts/"} {
+		if got := g.getJSON(path); got["hosts"] == nil {
+			t.Errorf("%s answers %v", path, got)
+		}
+	}
+	for _, path := range []string{"/proxystats", "/ProxyStats/", "/Metrics", "/ProxyMapServiceX/ProxyStats"} {
+		if res, _ := g.do("GET", path); res.StatusCode != 404 {
+			t.Errorf("%s: %s", path, res.Status)
+		}
+	}
+}
+
+// A reset under ProxyMapService's path is that of the statistics, in whatever case it is written.
+func TestMapServiceReset(t *testing.T) {
+	g := newAdminRig(t, "")
+	for _, path := range []string{"/ProxyMapService/ProxyStats/reset", "/proxymapservice/proxystats/RESET/"} {
+		g.traffic()
+		if got := g.getJSON("/ProxyStats")["hostProxified"]; got == 0. {
+			t.Fatal("nothing was counted")
+		}
+		if res, text := g.do("POST", path); res.StatusCode != 200 || !strings.Contains(text, "true") {
+			t.Errorf("%s: %s: %s", path, res.Status, text)
+		}
+		if got := g.getJSON("/ProxyStats")["hostProxified"]; got != 0. {
+			t.Errorf("after %s hostProxified is %v", path, got)
+		}
+	}
+}
+
 // A relay that has been told to stop and still has a connection says so, and since when.
 func TestMapServiceStopped(t *testing.T) {
 	g := newAdminRig(t, "")

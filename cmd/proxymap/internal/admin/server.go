@@ -90,10 +90,11 @@ func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error
 // handler answers what has been let in.
 func handler(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int64) http.Handler {
 	mux := http.NewServeMux()
-	for pattern, handler := range routes(r, hub, places, rejected) {
+	all := routes(r, hub, places, rejected)
+	for pattern, handler := range all {
 		mux.Handle(pattern, handler)
 	}
-	return mux
+	return mapServiceRouting(all, mux)
 }
 
 // healthPath is answered whatever else is under way.
@@ -125,11 +126,13 @@ func routes(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int6
 	routes["GET "+mapServicePath+"/ProxyStats/Hosts"] = func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, wire.Text(newMapServiceHosts(newHostsStats(r.HostStats()))))
 	}
-	routes["POST /ProxyStats/reset"] = func(w http.ResponseWriter, _ *http.Request) {
+	reset := func(w http.ResponseWriter, _ *http.Request) {
 		r.ResetStats()
 		rejected.Store(0)
 		writeJSON(w, wire.Text(resetAnswer{true, "The statistics begin anew from 0."}))
 	}
+	routes["POST /ProxyStats/reset"] = reset
+	routes["POST "+mapServicePath+"/ProxyStats/reset"] = reset
 	routes["GET /metrics"] = promhttp.HandlerFor(newMetrics(r, rejected), promhttp.HandlerOpts{}).ServeHTTP
 	routes["GET "+healthPath] = func(w http.ResponseWriter, _ *http.Request) {
 		if r.Draining() {

@@ -326,8 +326,10 @@ func TestAdminToken(t *testing.T) {
 			}
 		}
 	}
-	if res, _ := g.do("POST", "/ProxyStats/reset"); res.StatusCode != 401 {
-		t.Errorf("a reset without the token: %s", res.Status)
+	for _, path := range []string{"/ProxyStats/reset", "/ProxyMapService/ProxyStats/reset", "/proxymapservice/proxystats/reset/"} {
+		if res, _ := g.do("POST", path); res.StatusCode != 401 {
+			t.Errorf("%s without the token: %s", path, res.Status)
+		}
 	}
 	if res, _ := g.do("GET", "/nothing"); res.StatusCode != 401 {
 		t.Errorf("an unknown path without the token: %s", res.Status)
@@ -355,7 +357,7 @@ func TestAdminCrossSite(t *testing.T) {
 			{[]string{"Referer", "http://evil.example/" + g.url}, 403},
 		} {
 			fields := append([]string{"Authorization", "Bearer " + token}, row.fields...)
-			for _, call := range [][2]string{{"GET", "/ProxyStats"}, {"POST", "/ProxyStats/reset"}} {
+			for _, call := range [][2]string{{"GET", "/ProxyStats"}, {"POST", "/ProxyStats/reset"}, {"POST", "/proxymapservice/ProxyStats/reset/"}} {
 				if res, text := g.do(call[0], call[1], fields...); res.StatusCode != row.status {
 					t.Errorf("%v with %q and token %q: %s: %s", call, row.fields, token, res.Status, text)
 				}
@@ -388,7 +390,8 @@ func TestAdminPaths(t *testing.T) {
 		{"GET", "/", 404, ""}, {"GET", "/proxystats/x", 404, ""}, {"POST", "/nothing", 404, ""},
 		{"POST", "/ProxyStats", 405, "GET, HEAD"}, {"DELETE", "/ProxyStats/Hosts", 405, "GET, HEAD"},
 		{"GET", "/ProxyStats/reset", 405, "POST"}, {"POST", "/ProxyMapService/ProxyStats", 405, "GET, HEAD"},
-		{"POST", "/ProxyMapService/ProxyStats/reset", 404, ""}, {"POST", "/ProxyMapService/ProxyService/stop", 404, ""},
+		{"POST", "/proxymapservice/proxystats/", 405, "GET, HEAD"}, {"GET", "/ProxyMapService/proxystats/Reset/", 405, "POST"},
+		{"POST", "/ProxyMapService/ProxyService/stop", 404, ""}, {"GET", "/ProxyMapService/", 404, ""},
 		{"PUT", "/metrics", 405, "GET, HEAD"}, {"OPTIONS", "/healthz", 405, "GET, HEAD"},
 		{"HEAD", "/ProxyStats", 200, ""}, {"GET", "/healthz", 200, ""},
 	} {
