@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/cmd/proxymap/internal/settings/schema"
 	"proxymap/relay/allow"
 )
 
@@ -16,7 +16,7 @@ func (r *reader) allowFrom(o *object) (networks []netip.Prefix) {
 	}
 	networks = []netip.Prefix{}
 	items := o.list("AllowFrom")
-	if n.value.Kind == layer.List && len(items) == 0 {
+	if n.isList() && len(items) < typeOf[schema.List](o, "AllowFrom").Least {
 		r.fault(n, `is empty, so nobody could connect; name addresses and networks, such as ["192.0.2.7", "10.0.0.0/8"], or remove it`)
 	}
 	for _, item := range items {

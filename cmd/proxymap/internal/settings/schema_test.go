@@ -102,7 +102,7 @@ func TestSchemaTakesSettings(t *testing.T) {
 }
 
 // plain are what the reader says of faults of type, range and name. A schema sees these; what they mean together it does not.
-var plain = regexp.MustCompile(`unknown key; |no such provider|: must be (an object|a list|a whole number|a duration|true or false|an IP address|a string|\w+ or \w|\w+, [\w-]+( or \w|,)|a host name|\d+ to \d+ visible|at most \d+ visible)|: has \d+ items; at most| is neither a name nor an IP address| has a port; that|value "File": a relay serves no files`)
+var plain = regexp.MustCompile(`unknown key; |no such provider|: must be (an object|a list|a whole number|a duration|true or false|an IP address|a string|\w+ or \w|\w+, [\w-]+( or \w|,)|a host name|\d+ to \d+ visible|at most \d+ visible)|: has \d+ items; at most| is neither a name nor an IP address| has a port; that|value "File": a relay serves no files|AllowFrom: is empty, so nobody could connect`)
 
 // blind are faults of these kinds that the schema takes all the same.
 var blind = map[string]string{
@@ -140,6 +140,57 @@ func TestSchemaSeesFaults(t *testing.T) {
 	}
 	if seen < 60 || unseen != len(blind) {
 		t.Errorf("the schema has seen %d faults; of those that it is blind to there are %d of %d", seen, unseen, len(blind))
+	}
+}
+
+// What check takes of a list's forms, and of a secret's, the schema takes, and what it refuses the schema refuses.
+func TestSchemaAgreesOnForms(t *testing.T) {
+	s := compiledSchema(t)
+	with := func(more string) string { return `{"Listen":{"Port":1},` + more + `}` }
+	const server, rule = `{"Host":"a","Port":2}`, `{"HostName":"a"}`
+	for _, row := range []struct {
+		text  string
+		taken bool
+	}{
+		{with(`"ProxyServers":{"0":` + server + `,"1":` + server + `}`), true},
+		{with(`"ProxyServers":{"00":` + server + `}`), false},
+		{with(`"ProxyServers":{"0":` + server + `,"Items":[]}`), false},
+		{with(`"ProxyServers":{"0":{"Hots":"a","Port":2}}`), false},
+		{with(`"ProxyServers":{"Items":{"0":` + server + `}}`), true},
+		{with(`"ProxyServers":{"Items":{"00":` + server + `}}`), false},
+		{with(`"ProxyServers":{}`), true},
+		{with(`"HostRules":{"0":` + rule + `}`), true},
+		{with(`"HostRules":{"0":` + rule + `,"Order":"Last"}`), false},
+		{with(`"HostRules":{"Items:0:HostName":"a","Order":"Last"}`), true},
+		{with(`"HostRules":{"0:HostName":"a"}`), true},
+		{with(`"HostRules":{"0:HostName":"a","1":` + rule + `}`), true},
+		{`{"Listen":{"Port":1,"AllowFrom":[]}}`, false},
+		{`{"Listen":{"Port":1,"AllowFrom":{}}}`, false},
+		{`{"Listen":{"Port":1,"AllowFrom":null}}`, true},
+		{`{"Listen":{"Port":1,"AllowFrom":{"0":"10.0.0.0/8"}}}`, true},
+		{with(`"Admin":{"Address":"127.0.0.1:2","AllowFrom":[]}`), false},
+		{with(`"Authentication":{"Username":{}}`), false},
+		{with(`"Authentication":{"Username":{"Env":null}}`), false},
+		{with(`"Authentication":{"Username":{"Env":"A"}}`), true},
+		{with(`"Authentication":{"Username":{"Env":"A","File":null}}`), true},
+		{with(`"Authentication":{"Username":{"File":"B"}}`), true},
+		{with(`"Authentication":{"Username":{"Env":"A","File":"B"}}`), false},
+		{with(`"Authentication":{"Username":{"Env":["A"]}}`), false},
+		{with(`"Authentication":{"Username":{"Evn":"A"}}`), false},
+		{with(`"Authentication":{"Username":["A"]}`), false},
+		{with(`"Authentication":{"Username":7,"Password":null}`), true},
+		{with(`"Admin":{"Address":"127.0.0.1:2","Token":{"Env":"A","File":"B"}}`), false},
+		{with(`"Admin":{"Address":"127.0.0.1:2","Token":"short"}`), false},
+	} {
+		r := newReader("f", []string{"A=secret-0123456789"}, func(string) ([]byte, error) { return []byte("secret"), nil })
+		_, fault := r.settings(r.layer(nil, "f", []byte(row.text)))
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(row.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(v); (fault == nil) != row.taken || (err == nil) != row.taken {
+			t.Errorf("%s: check says %v, the schema %v; want it taken: %t", row.text, fault, err, row.taken)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
@@ -27,7 +28,7 @@ func (o *object) secret(key string) string {
 		return s.secretOfEnv()
 	case file.there():
 		return s.secretOfFile()
-	case len(n.value.Members) == 0:
+	case !slices.ContainsFunc(n.value.Members, func(m layer.Member) bool { return !schema.SecretSource.Has(m.Name) }): // else that is the fault
 		o.r.fault(n, "has neither Env nor File: must be %s", secretForms)
 	}
 	return ""

@@ -42,12 +42,19 @@ func (s *Section) schema() object {
 	out := object{
 		"type": []string{"object", "null"}, "properties": properties, "patternProperties": object{":": true}, "additionalProperties": false,
 	}
-	if items := s.find("Items"); items != nil { // the list may stand in the section's place
+	if items := s.find("Items"); items != nil { // the list may stand in the section's place, also written by its numbers
+		item := items.Type.(List).Of.schema()
 		out["type"] = []string{"object", "array", "null"}
-		out["items"] = items.Type.(List).Of.schema()
+		out["items"] = item
+		out["patternProperties"].(object)["^"+itemNumber+"$"] = item
+		numbered := object{"pattern": "^" + itemNumber + "(?::|$)"}
+		out["anyOf"] = []object{{"propertyNames": numbered}, {"propertyNames": object{"not": numbered}}} // not both
 	}
 	return out
 }
+
+// itemNumber is the pattern of an item's number, where it is a key.
+const itemNumber = "(?:0|[1-9][0-9]{0,17})"
 
 func (k *Key) schema() object {
 	out := k.Type.schema()
@@ -128,7 +135,12 @@ func (s Secret) schema() object {
 	for keyword, value := range SecretSource.schema() {
 		out[keyword] = value
 	}
-	out["type"] = []string{"string", "number", "boolean", "object", "null"}
+	literal := []string{"string", "number", "boolean"}
+	out["type"] = append([]string{"object", "null"}, literal...)
+	only := func(one, other string) object {
+		return object{"type": "object", "required": []string{one}, "properties": object{one: object{"type": literal}, other: object{"type": "null"}}}
+	}
+	out["oneOf"] = []object{{"type": append([]string{"null"}, literal...)}, only("Env", "File"), only("File", "Env")}
 	return out
 }
 
@@ -174,7 +186,10 @@ func (l List) schema() object {
 	item := l.Of.schema()
 	out := object{
 		"type": []string{"array", "object", "null"}, "items": item,
-		"patternProperties": object{"^[0-9]+$": item}, "additionalProperties": false, "minProperties": 1,
+		"patternProperties": object{"^" + itemNumber + "$": item}, "additionalProperties": false, "minProperties": 1,
+	}
+	if l.Least > 0 {
+		out["minItems"] = l.Least
 	}
 	if l.Most > 0 {
 		out["maxItems"] = l.Most

@@ -73,7 +73,7 @@ var Listen = &Section{
 		{"Port", port, nil, "The port to listen on; or give a PortRange."},
 		{"PortRange", Object{PortRange}, nil, "The ports to listen on; each is a session of its own."},
 		{"Address", Address{}, "127.0.0.1", "Local address to listen on, or 0.0.0.0 or :: for all. Any but a loopback address needs AllowFrom, or Authentication.Required and Verify."},
-		{"AllowFrom", List{Of: Network{}}, nil, "Addresses and networks that may connect. Default: this machine on a loopback address, everyone where Authentication.Required and Verify guard the ports."},
+		{"AllowFrom", List{Of: Network{}, Least: 1}, nil, "Addresses and networks that may connect. Default: this machine on a loopback address, everyone where Authentication.Required and Verify guard the ports."},
 		{"ProxyProtocol", Flag{}, false, "Each connection begins with a PROXY header, version 1 or 2, of a load balancer. AllowFrom is about the balancers then."},
 		{"StickyProxyLifetime", lifetime, 0, "Lifetime of a session from its creation, in minutes or as in 90s. 0: each client connection is a session of its own."},
 		{"RejectHttpProxy", Flag{}, false, "Answer requests other than CONNECT with 405. The Session API still works."},
@@ -303,7 +303,7 @@ var Admin = &Section{
 	Keys: []Key{
 		{"Address", AddressPort{}, nil, "Where the admin listener is, such as 127.0.0.1:10200. Any but a loopback address needs a Token or AllowFrom."},
 		{"Token", Secret{MinToken, MaxToken}, nil, "What requests to the admin listener must bring."},
-		{"AllowFrom", List{Of: Network{}}, nil, "Addresses and networks that may connect to the admin listener. Default: this machine, or everyone with a Token."},
+		{"AllowFrom", List{Of: Network{}, Least: 1}, nil, "Addresses and networks that may connect to the admin listener. Default: this machine, or everyone with a Token."},
 	},
 }
 

@@ -42,8 +42,9 @@ type (
 	Number      struct{ Least, Most int } // a whole one
 	Lifetime    struct{ Most int }        // whole minutes, or a length of time of at least MinLifetime; 0 for none
 	List        struct {                  // an array
-		Of   Type
-		Most int // items; 0: any number
+		Of    Type
+		Most  int // items; 0: any number
+		Least int // items, where it is there
 	}
 	// A Choice is a name of several, in any case, or its index.
 	Choice struct {
