@@ -12,6 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"proxymap/cmd/proxymap/internal/ctl"
+	"proxymap/cmd/proxymap/internal/settings"
+	"proxymap/cmd/proxymap/internal/settings/start"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -33,12 +35,13 @@ type commands struct {
 	Schema    schemaCommand    `cmd:"" help:"Print a JSON Schema of the settings, with which editors complete and check them."`
 	Session   ctl.Command      `cmd:"" help:"Show, replace or remove the sessions of a running relay."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 type serveCommand struct {
 	settingsFlags
-	Grace    time.Duration `help:"On SIGINT or SIGTERM, time that exchanges and tunnels get to end." default:"10s" env:"PROXYMAP_GRACE"`
-	LogLevel string        `help:"Least level that is logged: ${enum}." enum:"debug,info,warn,error" default:"info" env:"PROXYMAP_LOG_LEVEL"`
+	start.ServeFlags
 }
 
 type demoCommand struct {
@@ -72,6 +75,7 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	var cli commands
 	parser, err := kong.New(&cli, kong.Name("proxymap"), kong.UsageOnError(), kong.Writers(stdout, stderr),
 		kong.NamedMapper("texts", textsMapper{}), kong.NamedMapper("optional", optionalMapper{}),
+		kong.Vars{"version": versionText()},
 		kong.Description("A TCP relay whose local ports are sticky sessions of an upstream proxy provider."),
 		kong.Exit(func(code int) { panic(exitStatus(code)) }))
 	if err != nil {
@@ -93,8 +97,14 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	return exitOK
 }
 
-// Run prints the version that the build knows of itself.
+// Run prints the version.
 func (versionCommand) Run(s streams) error {
+	_, err := fmt.Fprintln(s.out, versionText())
+	return err
+}
+
+// versionText is what the build knows of itself.
+func versionText() string {
 	version, revision, goVersion := "unknown", "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version, goVersion = info.Main.Version, info.GoVersion
@@ -104,18 +114,21 @@ func (versionCommand) Run(s streams) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(s.out, "proxymap %s%s %s\n", version, revision, goVersion)
-	return err
+	return fmt.Sprintf("proxymap %s%s %s", version, revision, goVersion)
 }
 
 // askedRelay is what a settings file, and the environment, say of how to ask its relay.
 func askedRelay(file string) (*ctl.Relay, error) {
-	flags := settingsFlags{Config: &file}
+	flags := settingsFlags{Config: &file, lackSecrets: true}
 	set, err := flags.load()
 	if err != nil {
 		return nil, err
 	}
-	return &ctl.Relay{Admin: set.Admin.Address, Token: set.Admin.Token, Port: func(port int) (ctl.Port, bool) {
+	token := set.Admin.Token
+	if token == settings.NotRead {
+		token = "" // the relay's answer says that one is needed
+	}
+	return &ctl.Relay{Admin: set.Admin.Address, Token: token, Port: func(port int) (ctl.Port, bool) {
 		a, known := set.Access(port)
 		return ctl.Port{Address: a.Address, Enabled: a.API.Enabled, Domain: a.API.Domain, User: a.User, Header: a.Header}, known
 	}}, nil

@@ -12,6 +12,7 @@ type portsCommand struct {
 
 // Run prints the ports. Whoever reads them may have enough and go.
 func (c portsCommand) Run(s streams) error {
+	c.lackSecrets = c.Format != "url" // addresses have none
 	set, err := c.load()
 	if err != nil {
 		return err

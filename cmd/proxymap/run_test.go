@@ -63,12 +63,13 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"serve", "--config", bad}, 1, "", "bad.json:1: Listen.Prt: unknown key"},
 		{[]string{"check", "--config", dir + "/none.json"}, 1, "", "no such file"},
 		{[]string{"version"}, 0, "proxymap ", ""},
+		{[]string{"--version"}, 0, "proxymap ", ""},
 		{[]string{"--help"}, 0, "serve", ""},
 		{[]string{"serve", "--help"}, 0, "--grace", ""},
 		{[]string{}, 2, "", "proxymap --help"},
 		{[]string{"sirve"}, 2, "", "sirve"},
-		{[]string{"serve", "--grace", "soon"}, 2, "", "--grace"},
-		{[]string{"serve", "--log-level", "loud"}, 2, "", "--log-level"},
+		{[]string{"serve", "--grace", "soon"}, 1, "", "--grace"},
+		{[]string{"serve", "--log-level", "loud"}, 1, "", "--log-level"},
 	} {
 		var out, errOut bytes.Buffer
 		status := run(row.args, &out, &errOut)

@@ -22,12 +22,13 @@ const logFlushTime = time.Second
 
 // Run serves until a signal says otherwise.
 func (c serveCommand) Run(s streams) error {
-	set, err := c.load()
+	how, faults := c.ServeFlags.Read(os.Environ())
+	set, err := c.load(faults...)
 	if err != nil {
 		return err
 	}
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+	if err := level.UnmarshalText([]byte(how.LogLevel)); err != nil {
 		return err
 	}
 	log, flush := newLog(s.err, level)
@@ -37,7 +38,7 @@ func (c serveCommand) Run(s streams) error {
 	}
 	cfg := set.Config
 	cfg.Log = log
-	return serve(cfg, set.Admin, set.StateFile, c.Grace, log, nil)
+	return serve(cfg, set.Admin, set.StateFile, how.Grace, log, nil)
 }
 
 // newLog makes a logger that never blocks, for the event loops use it.

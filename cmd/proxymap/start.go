@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"proxymap/cmd/proxymap/internal/settings"
+	"proxymap/cmd/proxymap/internal/settings/layer"
 	"proxymap/cmd/proxymap/internal/settings/start"
 )
 
@@ -21,6 +22,8 @@ const defaultConfig = "appsettings.json"
 type settingsFlags struct {
 	Config *string `help:"Settings file, appsettings.json unless given ($$PROXYMAP_CONFIG)." placeholder:"FILE"`
 	start.Flags
+
+	lackSecrets bool // those that cannot be read here are no fault
 }
 
 // errNothing is what somebody reads who has just built proxymap.
@@ -33,8 +36,9 @@ A commented settings file with the same, to be changed:
 
   PROXYMAP_UPSTREAM=http://USER:PASSWORD@HOST:PORT proxymap init --ports 10201-10300 --lifetime 10m`)
 
-// load reads the settings that flags, the environment and files are.
-func (f *settingsFlags) load() (*settings.Settings, error) {
+// load reads the settings that flags, the environment and files are. What else is wrong with the command line is told with
+// their faults.
+func (f *settingsFlags) load(faults ...layer.Fault) (*settings.Settings, error) {
 	environ := os.Environ()
 	file, err := start.ConfigFile(f.Config, environ)
 	if err != nil {
@@ -47,6 +51,8 @@ func (f *settingsFlags) load() (*settings.Settings, error) {
 	form := start.Read(f.Flags, environ)
 	from := settings.Sources{File: cmp.Or(file, defaultConfig), Default: file == "", Environ: environ}
 	from.Flags, from.Faults = form.Settings(folder)
+	from.Faults = append(from.Faults, faults...)
+	from.LackSecrets = f.lackSecrets
 	set, err := settings.Load(from)
 	switch {
 	case errors.Is(err, settings.ErrNothing):
@@ -59,7 +65,7 @@ func (f *settingsFlags) load() (*settings.Settings, error) {
 }
 
 type initCommand struct {
-	Output string `help:"File to write." default:"appsettings.json" placeholder:"FILE"`
+	Output string `help:"File to write, ${default} unless given. One that is there is never replaced." default:"appsettings.json" placeholder:"FILE"`
 	start.Flags
 }
 

@@ -82,7 +82,7 @@ func TestStartFaults(t *testing.T) {
 			"write 10.0.0.0/8 for the network, or 10.0.0.1 for the one address\n"},
 		{"open to everybody", "", nil, ports + " --address=0.0.0.0 " + upIs, one +
 			"flag --address: Listen.Address: value \"0.0.0.0\": anything but a loopback address needs Listen.AllowFrom, which names who may connect, " +
-			"such as [\"172.16.0.0/12\"], or Authentication.Required and Verify, or anybody could use the ports\n"},
+			"such as [\"172.16.0.0/12\"], or Authentication.Required and Verify, or anybody could use the ports; AllowFrom is --allow-from or PROXYMAP_ALLOW_FROM\n"},
 		{"a file of upstreams that is not there", "", nil, ports + " --upstream-file=none.txt", one +
 			"flag --upstream-file: ProxyServers.Files[0].Path: value \"DIR/none.txt\": stat DIR/none.txt: no such file or directory; must be a list of servers, its path relative to the settings file's folder\n"},
 		{"no ports", "", nil, upIs, one + "settings: Listen: is missing: it says on which Port or PortRange to listen, as --ports does\n"},
@@ -99,12 +99,10 @@ func TestStartFaults(t *testing.T) {
 		{"a user name that no SOCKS message has room for", "", nil, ports + " --upstream=socks5://" + strings.Repeat("u", 256) + "@a:1", one +
 			"flag --upstream: ProxyServers.Items[0].Username: has 256 bytes with its parameters; a SOCKS server (a:1) takes at most 255: shorten it, or use ProxyType Http\n"},
 		{"a value with a space before it", "", nil, ports + " " + upIs + " customer", "proxymap: unexpected argument customer; see proxymap --help\n"},
-		{"a grace", "", []string{"PROXYMAP_GRACE=soon"}, ports,
-			"proxymap: --grace: expected duration but got \"soon\": time: invalid duration \"soon\" (from envar PROXYMAP_GRACE=\"soon\"); see proxymap --help\n"},
 		{"an upstream that is no flag's", "", nil, ports + " http://customer:secret@gate.example.com:7000",
 			"proxymap: unexpected argument http://***@gate.example.com:7000; see proxymap --help\n"},
 		{"a flag without its value", "", nil, ports + " --upstream", "proxymap: --upstream: expected value value but got \"EOL\" (<EOL>); see proxymap --help\n"},
-		{"ports of a file's are replaced", `{"Listen": {"Port": 0}}`, nil, "--ports=1-65536 " + upIs, "proxymap: appsettings.json: 1 fault; nothing is started\n" +
+		{"ports of a file's are replaced", `{"Listen": {"Port": 0}}`, nil, "--ports=1-65536 " + upIs, "proxymap: settings: 1 fault; nothing is started\n" +
 			"flag --ports: value \"1-65536\": must be a port such as 10201, or the first and the last such as 10201-10300, of 1 to 65535\n"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -268,5 +266,25 @@ flag --lifetime: Listen.StickyProxyLifetime: value "x": must be a whole number f
 	}
 	if _, got := runs(t, exitFailure, "init", "--output", "none/my.json"); got != "proxymap: open none/my.json: no such file or directory\n" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What serve alone takes is told with all other faults, and is nobody else's.
+func TestServeFlagFaults(t *testing.T) {
+	for _, row := range []struct{ environ, args, want string }{
+		{"PROXYMAP_GRACE=soon", "", `environment PROXYMAP_GRACE: value "soon": must be a duration such as 500ms, 10s or 5m, of at most 720h`},
+		{"PROXYMAP_GRACE=", "", "environment PROXYMAP_GRACE: is empty: give it a value, or leave it out"},
+		{"PROXYMAP_LOG_LEVEL=loud", "", `environment PROXYMAP_LOG_LEVEL: value "loud": must be debug, info, warn or error`},
+		{"PROXYMAP_GRACE=1s", "--grace=-1s", `flag --grace: value "-1s": must be a duration such as 500ms, 10s or 5m, of at most 720h`},
+		{"PROXYMAP_LOG_LEVEL=info", "--log-level=Info", `flag --log-level: value "Info": must be debug, info, warn or error`},
+	} {
+		emptyFolder(t, row.environ)
+		_, got := runs(t, exitFailure, append([]string{"serve", "--ports=0"}, strings.Fields(row.args)...)...)
+		if !strings.HasPrefix(got, "proxymap: settings: 2 faults; nothing is started\n") || !strings.Contains(got, "\n"+row.want+"\n") || !strings.Contains(got, "\nflag --ports: ") {
+			t.Errorf("%s %s: got %s", row.environ, row.args, got)
+		}
+		if out, _ := runs(t, exitOK, "ports", "--ports=10201"); out != "127.0.0.1:10201\n" {
+			t.Errorf("%s: ports prints %q", row.environ, out)
+		}
 	}
 }

@@ -51,7 +51,7 @@ type Port struct {
 type sessionFlags struct {
 	Port    string        `help:"Port; or with the admin listener ports, such as 10201-10250,10299, or all." placeholder:"PORTS"`
 	Address string        `help:"Where the port is; 127.0.0.1, unless the settings say something else." placeholder:"IP"`
-	Config  string        `help:"Settings file of the relay: it tells the domain, addresses, credentials and the token." placeholder:"FILE"`
+	Config  string        `help:"Settings file of the relay: it tells the domain, addresses, credentials and the token." placeholder:"FILE" env:"PROXYMAP_CONFIG"`
 	Domain  string        `help:"SessionAPI.Domain of the relay; empty: the port is asked itself." placeholder:"NAME"`
 	User    string        `help:"Credentials for a port that wants some." placeholder:"NAME:PASSWORD" env:"PROXYMAP_USER"`
 	Admin   string        `help:"Ask the admin listener there." placeholder:"HOST:PORT"`

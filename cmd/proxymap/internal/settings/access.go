@@ -23,7 +23,7 @@ func (s *Settings) Access(port int) (a Access, known bool) {
 		}
 		auth := &s.mappings[i].auth
 		a = Access{Address: s.Config.Mappings[i].Address, API: s.Config.Mappings[i].API, Header: s.Config.Mappings[i].ProxyProtocol}
-		if auth.required || auth.verify {
+		if (auth.required || auth.verify) && auth.account.Username != NotRead && auth.account.Password != NotRead {
 			a.User = url.UserPassword(auth.account.Username, auth.account.Password)
 		}
 		return a, true

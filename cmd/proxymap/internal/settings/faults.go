@@ -72,13 +72,13 @@ func (f *faults) Error() string {
 		n += f.hidden(in)
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s: %s; nothing is started", f.file, count(n, "fault"))
+	fmt.Fprintf(&out, "%s: %s; nothing is started", f.subject(), count(n, "fault"))
 	for i, one := range f.list {
 		out.WriteString("\n" + one.from.String() + ": ")
 		if one.path != "" {
 			out.WriteString(one.path + ": ")
 		}
-		out.WriteString(one.text)
+		out.WriteString(one.text + flagHint(one.from.Source.Name, one.text))
 		in := one.from.Source
 		if hidden := f.hidden(in); hidden > 0 && (i == len(f.list)-1 || f.list[i+1].from.Source != in) {
 			fmt.Fprintf(&out, "\n%s: and %s of this list", in.Name, count(hidden, "more fault"))
@@ -88,4 +88,33 @@ func (f *faults) Error() string {
 		fmt.Fprintf(&out, "\nand %d more", f.more)
 	}
 	return out.String()
+}
+
+// subject is what has the faults: the settings file, or settings of which some are elsewhere.
+func (f *faults) subject() string {
+	for _, one := range f.list {
+		if one.from.Source.Name != f.file && !one.from.Source.Included {
+			return "settings"
+		}
+	}
+	return f.file
+}
+
+// keyFlags are the flags, and their variables, for keys that texts name as a remedy.
+var keyFlags = []struct{ key, flag, variable string }{
+	{"AllowFrom", "--allow-from", "PROXYMAP_ALLOW_FROM"}, {"PortRange", "--ports", "PROXYMAP_PORTS"},
+}
+
+// flagHint adds to a fault of a flag, or of its variable, which of them there are for the keys that its text names: who has no
+// file needs no key.
+func flagHint(from, text string) (hint string) {
+	if !strings.HasPrefix(from, "flag --") && !strings.HasPrefix(from, "environment PROXYMAP_") {
+		return ""
+	}
+	for _, k := range keyFlags {
+		if strings.Contains(text, k.key) {
+			hint += fmt.Sprintf("; %s is %s or %s", k.key, k.flag, k.variable)
+		}
+	}
+	return hint
 }

@@ -52,12 +52,11 @@ func (r *reader) include(o *object) []node {
 		r.fault(o.get("Path"), "value %q: %v; must be a JSON file {\"Items\": […]}, its path relative to the settings file's folder", name, err)
 		return nil
 	}
-	root, ok := r.parse(path, text)
+	root, ok := r.parse(path, text, true)
 	if !ok {
 		return nil
 	}
 	root.value = root.value.Settle()
-	root.from.Source.Included = true
 	f := r.object(root, schema.Included)
 	if f.valid && !f.get("Items").there() {
 		r.fault(f.get("Items"), "is missing: the file must be {\"Items\": […]}")

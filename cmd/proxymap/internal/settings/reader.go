@@ -42,14 +42,15 @@ func (p *place) path() string {
 // A reader reads settings as .NET binds them: keys and names of enumerations in any case, numbers and booleans also as
 // strings, null like a key that is not there. It notes every fault and goes on.
 type reader struct {
-	read    func(file string) ([]byte, error) // of files that the settings name
-	environ []string                          // NAME=VALUE
-	file    string                            // of the settings, beside which the files are that they name
-	absent  []string                          // files that could have been layers
-	count   int                               // of sources
-	layers  []Layer
-	faults  faults
-	ignored []string // paths of keys that are known and without effect
+	read        func(file string) ([]byte, error) // of files that the settings name
+	environ     []string                          // NAME=VALUE
+	file        string                            // of the settings, beside which the files are that they name
+	absent      []string                          // files that could have been layers
+	lackSecrets bool                              // those that cannot be read are no fault
+	count       int                               // of sources
+	layers      []Layer
+	faults      faults
+	ignored     []string // paths of keys that are known and without effect
 }
 
 // fault notes what is wrong at n.

@@ -249,7 +249,7 @@ func TestSchemaAgreesWithReader(t *testing.T) {
 			for _, value := range append(values, `" 1 "`, `" 30s "`) {
 				file := `{"` + k.Name + `":` + value + `}`
 				r := newReader("f", nil, nil)
-				root, _ := r.parse("f", []byte(file))
+				root, _ := r.parse("f", []byte(file), false)
 				root.value = root.value.Settle()
 				if !r.object(root, section).reads(k) {
 					break

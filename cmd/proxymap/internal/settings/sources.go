@@ -21,12 +21,16 @@ type Sources struct {
 	Environ []string        // NAME=VALUE
 	Flags   []layer.Setting // of the command line, and of the variables that stand for flags
 	Faults  []layer.Fault   // of flags, and of those variables, of which no setting could be made
+
+	// LackSecrets says that secrets which cannot be read here, from a variable or a file, are no fault: they may be there
+	// for the relay alone. NotRead stands in their place.
+	LackSecrets bool
 }
 
 // A Layer is one that was read.
 type Layer struct {
 	Name   string // of a file; else "environment" or "command line"
-	Values int    // that it gave; of a file 0: they are not counted
+	Values int    // that variables of keys gave; of others 0: they are not counted
 }
 
 // ErrNothing says that there is no file, no variable and no flag with a setting.
@@ -61,6 +65,7 @@ func newReader(file string, environ []string, read func(string) ([]byte, error))
 
 // load merges the layers.
 func (r *reader) load(from *Sources) (root *layer.Value, err error) {
+	r.lackSecrets = from.LackSecrets
 	text, err := os.ReadFile(from.File)
 	switch {
 	case err == nil:
@@ -127,7 +132,7 @@ func isSection(name string) bool { return schema.Root.Has(name) || schema.Root.I
 // layer lays a file's text over what is there.
 func (r *reader) layer(base *layer.Value, name string, text []byte) *layer.Value {
 	r.layers = append(r.layers, Layer{Name: name})
-	root, ok := r.parse(name, text)
+	root, ok := r.parse(name, text, false)
 	if !ok {
 		return base
 	}
@@ -151,20 +156,16 @@ func (r *reader) flat(base *layer.Value, name string, list []layer.Setting) *lay
 // a flag may say that what earlier layers have does not count; but they are named apart.
 func (r *reader) flags(base *layer.Value, list []layer.Setting) *layer.Value {
 	list = layer.Counting(list, base)
-	variables, flags := Layer{Name: "environment PROXYMAP_…"}, Layer{Name: "command line"}
+	var variables, flags bool
 	for i := range list {
-		of := &flags
-		if strings.HasPrefix(list[i].From, "environment ") {
-			of = &variables
-		}
-		if list[i].Value != "" {
-			of.Values++
-		}
+		isVariable := strings.HasPrefix(list[i].From, "environment ")
+		variables, flags = variables || isVariable, flags || !isVariable
 	}
-	for _, l := range []Layer{variables, flags} {
-		if l.Values > 0 {
-			r.layers = append(r.layers, l)
-		}
+	if variables {
+		r.layers = append(r.layers, Layer{Name: "environment PROXYMAP_…"})
+	}
+	if flags {
+		r.layers = append(r.layers, Layer{Name: "command line"})
 	}
 	if len(list) == 0 {
 		return base
@@ -180,10 +181,11 @@ func (r *reader) over(base *layer.Value, list []layer.Setting) *layer.Value {
 	return layer.Merge(base, over)
 }
 
-// parse reads a file as JSON.
-func (r *reader) parse(name string, text []byte) (root node, ok bool) {
+// parse reads a file as JSON, a layer or one that a layer names.
+func (r *reader) parse(name string, text []byte, included bool) (root node, ok bool) {
 	r.count++
 	in, err := layer.NewSource(name, text, r.count)
+	in.Included = included
 	if err != nil {
 		r.faults.add(layer.Origin{Source: in}, "", err.Error())
 		return node{}, false

@@ -43,7 +43,7 @@ func TestLayers(t *testing.T) {
 	}
 	environ := []string{"LISTEN__PORT=4", "Authentication__Username__Env=NAME", "NAME=hidden-user", "X__Y=1", "Logging__A=2", "PATH=/bin"}
 	got := layered(t, files, environ, []layer.Setting{{Path: []string{"Listen", "BusyPort"}, Value: "Fail", From: "flag --x"}}, true)
-	const want = `layers: DIR/appsettings.json, then DIR/appsettings.Production.json, then environment (3 values), then command line (1 value)
+	const want = `layers: DIR/appsettings.json, then DIR/appsettings.Production.json, then environment (3 values), then command line
   Logging.LogLevel             ***          DIR/appsettings.json:1
   Logging.A                    ***          environment Logging__A
   SessionAPI.Enabled           true         DIR/appsettings.Production.json:2
@@ -189,6 +189,8 @@ func TestLayerFaults(t *testing.T) {
 			`DIR/appsettings.json:1: Authentication.Password.File: is empty: must be the path of a file that holds the secret`},
 		{"a secret of no systemd unit", `{"Listen":{"Port":1},"Authentication":{"Password":{"File":"$CREDENTIALS_DIRECTORY/p"}}}`, "", nil,
 			`DIR/appsettings.json:1: Authentication.Password.File: value "$CREDENTIALS_DIRECTORY/p": CREDENTIALS_DIRECTORY is not set; systemd sets it for a unit that has LoadCredential=`},
+		{"a user name of no variable, that goes upstream", `{"Listen":{"Port":1},"Authentication":{"SetAuthentication":true,"Verify":true,"Username":{"Env":"A"}}}`, "", nil,
+			`DIR/appsettings.json:1: Authentication.Username.Env: value "A": no such variable of the environment; set it, or name another`},
 		{"a secret that is a short token", `{"Listen":{"Port":1},"Admin":{"Address":"127.0.0.1:9","Token":{"Env":"A"}}}`, "", []string{"A=hidden"},
 			`DIR/appsettings.json:1: Admin.Token: must be 16 to 256 visible ASCII characters, without a space`},
 	} {
@@ -200,7 +202,11 @@ func TestLayerFaults(t *testing.T) {
 			files["appsettings.Production.json"] = row.over
 		}
 		got := layered(t, files, row.environ, nil, false)
-		if first, rest, _ := strings.Cut(got, "\n"); first != "DIR/appsettings.json: 1 fault; nothing is started" || !strings.HasPrefix(rest, row.want) {
+		subject := "settings" // of which some are elsewhere
+		if strings.HasPrefix(row.want, "DIR/appsettings.json:") {
+			subject = "DIR/appsettings.json"
+		}
+		if first, rest, _ := strings.Cut(got, "\n"); first != subject+": 1 fault; nothing is started" || !strings.HasPrefix(rest, row.want) {
 			t.Errorf("%s: got %s\nwant %s", row.name, got, row.want)
 		}
 		if strings.Contains(got, "hidden") {
@@ -261,5 +267,27 @@ func TestOtherTexts(t *testing.T) {
 	}
 	if _, err := Parse("f", []byte(`{"Listen": {"$schema": "x", "Port": 7}}`)); err == nil {
 		t.Error("$schema in a section is taken")
+	}
+}
+
+// Who asks for no secret needs none: those that cannot be read here are no fault then.
+func TestLackSecrets(t *testing.T) {
+	file := write(t, t.TempDir(), "f.json", `{"Listen":{"Port":1,"StickyProxyLifetime":1},
+		"Authentication":{"Required":true,"Verify":true,"SetAuthentication":true,"Username":{"Env":"A"},"Password":{"File":"none"}},
+		"ProxyServers":[{"Host":"a","Port":1,"ProxyType":"Socks5","Username":"u","Password":{"File":"$CREDENTIALS_DIRECTORY/p"}}],
+		"Admin":{"Address":"127.0.0.1:9","Token":{"Env":""}}}`)
+	if _, err := Load(Sources{File: file}); err == nil || !strings.Contains(err.Error(), ": 4 faults;") {
+		t.Errorf("got %v; want 4 faults", err)
+	}
+	s, err := Load(Sources{File: file, LackSecrets: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, known := s.Access(1); !known || a.User != nil || s.Admin.Token != NotRead {
+		t.Errorf("got %+v, token %q", a, s.Admin.Token)
+	}
+	if _, err := Load(Sources{File: write(t, t.TempDir(), "f.json", `{"Listen":{"Port":0},"Admin":{"Address":"x","Token":{"Env":"A"}}}`), LackSecrets: true}); err == nil ||
+		!strings.Contains(err.Error(), ": 2 faults;") {
+		t.Errorf("got %v; want the 2 other faults", err)
 	}
 }

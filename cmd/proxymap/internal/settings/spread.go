@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"proxymap/relay"
@@ -35,17 +36,21 @@ func spreadWarning(m *relay.Mapping) string {
 		count(ports, "port"), servers, servers-ports)
 }
 
-// shownUpstreams is how many upstreams, or ports with one each, are shown of more; the last one is shown too.
-const shownUpstreams = 20
+// How many upstreams are shown of more, and how many ports with one each, which somebody may be looking for; the last one
+// is shown too.
+const (
+	shownUpstreams = 20
+	shownPorts     = 1000
+)
 
-// eachShown calls f for those of n that are shown, and more with the number of those that are not, where they stand.
-func eachShown(n int, f func(i int), more func(left int)) {
-	left := n - shownUpstreams - 1
+// eachShown calls f for most of n, and for the last one, and more with the number of the others, where they stand.
+func eachShown(n, most int, f func(i int), more func(left int)) {
+	left := n - most - 1
 	for i := range n {
 		switch {
-		case left <= 0 || i < shownUpstreams || i == n-1:
+		case left <= 0 || i < most || i == n-1:
 			f(i)
-		case i == shownUpstreams:
+		case i == most:
 			more(left)
 		}
 	}
@@ -60,12 +65,20 @@ func printUpstreams(out *strings.Builder, m *relay.Mapping, set *mappingSettings
 		fmt.Fprintf(out, "  upstream     none%s\n", either(m.Action == hostrule.Allow, ": requests are answered 502 no-upstream", ""))
 	case m.PerPort:
 		fmt.Fprintf(out, "  upstream     one for each port, out of %d in their order\n", n)
-		eachShown(portsOf(m), func(i int) {
-			fmt.Fprintf(out, "  port %-7d %s\n", int(m.First)+i, show(i%n))
+		eachShown(portsOf(m), shownPorts, func(i int) {
+			fmt.Fprintf(out, "  port %-7d %s%s\n", int(m.First)+i, show(i%n), set.servers[i%n].lineOf())
 		}, func(left int) { fmt.Fprintf(out, "  and %s more\n", count(left, "port")) })
 	default:
-		eachShown(n, func(i int) {
+		eachShown(n, shownUpstreams, func(i int) {
 			fmt.Fprintf(out, "  upstream %-3d %s\n", i+1, show(i))
 		}, func(left int) { fmt.Fprintf(out, "  and %s more\n", count(left, "upstream")) })
 	}
+}
+
+// lineOf is where a server stands that comes from a file of servers; empty: it does not.
+func (s *serverSettings) lineOf() string {
+	if from := s.account.at.self.from; from.Source.Included {
+		return fmt.Sprintf(" (%s:%d)", filepath.Base(from.Source.Name), from.Line())
+	}
+	return ""
 }

@@ -13,7 +13,7 @@ import (
 func servers(n int) string {
 	var list []string
 	for i := range n {
-		list = append(list, fmt.Sprintf(`{"Host": "10.0.0.%d", "Port": 80, "Username": "name-%03d", "Password": "p"}`, i+1, i+1))
+		list = append(list, fmt.Sprintf(`{"Host": "10.0.%d.%d", "Port": 80, "Username": "name-%03d", "Password": "p"}`, (i+1)>>8, (i+1)&255, i+1))
 	}
 	return "[" + strings.Join(list, ",") + "]"
 }
@@ -116,7 +116,7 @@ func upstreamLines(t *testing.T, text string) (lines, warnings []string) {
 	return lines, s.Warnings
 }
 
-// Of many ports, and of many servers, the first 20 are shown, how many follow, and the last.
+// Of many ports the first 1000 are shown, of many servers the first 20, and how many follow, and the last.
 func TestManyUpstreamsAreShownInPart(t *testing.T) {
 	for _, row := range []struct {
 		n                    int
@@ -125,8 +125,8 @@ func TestManyUpstreamsAreShownInPart(t *testing.T) {
 		last2, last1, before string
 	}{
 		{21, "PerPort", 22, "  port 10220   http 10.0.0.20:80", "  port 10221   http 10.0.0.21:80", ""},
-		{22, "PerPort", 23, "  and 1 port more", "  port 10222   http 10.0.0.22:80", "  port 10220   http 10.0.0.20:80"},
-		{250, "PerPort", 23, "  and 229 ports more", "  port 10450   http 10.0.0.250:80", "  port 10220   http 10.0.0.20:80"},
+		{1001, "PerPort", 1002, "  port 11200   http 10.0.3.232:80", "  port 11201   http 10.0.3.233:80", ""},
+		{1002, "PerPort", 1003, "  and 1 port more", "  port 11202   http 10.0.3.234:80", "  port 11200   http 10.0.3.232:80"},
 		{21, "Turn", 21, "  upstream 20  http 10.0.0.20:80", "  upstream 21  http 10.0.0.21:80", ""},
 		{250, "Turn", 22, "  and 229 upstreams more", "  upstream 250 http 10.0.0.250:80", "  upstream 20  http 10.0.0.20:80"},
 	} {
@@ -163,6 +163,28 @@ func TestWritePorts(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")); diff != "" {
 			t.Errorf("urls %t (-want +got):\n%s", urls, diff)
+		}
+	}
+}
+
+// Of servers from a file it is shown where they stand.
+func TestPortsOfLines(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "list.txt", "# mine\na:1:u:p\n\nb:2:v:q\n")
+	s, err := Parse(dir+"/f", []byte(`{"Listen": {"PortRange": {"Start": 1, "End": 3}}, "ProxyServers": {"Items": [{"Host": "c", "Port": 3}], "Files": [{"Path": "list.txt"}], "Spread": "PerPort"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := s.Describe(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"port 1       http c:3, credentials of the clients, if they bring some\n", "port 2       http a:1, user name like ***, password *** (list.txt:2)\n",
+		"port 3       http b:2, user name like ***, password *** (list.txt:4)\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
 		}
 	}
 }

@@ -30,6 +30,7 @@ var (
 	errForm = errors.New("must be host:port, host:port:user:pass, user:pass@host:port, or a URL such as socks5://user:pass@host:port")
 	errHost = errors.New("the host must be a name or an IP address, an IPv6 address in brackets, as in [2001:db8::1]:8080")
 	errPort = errors.New("the port must be a number from 1 to 65535")
+	errHash = errors.New("# begins a comment at the start of a line alone; the port must be a number from 1 to 65535")
 	errHalf = errors.New("three parts: must be host:port or host:port:user:pass")
 	errUser = errors.New("has a password without a user name")
 	errByte = errors.New("the user name or the password holds a control character")
@@ -78,7 +79,10 @@ func parsePlain(line string) (s Server, err error) {
 		return s, nil
 	}
 	at := strings.LastIndexByte(line, '@')
-	if at < 0 {
+	switch {
+	case at < 0 && strings.Contains(line, " #"):
+		return s, errHash
+	case at < 0:
 		return s, errForm
 	}
 	s.Username, s.Password, _ = strings.Cut(line[:at], ":")

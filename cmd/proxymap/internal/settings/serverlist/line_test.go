@@ -65,6 +65,9 @@ func TestParseFaults(t *testing.T) {
 	}{
 		{"", errForm},
 		{"host", errForm},
+		{"host:80 # mine", errHash},
+		{"http://a:1,http://b:2", errTwo},
+		{"http://u:p@a:1 socks5://u:p@b:2", errTwo},
 		{"host:", errForm},
 		{":8080", errForm},
 		{"host:8o80", errForm},

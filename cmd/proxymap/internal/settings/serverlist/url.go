@@ -11,6 +11,7 @@ var (
 	errTLS    = errors.New("https://: TLS to the provider is not supported; use http:// with a port of the provider's that takes it")
 	errRaw    = errors.New("a special character stands raw in the user name or the password: in a URL it must be percent-encoded (@ is %40, : is %3A, / is %2F, # is %23, % is %25)")
 	errTail   = errors.New("a path, query or fragment means nothing to a proxy: the URL must end after the port")
+	errTwo    = errors.New("there is a second URL in it: one URL each")
 	errNoPort = errors.New("the port is missing: must be a URL such as http://user:pass@host:port")
 )
 
@@ -46,6 +47,8 @@ func parseURL(scheme, rest string) (s Server, err error) {
 		authority, tail = rest[:i], rest[i:]
 	}
 	switch {
+	case strings.Contains(rest, "://"):
+		return s, errTwo
 	case strings.Contains(tail, "@"):
 		return s, errRaw
 	case tail != "" && tail != "/":

@@ -200,7 +200,7 @@ const fileText = `// Settings of proxymap. "proxymap check" says how they are un
   {{- else if .APIGiven}}"SessionAPI": {"Enabled": false},
   {{- else}}// "SessionAPI": {"Enabled": true, "Domain": "portmapper"},{{end}}
 
-  // Statistics of all ports, and their sessions: curl http://127.0.0.1:10200/stats
+  // What has come of all ports, and the session of each: curl http://127.0.0.1:10200/ProxyStats, and …/sessions
   // "Admin": {"Address": "127.0.0.1:10200"},
 
   // Sessions survive a restart in this file.

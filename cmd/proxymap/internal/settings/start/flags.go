@@ -3,6 +3,7 @@ package start
 import (
 	"errors"
 	"strings"
+	"unicode"
 )
 
 // Flags are those of every command that reads settings; nil and empty: not given. Their tags are kong's. A flag named x-y has
@@ -47,7 +48,7 @@ func Read(flags Flags, environ []string) *Form {
 		spread:       vars.one("spread", flags.Spread),
 		sessionAPI:   vars.one("session-api", flags.SessionAPI),
 		address:      vars.one("address", flags.Address),
-		allowFrom:    splitAll(vars.all("allow-from", flags.AllowFrom, strings.Fields), ","),
+		allowFrom:    vars.all("allow-from", each(flags.AllowFrom, splitList), splitList),
 		warnings:     vars.warnings(),
 	}
 }
@@ -75,12 +76,19 @@ func (f *Form) Empty() bool {
 	return true
 }
 
-// splitAll splits texts further, and takes the spaces off the parts.
-func splitAll(list []given, sep string) (all []given) {
-	for _, g := range list {
-		for part := range strings.SplitSeq(g.text, sep) {
-			all = append(all, given{strings.TrimSpace(part), g.from})
+// splitList splits a text at commas and white space.
+func splitList(text string) []string {
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' || unicode.IsSpace(c) })
+}
+
+// each splits texts further. One of nothing stays.
+func each(texts []string, split func(string) []string) (all []string) {
+	for _, text := range texts {
+		parts := split(text)
+		if len(parts) == 0 {
+			parts = []string{""}
 		}
+		all = append(all, parts...)
 	}
 	return all
 }

@@ -117,7 +117,7 @@ func parsePort(text string) (int, error) {
 // allowFrom replaces the list.
 func (m *maker) allowFrom(list []given) {
 	for i, g := range list {
-		if i == 0 {
+		if i == 0 && g.text != "" {
 			m.clear(g, "Listen", "AllowFrom")
 		}
 		m.set(g, "Listen", "AllowFrom", strconv.Itoa(i))

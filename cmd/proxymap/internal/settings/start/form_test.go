@@ -97,6 +97,8 @@ func TestSettings(t *testing.T) {
 		{"PROXYMAP_LIFETIME=10", "Listen.StickyProxyLifetime = 10\n"},
 		{"--allow-from=10.0.0.0/8 | --allow-from=::1, 127.0.0.1", "Listen.AllowFrom anew\nListen.AllowFrom.0 = 10.0.0.0/8\nListen.AllowFrom.1 = ::1\nListen.AllowFrom.2 = 127.0.0.1\n"},
 		{"PROXYMAP_ALLOW_FROM=10.0.0.0/8,::1", "Listen.AllowFrom anew\nListen.AllowFrom.0 = 10.0.0.0/8\nListen.AllowFrom.1 = ::1\n"},
+		{"PROXYMAP_ALLOW_FROM=10.0.0.0/8, ::1,", "Listen.AllowFrom anew\nListen.AllowFrom.0 = 10.0.0.0/8\nListen.AllowFrom.1 = ::1\n"},
+		{"--allow-from=10.0.0.0/8 ::1", "Listen.AllowFrom anew\nListen.AllowFrom.0 = 10.0.0.0/8\nListen.AllowFrom.1 = ::1\n"},
 		{"PROXYMAP_ALLOW_FROM=10.0.0.0/8 ::1", "Listen.AllowFrom anew\nListen.AllowFrom.0 = 10.0.0.0/8\nListen.AllowFrom.1 = ::1\n"},
 
 		{"--session-api", "SessionAPI.Enabled = true\nSessionAPI.Domain = portmapper\n"},
@@ -227,7 +229,7 @@ func TestFaults(t *testing.T) {
 		{"PROXYMAP_UPSTREAM=\n", "environment PROXYMAP_UPSTREAM: is empty: give it a value, or leave it out"},
 		{"--upstream=", "flag --upstream: is empty: give it a value, or leave it out"},
 		{"PROXYMAP_ALLOW_FROM=", "environment PROXYMAP_ALLOW_FROM: is empty: give it a value, or leave it out"},
-		{"--allow-from=::1,", "flag --allow-from: is empty: give it a value, or leave it out"},
+		{"--allow-from=,", "flag --allow-from: is empty: give it a value, or leave it out"},
 		{"--session-api=", "flag --session-api: is empty: give it a value, or leave it out"},
 		{"PROXYMAP_SESSION_API=1", `environment PROXYMAP_SESSION_API: value "1": ` + wantAPI},
 		{"--session-api=Yes", `flag --session-api: value "Yes": ` + wantAPI},

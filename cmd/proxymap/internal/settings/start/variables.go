@@ -10,7 +10,7 @@ import (
 
 const prefix = "PROXYMAP_"
 
-// otherVariables are read elsewhere: by serve, by the settings' layers, by the session command, by the tests.
+// otherVariables are read elsewhere: by ServeFlags, by the settings' layers, by the session command, by the tests.
 var otherVariables = []string{"CONFIG", "GRACE", "LOG_LEVEL", "ENVIRONMENT", "USER", "TOKEN", "LONG"}
 
 // flagVariables are those that Read reads.
