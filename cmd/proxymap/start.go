@@ -118,7 +118,7 @@ func writeNew(name string, text []byte) error {
 		return err
 	}
 	_, err = file.Write(text)
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err = errors.Join(err, file.Chmod(0o600), file.Close()); err != nil {
 		_ = os.Remove(name) // a part of it is of no use
 	}
 	return err

@@ -82,7 +82,7 @@ func TestStartFaults(t *testing.T) {
 			"write 10.0.0.0/8 for the network, or 10.0.0.1 for the one address\n"},
 		{"open to everybody", "", nil, ports + " --address=0.0.0.0 " + upIs, one +
 			"flag --address: Listen.Address: value \"0.0.0.0\": anything but a loopback address needs Listen.AllowFrom, which names who may connect, " +
-			"such as [\"172.16.0.0/12\"], or Authentication.Required and Verify, or anybody could use the ports; AllowFrom is --allow-from or PROXYMAP_ALLOW_FROM\n"},
+			"such as [\"172.16.0.0/12\"], or Authentication.Required and Verify with a Username and a Password, or anybody could use the ports; AllowFrom is --allow-from or PROXYMAP_ALLOW_FROM\n"},
 		{"a file of upstreams that is not there", "", nil, ports + " --upstream-file=none.txt", one +
 			"flag --upstream-file: ProxyServers.Files[0].Path: value \"DIR/none.txt\": stat DIR/none.txt: no such file or directory; must be a list of servers, its path relative to the settings file's folder\n"},
 		{"no ports", "", nil, upIs, one + "settings: Listen: is missing: it says on which Port or PortRange to listen, as --ports does\n"},

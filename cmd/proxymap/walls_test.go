@@ -36,14 +36,15 @@ var house = map[string]wall{
 	"cmd/proxymap/internal/e2e":     {},
 	"cmd/proxymap/internal/machine": {own: []string{"relay", "session/wire"}},
 	"cmd/proxymap/internal/settings": {
-		own: []string{"cmd/proxymap/internal/settings/layer", "cmd/proxymap/internal/settings/near", "cmd/proxymap/internal/settings/schema",
+		own: []string{"cmd/proxymap/internal/settings/layer", "cmd/proxymap/internal/settings/mask", "cmd/proxymap/internal/settings/near", "cmd/proxymap/internal/settings/schema",
 			"cmd/proxymap/internal/settings/serverlist", "httpparse", "relay", "relay/allow", "relay/hostrule", "relay/refusal", "relay/socks", "session", "session/credential"},
 	},
 	"cmd/proxymap/internal/settings/schema":     {own: []string{"relay", "session", "session/credential"}},
 	"cmd/proxymap/internal/settings/serverlist": {pure: true},
+	"cmd/proxymap/internal/settings/mask":       {pure: true},
 	"cmd/proxymap/internal/settings/near":       {pure: true},
 	"cmd/proxymap/internal/settings/start": {
-		own: []string{"cmd/proxymap/internal/settings/layer", "cmd/proxymap/internal/settings/near", "cmd/proxymap/internal/settings/serverlist"}, pure: true,
+		own: []string{"cmd/proxymap/internal/settings/layer", "cmd/proxymap/internal/settings/mask", "cmd/proxymap/internal/settings/near", "cmd/proxymap/internal/settings/serverlist"}, pure: true,
 	},
 	"cmd/proxymap/internal/settings/layer": {others: []string{"github.com/tailscale/hujson"}, pure: true},
 

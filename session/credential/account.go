@@ -130,7 +130,7 @@ func (b *builder) account(server int, a *Account) template {
 	}
 	for field, text := range map[Field]string{FieldUsername: a.Username, FieldPassword: a.Password} {
 		if !isPrintable(text) {
-			b.fault(server, -1, field, "control characters are not allowed")
+			b.fault(server, -1, field, "control characters are not allowed, nor is what is not UTF-8")
 		}
 	}
 	if a.Template == nil {

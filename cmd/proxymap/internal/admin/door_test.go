@@ -120,3 +120,21 @@ func TestMetricsOfTheDoor(t *testing.T) {
 	g.do("POST", "/ProxyStats/reset")
 	expect(`proxymap_rejected_total{reason="address"} 0`, `proxymap_rejected_total{reason="proxy-header"} 0`, `proxymap_rejected_total{reason="admin-address"} 0`)
 }
+
+// 0.0.0.0 is all of IPv4, and nothing of IPv6.
+func TestAdminOfIPv4Alone(t *testing.T) {
+	r, err := relay.Listen(adminRelay(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { r.Shutdown(0); _ = r.Serve() }()
+	log, lines := collectLog()
+	stop, err := Start(Config{Address: netip.MustParseAddrPort("0.0.0.0:0"), Token: "secret-0123456789"}, r, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	if at := netip.MustParseAddrPort(lines.address(t)); !at.Addr().Is4() {
+		t.Errorf("listens on %v", at)
+	}
+}

@@ -44,7 +44,11 @@ type Config struct {
 // Start serves what the relay has until stop is called. It must be called before the relay's Serve, for it subscribes to its
 // changes of sessions, and returns when the address is listened on. The error names the address, and says what to do.
 func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error) {
-	l, err := net.Listen("tcp", cfg.Address.String())
+	network := "tcp"
+	if cfg.Address.Addr().Is4() {
+		network = "tcp4" // 0.0.0.0 would be :: too
+	}
+	l, err := net.Listen(network, cfg.Address.String())
 	if err != nil {
 		return nil, fmt.Errorf("Admin.Address %s cannot be listened on: %w; choose an address of this machine with a free port", cfg.Address, err)
 	}

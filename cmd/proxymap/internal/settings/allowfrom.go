@@ -36,14 +36,14 @@ func (r *reader) allowFrom(o *object) (networks []netip.Prefix) {
 func (r *reader) mayConnect(l *object, m *mappingSettings) (networks []netip.Prefix) {
 	networks = r.allowFrom(l)
 	a := m.listen.address
-	switch guarded := m.auth.required && m.auth.verify; {
+	switch guarded := m.auth.required && m.auth.verify && m.auth.account.Password != ""; {
 	case networks != nil || !a.IsValid():
 		return networks
 	case a.IsLoopback():
 		return allow.Loopback()
 	case !guarded:
 		r.fault(l.get("Address"), "value %q: anything but a loopback address needs Listen.AllowFrom, which names who may connect, such as [\"172.16.0.0/12\"], "+
-			"or Authentication.Required and Verify, or anybody could use the ports", a)
+			"or Authentication.Required and Verify with a Username and a Password, or anybody could use the ports", a)
 	}
 	return allow.Everyone()
 }

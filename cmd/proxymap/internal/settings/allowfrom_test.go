@@ -88,7 +88,7 @@ func described(t *testing.T, s *Settings) string {
 
 func allowFromFaults() []faultRow {
 	const form = "must be an IP address or a network, such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32"
-	const remedies = "anything but a loopback address needs Listen.AllowFrom, which names who may connect, such as [\"172.16.0.0/12\"], or Authentication.Required and Verify, or anybody could use the ports"
+	const remedies = "anything but a loopback address needs Listen.AllowFrom, which names who may connect, such as [\"172.16.0.0/12\"], or Authentication.Required and Verify with a Username and a Password, or anybody could use the ports"
 	listen := func(s string) string { return `{"Listen":{"Port":1,` + s + `}}` }
 	from := func(s string) string { return listen(`"AllowFrom":` + s) }
 	admin := func(s string) string { return `{"Listen":{"Port":1},"Admin":{` + s + `}}` }

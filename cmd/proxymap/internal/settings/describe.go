@@ -162,7 +162,7 @@ func (s *ruleSettings) show(r *hostrule.Rule) string {
 	if r.Server >= 0 && r.Action == hostrule.Allow {
 		text += ", through " + serverOf(s.servers[r.Server].Server)
 		if user := s.servers[r.Server].account.Username; user != "" {
-			text += " as " + mask(user)
+			text += " as " + masked(user)
 		}
 	}
 	return text
@@ -189,11 +189,12 @@ func credentialsOf(m *relay.Mapping, set *mappingSettings, server int) string {
 }
 
 // mask hides all but the ends of a user name.
-func mask(name string) string {
-	if len(name) < 6 {
+func masked(name string) string {
+	runes := []rune(name)
+	if len(runes) < 6 {
 		return "***"
 	}
-	return name[:1] + "***" + name[len(name)-1:]
+	return string(runes[:1]) + "***" + string(runes[len(runes)-1:])
 }
 
 // apiOf shows how the API is asked. It stands behind the clients' credentials.

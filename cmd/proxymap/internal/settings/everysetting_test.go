@@ -231,7 +231,7 @@ ok: 1 mapping, 100 ports
 func TestDefaults(t *testing.T) {
 	s, err := Parse("f", []byte(`{"ProxyMappings": [{"Listen": {"Port": 1}}, {
 		"Listen": {"Port": 2, "Address": "192.0.2.1", "Action": "Bypass"},
-		"Authentication": {"Required": true, "Verify": true, "Username": "u"},
+		"Authentication": {"Required": true, "Verify": true, "Username": "u", "Password": "p"},
 	}], "HostRules": {"Items": [{"Pattern": "  "}, {"HostName": "x"}]}}`))
 	if err != nil {
 		t.Fatal(err)

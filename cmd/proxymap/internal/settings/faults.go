@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
 )
@@ -74,9 +75,9 @@ func (f *faults) Error() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s: %s; nothing is started", f.subject(), count(n, "fault"))
 	for i, one := range f.list {
-		out.WriteString("\n" + one.from.String() + ": ")
+		out.WriteString("\n" + printable(one.from.String()) + ": ")
 		if one.path != "" {
-			out.WriteString(one.path + ": ")
+			out.WriteString(printable(one.path) + ": ")
 		}
 		out.WriteString(one.text + flagHint(one.from.Source.Name, one.text))
 		in := one.from.Source
@@ -117,4 +118,14 @@ func flagHint(from, text string) (hint string) {
 		}
 	}
 	return hint
+}
+
+// printable is text with ? for what a terminal might act upon: names of keys and variables are what somebody has written.
+func printable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return '?'
+	}, text)
 }

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/cmd/proxymap/internal/settings/mask"
 	"proxymap/cmd/proxymap/internal/settings/schema"
 )
 
@@ -49,9 +50,9 @@ func printOrigins(w io.Writer, n node) {
 			printOrigins(w, node{place{up: &n.place, item: true, number: n.value.Number(i)}, item, item.From})
 		}
 	case layer.Null:
-		fmt.Fprintf(w, "  %s\tnull\t%s\n", n.path(), n.from)
+		fmt.Fprintf(w, "  %s\tnull\t%s\n", printable(n.path()), printable(n.from.String()))
 	default:
-		fmt.Fprintf(w, "  %s\t%s\t%s\n", n.path(), n.shown(), n.from)
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", printable(n.path()), n.shown(), printable(n.from.String()))
 	}
 }
 
@@ -63,7 +64,7 @@ func (n node) shown() string {
 	if n.secret() {
 		return "***"
 	}
-	text := n.value.Text
+	text := mask.Text(n.value.Text)
 	if len(text) > 80 {
 		text = text[:80] + "…"
 	}

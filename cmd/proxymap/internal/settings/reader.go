@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/cmd/proxymap/internal/settings/mask"
 	"proxymap/cmd/proxymap/internal/settings/near"
 	"proxymap/cmd/proxymap/internal/settings/schema"
 )
@@ -53,8 +54,17 @@ type reader struct {
 	ignored     []string // paths of keys that are known and without effect
 }
 
-// fault notes what is wrong at n.
+// fault notes what is wrong at n. What the arguments have of credentials is masked: a provider's line may stand in the
+// wrong place.
 func (r *reader) fault(n node, format string, args ...any) {
+	for i, arg := range args {
+		switch a := arg.(type) {
+		case string:
+			args[i] = mask.Text(a)
+		case error:
+			args[i] = mask.Text(a.Error())
+		}
+	}
 	r.faults.add(n.from, n.path(), fmt.Sprintf(format, args...))
 }
 
@@ -165,6 +175,8 @@ func (n node) kind() string {
 		return "a boolean"
 	case layer.List:
 		return "value […]"
+	case layer.Null:
+		return "null"
 	}
 	return "value {…}"
 }
@@ -179,7 +191,7 @@ func (n node) show() string {
 	}
 	text := n.value.Text
 	if n.value.Kind == layer.Null {
-		text = "null"
+		return "value null"
 	}
 	if len(text) > 80 {
 		text = text[:80] + "…"
@@ -330,6 +342,10 @@ func (r *reader) elements(n node) []node {
 		return nil
 	}
 	if n.value.Kind != layer.List {
+		if m := n.value.NoItem(); m != nil {
+			r.fault(node{place{up: &n.place, key: m.Name}, m.Value, m.From}, "is no number of an item: this is a list")
+			return nil
+		}
 		r.fault(n, "%s: must be a list: […]", n.kind())
 		return nil
 	}

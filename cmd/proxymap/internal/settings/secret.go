@@ -79,7 +79,7 @@ func (o *object) secretOfFile() string {
 	if err != nil {
 		return o.notRead("File", "value %q: %v; must be a file that holds the secret, its path relative to the settings file's folder", name, err)
 	}
-	secret, ended := strings.CutSuffix(string(text), "\n")
+	secret, ended := strings.CutSuffix(strings.TrimPrefix(string(text), "\ufeff"), "\n")
 	if ended {
 		secret = strings.TrimSuffix(secret, "\r")
 	}

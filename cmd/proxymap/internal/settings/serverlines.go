@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -10,6 +11,9 @@ import (
 	"proxymap/relay"
 	"proxymap/session/credential"
 )
+
+// maxLines is how many lines a list may have: about 250 MiB of servers.
+const maxLines = 500_000
 
 // isPlainList reports whether the file that o names is a list in plain text.
 func (o *object) isPlainList() bool {
@@ -43,6 +47,10 @@ func (r *reader) serverLines(o *object) []serverSettings {
 		return nil
 	case strings.HasPrefix(strings.TrimSpace(text), "{"):
 		r.faults.add(layer.Origin{Source: in}, "", "is JSON, and must be a list with a server a line: give it a name that ends in .json, or Format Json")
+		return nil
+	}
+	if n := strings.Count(text, "\n"); n > maxLines {
+		r.faults.add(layer.Origin{Source: in}, "", fmt.Sprintf("has %d lines; at most %d are allowed: each server takes memory", n, maxLines))
 		return nil
 	}
 	list := make([]serverSettings, 0, strings.Count(text, "\n")+1)

@@ -171,3 +171,12 @@ func TestDocumentedList(t *testing.T) {
 		t.Errorf("%t, %v (-want +got):\n%s", found, err, diff)
 	}
 }
+
+// A list has a bound, for each server takes memory.
+func TestTooManyLines(t *testing.T) {
+	r := newReader("f", nil, func(string) ([]byte, error) { return []byte(strings.Repeat("h:1\n", maxLines+1)), nil })
+	_, err := r.settings(r.layer(nil, "f", []byte(`{"Listen":{"Port":1},"ProxyServers":{"Files":[{"Path":"list.txt"}]}}`)))
+	if err == nil || !strings.HasSuffix(err.Error(), "list.txt:1: has 500001 lines; at most 500000 are allowed: each server takes memory") {
+		t.Errorf("got %v", err)
+	}
+}

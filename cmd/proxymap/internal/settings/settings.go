@@ -42,7 +42,7 @@ func (r *reader) root(s *Settings, n node) {
 		r.fault(o.get("ProxyMappings"), "stands beside a top-level %s (%s): use one of the two forms", short[0].key, short[0].from)
 	case len(short) > 0:
 		s.mappings = append(s.mappings, r.mapping(o, auth))
-	case len(mappings) == 0:
+	case len(mappings) == 0 && (!o.get("ProxyMappings").there() || o.get("ProxyMappings").isList()):
 		r.fault(n, "no port to listen on: ProxyMappings must be a list of at least one mapping, or Listen be there%s", r.lookedIn())
 	}
 	for _, at := range mappings {

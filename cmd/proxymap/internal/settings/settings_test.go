@@ -157,7 +157,7 @@ func faultRows() []faultRow {
 		{"range without end", listen(`"PortRange":{"Start":2}`), `f:1: Listen.PortRange.End: is missing`},
 		{"range with a typo", listen(`"PortRange":{"Start":2,"End":3,"Stop":3}`), `f:1: Listen.PortRange.Stop: unknown key`},
 		{"name as address", listen(`"Port":1,"Address":"localhost"`), `f:1: Listen.Address: value "localhost": must be an IP address, such as 127.0.0.1 or ::1`},
-		{"open address", listen(`"Port":1,"Address":"0.0.0.0"`), `Listen.Address: value "0.0.0.0": anything but a loopback address needs Listen.AllowFrom, which names who may connect, such as ["172.16.0.0/12"], or Authentication.Required and Verify, or anybody could use the ports`},
+		{"open address", listen(`"Port":1,"Address":"0.0.0.0"`), `Listen.Address: value "0.0.0.0": anything but a loopback address needs Listen.AllowFrom, which names who may connect, such as ["172.16.0.0/12"], or Authentication.Required and Verify with a Username and a Password, or anybody could use the ports`},
 		{"negative lifetime", listen(`"Port":1,"StickyProxyLifetime":-1`), `f:1: Listen.StickyProxyLifetime: value "-1": must be a whole number from 0 to 525600`},
 		{"flag", listen(`"Port":1,"RejectHttpProxy":"yes"`), `f:1: Listen.RejectHttpProxy: value "yes": must be true or false`},
 		{"open address without Verify", `{"Listen":{"Port":1,"Address":"::"},"Authentication":{"Required":true,"Username":"u"}}`, `Listen.Address: value "::": anything but a loopback address needs`},

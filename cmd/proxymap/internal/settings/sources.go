@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/cmd/proxymap/internal/settings/mask"
 	"proxymap/cmd/proxymap/internal/settings/schema"
 )
 
@@ -47,7 +49,7 @@ func Load(from Sources) (*Settings, error) {
 	r := newReader(from.File, from.Environ, readIncluded)
 	root, err := r.load(&from)
 	if err != nil {
-		return nil, fmt.Errorf("settings: %w", err)
+		return nil, errors.New("settings: " + mask.Text(err.Error()))
 	}
 	return r.settings(root)
 }
@@ -66,7 +68,7 @@ func newReader(file string, environ []string, read func(string) ([]byte, error))
 // load merges the layers.
 func (r *reader) load(from *Sources) (root *layer.Value, err error) {
 	r.lackSecrets = from.LackSecrets
-	text, err := os.ReadFile(from.File)
+	text, err := readMain(from.File)
 	switch {
 	case err == nil:
 		root = r.layer(root, from.File, text)
@@ -93,6 +95,20 @@ func (r *reader) load(from *Sources) (root *layer.Value, err error) {
 	root = r.flat(root, "environment", layer.FromEnvironment(from.Environ, isSection))
 	r.note(from.Faults)
 	return r.flags(root, from.Flags), nil
+}
+
+// readMain reads the settings file, which may be a pipe that somebody writes to.
+func readMain(name string) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxIncluded+1))
+	if err == nil && len(text) > maxIncluded {
+		err = fmt.Errorf("%s has more than %d MiB", name, maxIncluded>>20)
+	}
+	return text, err
 }
 
 // environmentFile is the name of the environment's file; empty: there can be none.

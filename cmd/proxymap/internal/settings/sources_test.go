@@ -161,6 +161,23 @@ func TestLayerFaults(t *testing.T) {
 			`environment ProxyServers__Items: ProxyServers.Items: a string: must be a list: […]`},
 		{"a list that has an item without a number", `{"Listen":{"Port":1}}`, "", []string{"ProxyServers__Items__first__Host=a"},
 			`environment ProxyServers__Items__first__Host: ProxyServers.Items: value {…}: must be a list: […]`},
+		{"a number of an item that is none", `{"ProxyMappings":[{"Listen":{"Port":1}}]}`, "", []string{"ProxyMappings__01__Listen__Port=2"},
+			`environment ProxyMappings__01__Listen__Port: ProxyMappings.01: is no number of an item: this is a list`},
+		{"a number of an item that is too large", `{"ProxyMappings":[{"Listen":{"Port":1}}]}`, "", []string{"ProxyMappings__99999999999999999999__Listen__Port=2"},
+			`environment ProxyMappings__99999999999999999999__Listen__Port: ProxyMappings.99999999999999999999: is no number of an item: this is a list`},
+		{"a file that is null", `null`, "", nil, `DIR/appsettings.json:1: null: must be an object: {…}`},
+		{"a network that is null", `{"Listen":{"Port":1,"AllowFrom":[null]}}`, "", nil, `DIR/appsettings.json:1: Listen.AllowFrom[0]: value null: must be`},
+		{"a key that a terminal acts upon", `{"Listen":{"Port":1,"\u001b[2J\n":1}}`, "", nil, `DIR/appsettings.json:1: Listen.?[2J?: unknown key; allowed here: `},
+		{"a line of a list as a host", `{"Listen":{"Port":1},"ProxyServers":[{"Host":"gate:7000:customer:hidden","Port":1}]}`, "", nil,
+			`DIR/appsettings.json:1: ProxyServers[0].Host: value "gate:7000:***": must be a host name or an IP address, without a port`},
+		{"a line of a list as a port", `{"Listen":{"Port":1},"ProxyServers":[{"Host":"a","Port":"7000:customer:hidden"}]}`, "", nil,
+			`DIR/appsettings.json:1: ProxyServers[0].Port: value "7000:***": must be a whole number from 1 to 65535`},
+		{"a URL as a file", `{"Listen":{"Port":1},"ProxyServers":{"Files":[{"Path":"http://customer:hidden@gate:7000"}]}}`, "", nil,
+			`DIR/appsettings.json:1: ProxyServers.Files[0].Path: value "http://***@gate:7000": stat DIR/http:/***@gate:7000: no such file or directory; must be`},
+		{"a URL as an address", `{"Listen":{"Port":1,"Address":"http://customer:hidden@gate:7000"}}`, "", nil,
+			`DIR/appsettings.json:1: Listen.Address: value "http://***@gate:7000": must be an IP address`},
+		{"guarded by no password", `{"Listen":{"Port":1,"Address":"0.0.0.0"},"Authentication":{"Required":true,"Verify":true,"Username":"u"}}`, `{"Authentication":{"Password":null}}`, nil,
+			`DIR/appsettings.json:1: Listen.Address: value "0.0.0.0": anything but a loopback address needs Listen.AllowFrom`},
 		{"a list and an object", `{"Listen":{"Port":1},"ProxyServers":[{"Host":"a","Port":1}]}`, `{"ProxyServers":{"Items":[]}}`, nil,
 			`DIR/appsettings.json:1: ProxyServers.0: is an item of a list, and another layer has an object here, with keys such as "Items": use one of the two forms`},
 		{"both forms, in two layers", `{"ProxyMappings":[{"Listen":{"Port":1}}]}`, "", []string{"Listen__Port=2"},
@@ -218,7 +235,7 @@ func TestLayerFaults(t *testing.T) {
 // The secret's forms, in each place that may have one.
 func TestSecrets(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "plain", "one")
+	write(t, dir, "plain", "\ufeffone")
 	write(t, dir, "line", "two\n")
 	write(t, dir, "windows", "three\r\n")
 	write(t, dir, "token", "0123456789abcdef")
@@ -250,7 +267,7 @@ func TestSecretOfTwoLines(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "lines", "four\n\n")
 	_, err := Load(Sources{File: write(t, dir, "f.json", `{"Listen":{"Port":1},"Authentication":{"Username":"u","Password":{"File":"lines"}}}`)})
-	if err == nil || !strings.HasSuffix(err.Error(), "Authentication.Password: control characters are not allowed") {
+	if err == nil || !strings.HasSuffix(err.Error(), "Authentication.Password: control characters are not allowed, nor is what is not UTF-8") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -289,5 +306,15 @@ func TestLackSecrets(t *testing.T) {
 	if _, err := Load(Sources{File: write(t, t.TempDir(), "f.json", `{"Listen":{"Port":0},"Admin":{"Address":"x","Token":{"Env":"A"}}}`), LackSecrets: true}); err == nil ||
 		!strings.Contains(err.Error(), ": 2 faults;") {
 		t.Errorf("got %v; want the 2 other faults", err)
+	}
+}
+
+// The settings file may be a pipe, but none without an end.
+func TestEndlessFile(t *testing.T) {
+	if _, err := Load(Sources{File: "/dev/zero"}); err == nil || err.Error() != "settings: /dev/zero has more than 64 MiB" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Load(Sources{File: "http://customer:hidden@gate:7000/none.json"}); err == nil || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("got %v", err)
 	}
 }

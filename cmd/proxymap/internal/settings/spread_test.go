@@ -144,7 +144,7 @@ func TestWritePorts(t *testing.T) {
 	const text = `{"ProxyMappings": [
 		{"Listen": {"PortRange": {"Start": 10201, "End": 10203}}, "ProxyServers": LIST},
 		{"Listen": {"Port": 1, "Address": "0.0.0.0"}, "Authentication": {"Required": true, "Verify": true, "Username": "me@home", "Password": "p:/%#ü"}, "ProxyServers": LIST},
-		{"Listen": {"Port": 2, "Address": "::"}, "Authentication": {"Required": true, "Verify": true, "Username": "me", "Password": ""}, "ProxyServers": LIST},
+		{"Listen": {"Port": 2, "Address": "::", "AllowFrom": ["::1"]}, "Authentication": {"Required": true, "Verify": true, "Username": "me", "Password": ""}, "ProxyServers": LIST},
 		{"Listen": {"Port": 3, "Address": "::1"}, "Authentication": {"Required": true}, "ProxyServers": LIST},
 		{"Listen": {"Port": 4, "Address": "127.0.0.9"}, "Authentication": {"Verify": true, "Username": "me", "Password": "secret"}, "ProxyServers": LIST},
 	]}`

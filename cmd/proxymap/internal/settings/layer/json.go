@@ -52,6 +52,9 @@ func (s *Source) decode(text []byte, order binary.ByteOrder) (*Source, error) {
 // JSON.
 func Parse(in *Source) (*Value, []Fault) {
 	text := in.Text
+	if at := tooDeep(text); at >= 0 {
+		return nil, []Fault{{From: Origin{in, at}, Text: fmt.Sprintf("objects and lists are nested deeper than %d", maxDepth)}}
+	}
 	value, err := hujson.Parse(text)
 	if err != nil { // for hujson a comment must end in a line's end, and for .NET in the file's
 		if v, e := hujson.Parse(append(slices.Clip(text), '\n')); e == nil {
@@ -71,6 +74,52 @@ func Parse(in *Source) (*Value, []Fault) {
 		line = 1
 	}
 	return nil, []Fault{{From: Origin{in, offset(text, line)}, Text: "not JSON: " + withoutValue(err.Error())}}
+}
+
+// maxDepth is how deep objects and lists may be nested, as in .NET. Parsing deeper ones takes a stack without a bound.
+const maxDepth = 64
+
+// tooDeep is where a text is nested too deeply; -1: it is not. Brackets in strings and comments do not count.
+func tooDeep(text []byte) int {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		case '/':
+			i += commentIn(text[i:])
+		case '[', '{':
+			if depth++; depth > maxDepth {
+				return i
+			}
+		case ']', '}':
+			depth--
+		}
+	}
+	return -1
+}
+
+// commentIn is the length of the comment that text begins with, but for its last byte.
+func commentIn(text []byte) int {
+	end, n := -1, 0
+	switch {
+	case bytes.HasPrefix(text, []byte("//")):
+		end, n = bytes.IndexByte(text, '\n'), 0
+	case bytes.HasPrefix(text, []byte("/*")):
+		if end = bytes.Index(text[2:], []byte("*/")); end >= 0 {
+			end, n = end+2, 1
+		}
+	default:
+		return 0
+	}
+	if end < 0 {
+		return len(text) // it does not end
+	}
+	return end + n
 }
 
 // offset is where a line begins.
@@ -139,6 +188,10 @@ func (p *parser) member(of *Value, m *hujson.ObjectMember) {
 	from := Origin{p.in, m.Name.StartOffset}
 	depth := len(p.path)
 	parts := strings.Split(name, ":")
+	if len(parts) > maxDepth {
+		p.faults = append(p.faults, Fault{from, pathOf(append(p.path, parts[0], "…")), fmt.Sprintf("objects are nested deeper than %d", maxDepth)})
+		return
+	}
 	for _, part := range parts[:len(parts)-1] {
 		p.path = append(p.path, part)
 		of = p.under(of, part, from)

@@ -79,6 +79,9 @@ func TestParseFaults(t *testing.T) {
 		{" \r\n\t", "f:1 : the file is empty: it must hold JSON"},
 		{"{\n\"A\": secret}", "f:2 : not JSON: line 2, column 6: invalid literal"},
 		{"{\"A\":", "f:1 : not JSON: line 1, column 6: parsing value"},
+		{"\n" + strings.Repeat("[", 1_000_000), "f:2 : objects and lists are nested deeper than 64"},
+		{strings.Repeat(`{"a":`, 65), "f:1 : objects and lists are nested deeper than 64"},
+		{`{"a` + strings.Repeat(":a", 70) + `":1}`, "f:1 a.…: objects are nested deeper than 64"},
 		{"{\"A\":1,\n\"a\":2}", "f:2 a: " + twice},
 		{`{"A":{"B":1},"a":{"C":2}}`, "f:1 a: " + twice},
 		{`{"A":[{"B":1,"b":2}]}`, "f:1 A[0].b: " + twice},
@@ -99,6 +102,22 @@ func TestParseFaults(t *testing.T) {
 		if diff := cmp.Diff([]string{row.want}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.text, diff)
 		}
+	}
+}
+
+// Brackets that nest nothing do not count.
+func TestDepth(t *testing.T) {
+	deep := strings.Repeat("[{", 100)
+	for _, text := range []string{
+		strings.Repeat("[", 64) + strings.Repeat("]", 64), "[" + strings.Repeat("[],", 100) + "]", `["` + deep + `\"` + deep + `"]`,
+		"[ // " + deep + "\n]", "[ /* " + deep + "\n" + deep + "*/]", "[] // " + deep, "[] /* " + deep + " */",
+	} {
+		if v, faults := Parse(&Source{Name: "f", Text: []byte(text)}); v == nil {
+			t.Errorf("%.40s…: %v", text, faults)
+		}
+	}
+	if v, _ := Parse(&Source{Name: "f", Text: []byte("[ /* */ // \n" + strings.Repeat("[", 64) + strings.Repeat("]", 65))}); v != nil {
+		t.Error("65 levels behind comments are taken")
 	}
 }
 

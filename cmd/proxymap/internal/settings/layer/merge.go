@@ -130,6 +130,23 @@ func index(key string) (n int, ok bool) {
 	return n, err == nil && n >= 0 && strconv.Itoa(n) == key
 }
 
+// NoItem is the first member of an object that is no number, if others are: of a list, one is written wrongly. nil: none is.
+func (v *Value) NoItem() *Member {
+	var first *Member
+	some := false
+	for i := range v.Members {
+		if _, ok := index(v.Members[i].Name); ok {
+			some = true
+		} else if first == nil {
+			first = &v.Members[i]
+		}
+	}
+	if !some {
+		return nil
+	}
+	return first
+}
+
 // Settle makes a list of each object whose keys are all numbers. It is called when all layers are merged: until then
 // numbers of a list may come from several.
 func (v *Value) Settle() *Value {

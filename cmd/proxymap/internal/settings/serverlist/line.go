@@ -27,13 +27,14 @@ type Server struct {
 }
 
 var (
-	errForm = errors.New("must be host:port, host:port:user:pass, user:pass@host:port, or a URL such as socks5://user:pass@host:port")
-	errHost = errors.New("the host must be a name or an IP address, an IPv6 address in brackets, as in [2001:db8::1]:8080")
-	errPort = errors.New("the port must be a number from 1 to 65535")
-	errHash = errors.New("# begins a comment at the start of a line alone; the port must be a number from 1 to 65535")
-	errHalf = errors.New("three parts: must be host:port or host:port:user:pass")
-	errUser = errors.New("has a password without a user name")
-	errByte = errors.New("the user name or the password holds a control character")
+	errForm   = errors.New("must be host:port, host:port:user:pass, user:pass@host:port, or a URL such as socks5://user:pass@host:port")
+	errHost   = errors.New("the host must be a name or an IP address, an IPv6 address in brackets, as in [2001:db8::1]:8080")
+	errPort   = errors.New("the port must be a number from 1 to 65535")
+	errHash   = errors.New("# begins a comment at the start of a line alone; the port must be a number from 1 to 65535")
+	errTurned = errors.New("the address seems to stand in the account's place: must be host:port:user:pass or user:pass@host:port; a URL says which is which")
+	errHalf   = errors.New("three parts: must be host:port or host:port:user:pass")
+	errUser   = errors.New("has a password without a user name")
+	errByte   = errors.New("the user name or the password holds a control character")
 )
 
 // Parse reads one line, without its end and without spaces around it:
@@ -76,6 +77,9 @@ func parsePlain(line string) (s Server, err error) {
 			return s, errHalf
 		}
 		s.Username, s.Password = user, password
+		if isAddress(user, password) && !strings.Contains(host, ".") {
+			return s, errTurned
+		}
 		return s, nil
 	}
 	at := strings.LastIndexByte(line, '@')
@@ -86,7 +90,21 @@ func parsePlain(line string) (s Server, err error) {
 		return s, errForm
 	}
 	s.Username, s.Password, _ = strings.Cut(line[:at], ":")
+	if _, err := netip.ParseAddr(s.Username); err == nil && isPort(s.Password) || strings.HasPrefix(line, "[") && strings.Contains(line[:at], "]:") {
+		return s, errTurned
+	}
 	return s, s.parseAddress(line[at+1:])
+}
+
+// isAddress reports whether host and port look like a server's: an IP address or a name of several labels, and a port.
+func isAddress(host, port string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	return last != host && last != "" && isName(host) && isPort(port)
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }
 
 // parseAddress reads host:port, and nothing after it.

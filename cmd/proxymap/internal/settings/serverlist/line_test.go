@@ -65,6 +65,10 @@ func TestParseFaults(t *testing.T) {
 	}{
 		{"", errForm},
 		{"host", errForm},
+		{"1.2.3.4:8080@alice:1234", errTurned},
+		{"[2001:db8::1]:8080@alice:1234", errTurned},
+		{"alice:1234:gate.example.com:8080", errTurned},
+		{"alice:1234:1.2.3.4:8080", errTurned},
 		{"host:80 # mine", errHash},
 		{"http://a:1,http://b:2", errTwo},
 		{"http://u:p@a:1 socks5://u:p@b:2", errTwo},

@@ -83,8 +83,10 @@ func (f *Form) values(upstreamFile string) fileValues {
 		Session: f.needsSession().there(), SessionName: sessionName, SessionValue: sessionPattern,
 		List: upstreamFile, Spread: f.spread.text, APIGiven: f.sessionAPI.there(), Domain: DefaultDomain,
 	}
-	if _, err := strconv.Atoi(f.lifetime.text); err == nil || !f.lifetime.there() {
-		v.Lifetime = f.lifetime.text // minutes are a number
+	if n, err := strconv.Atoi(f.lifetime.text); err == nil {
+		v.Lifetime = strconv.Itoa(n) // minutes are a number
+	} else if !f.lifetime.there() {
+		v.Lifetime = ""
 	}
 	v.First, v.Last, _ = parsePorts(f.ports.text)
 	for _, g := range f.allowFrom {

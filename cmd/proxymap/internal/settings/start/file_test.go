@@ -37,6 +37,7 @@ func TestExample(t *testing.T) {
 		{"--upstream=a:1", false, []string{`"Host": "a"`, `"Start": 10201, "End": 10300`, `// "StickyProxyLifetime"`, `// "SessionAPI"`}},
 		{"--session-api=false", true, []string{`"SessionAPI": {"Enabled": false},`}},
 		{"--lifetime=5", true, []string{`"StickyProxyLifetime": 5,`}},
+		{"--lifetime=007", true, []string{`"StickyProxyLifetime": 7,`}},
 		{"--upstream=a:1 | --address=::", false, []string{"curl -x http://[::1]:10201 "}},
 		{"--upstream=a:1 | --address=0.0.0.0 | --session-api=api.test", false, []string{"curl -x http://127.0.0.1:10201 http://api.test/session/ "}},
 	} {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/cmd/proxymap/internal/settings/mask"
 )
 
 const emptyText = "is empty: give it a value, or leave it out"
@@ -80,7 +81,7 @@ func (m *maker) ports(g given) {
 	switch {
 	case err != nil:
 		if m.usable(g) {
-			m.fault(g, "value %q: %v", g.text, err)
+			m.fault(g, "value %q: %v", mask.Text(g.text), err)
 		}
 		m.put(g, "1", "Listen", "Port") // else the settings would say that there is none
 	case first == last:
@@ -131,7 +132,7 @@ func (m *maker) sessionAPI(g given) {
 	}
 	api, err := parseSessionAPI(g.text)
 	if err != nil {
-		m.fault(g, "value %q: %v", g.text, err)
+		m.fault(g, "value %q: %v", mask.Text(g.text), err)
 		return
 	}
 	m.put(g, strconv.FormatBool(api.enabled), "SessionAPI", "Enabled")

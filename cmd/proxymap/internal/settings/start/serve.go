@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"proxymap/cmd/proxymap/internal/settings/layer"
+	"proxymap/cmd/proxymap/internal/settings/mask"
 )
 
 // ServeFlags are those of serve that are no settings. Their tags are kong's.
@@ -31,13 +32,13 @@ func (f ServeFlags) Read(environ []string) (s Serving, faults []layer.Fault) {
 	if g := vars.one("grace", f.Grace); m.usable(g) {
 		d, err := time.ParseDuration(g.text)
 		if err != nil || d < 0 || d > maxGrace {
-			m.fault(g, "value %q: must be a duration such as 500ms, 10s or 5m, of at most 720h", g.text)
+			m.fault(g, "value %q: must be a duration such as 500ms, 10s or 5m, of at most 720h", mask.Text(g.text))
 		}
 		s.Grace = d
 	}
 	if g := vars.one("log-level", f.LogLevel); m.usable(g) {
 		if !slices.Contains(levels, g.text) {
-			m.fault(g, "value %q: must be debug, info, warn or error", g.text)
+			m.fault(g, "value %q: must be debug, info, warn or error", mask.Text(g.text))
 		}
 		s.LogLevel = g.text
 	}
