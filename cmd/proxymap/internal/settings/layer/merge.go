@@ -59,7 +59,7 @@ func secret(name string) bool {
 }
 
 func (v *Value) mergeList(over *Value) *Value {
-	if v.numbers == nil && over.numbers == nil && len(over.Items) <= len(v.Items) {
+	if v.numbers() == nil && over.numbers() == nil && len(over.Items) <= len(v.Items) {
 		for i, item := range over.Items {
 			v.Items[i] = Merge(v.Items[i], item)
 		}
@@ -88,9 +88,8 @@ func (v *Value) setItems(items map[int]*Value) {
 	for _, n := range numbers {
 		v.Items = append(v.Items, items[n])
 	}
-	v.numbers = numbers
-	if len(numbers) == 0 || numbers[len(numbers)-1] == len(numbers)-1 {
-		v.numbers = nil
+	if v.rare = nil; len(numbers) > 0 && numbers[len(numbers)-1] != len(numbers)-1 {
+		v.rare = &rare{numbers: numbers}
 	}
 }
 

@@ -26,10 +26,29 @@ type Value struct {
 	Items   []*Value // of a list
 	From    Origin
 
+	whole bool  // it replaces what is under it
+	split bool  // it was named by a part of a name such as A:B
+	rare  *rare // nil: nothing of it
+}
+
+// A rare is what few values have.
+type rare struct {
 	numbers []int          // of the items, rising, where a list has gaps; nil: 0, 1, 2 and so on
-	whole   bool           // it replaces what is under it
-	split   bool           // it was named by a part of a name such as A:B
 	byName  map[string]int // indices of Members by name in lower case, of an object with many
+}
+
+func (v *Value) numbers() []int {
+	if v.rare == nil {
+		return nil
+	}
+	return v.rare.numbers
+}
+
+func (v *Value) byName() map[string]int {
+	if v.rare == nil {
+		return nil
+	}
+	return v.rare.byName
 }
 
 // A Member is a key of an object, and its value.
@@ -85,10 +104,10 @@ func (v *Value) Literal() bool { return v.Kind == Bool || v.Kind == Number || v.
 
 // Number is the number of an item of a list, as its layers wrote it.
 func (v *Value) Number(item int) int {
-	if v.numbers == nil {
-		return item
+	if numbers := v.numbers(); numbers != nil {
+		return numbers[item]
 	}
-	return v.numbers[item]
+	return item
 }
 
 // Find returns the member of an object whose name is key in any case; nil: there is none.
@@ -103,8 +122,8 @@ func (v *Value) Find(key string) *Member {
 const fewMembers = 24
 
 func (v *Value) find(key string) int {
-	if v.byName != nil {
-		if i, ok := v.byName[strings.ToLower(key)]; ok {
+	if byName := v.byName(); byName != nil {
+		if i, ok := byName[strings.ToLower(key)]; ok {
 			return i
 		}
 		return -1
@@ -120,12 +139,12 @@ func (v *Value) find(key string) int {
 func (v *Value) add(m Member) {
 	v.Members = append(v.Members, m)
 	switch n := len(v.Members); {
-	case v.byName != nil:
-		v.byName[strings.ToLower(m.Name)] = n - 1
+	case v.rare != nil:
+		v.rare.byName[strings.ToLower(m.Name)] = n - 1
 	case n > fewMembers:
-		v.byName = make(map[string]int, 2*n)
+		v.rare = &rare{byName: make(map[string]int, 2*n)}
 		for i := range v.Members {
-			v.byName[strings.ToLower(v.Members[i].Name)] = i
+			v.rare.byName[strings.ToLower(v.Members[i].Name)] = i
 		}
 	}
 }
