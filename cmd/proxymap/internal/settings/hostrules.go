@@ -93,6 +93,9 @@ func (r *reader) addRules(s *Settings) {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("%s neither HostName nor Pattern, and so for no host (number %s): write \"Pattern\": \".\" for every host",
 			countHave(n, "host rule"), numbers))
 	}
+	if warning := hiddenRules(rules, at); warning != "" && !s.rules.last {
+		s.Warnings = append(s.Warnings, warning)
+	}
 	var err error
 	s.Config.Rules, err = hostrule.New(rules, s.rules.last)
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
