@@ -61,7 +61,7 @@ func (s *Settings) warn(m *mappingSettings, out *relay.Mapping) {
 			say("share one session, and new does not change it: the SessionId parameter %q is a literal; ^[A-Za-z0-9]{8} draws ids", p.Name)
 		}
 	}
-	if m.auth.account.Template != nil && !m.auth.set {
+	if m.meansToSend() && !m.auth.set {
 		var without []string
 		for i := range m.servers {
 			if !out.Plan.Sets(i) {
@@ -85,6 +85,13 @@ func (s *Settings) warn(m *mappingSettings, out *relay.Mapping) {
 	if m.auth.set && m.auth.remove {
 		say("have RemoveAuthentication beside SetAuthentication, which replaces the clients' credentials anyway: it is ignored")
 	}
+}
+
+// meansToSend reports whether Authentication has what is there to go upstream. With Verify it is what clients have to bring,
+// unless it has a form.
+func (m *mappingSettings) meansToSend() bool {
+	a := &m.auth
+	return a.account.Template != nil || !a.verify && a.account.Username+a.account.Password != ""
 }
 
 // eachNamed calls f for the names that warnings name, and once for the number of the others.
