@@ -1,7 +1,9 @@
 package settings
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"proxymap/cmd/proxymap/internal/settings/schema"
@@ -46,6 +48,25 @@ func (r *reader) mayConnect(l *object, m *mappingSettings) (networks []netip.Pre
 			"or Authentication.Required and Verify with a Username and a Password, or anybody could use the ports", a)
 	}
 	return allow.Everyone()
+}
+
+// nobodyIn says why of those who are named under a key nobody can reach an address; empty: somebody can. The unspecified
+// address of IPv6 is reached by IPv4 too.
+func nobodyIn(at netip.Addr, key string, networks []netip.Prefix) string {
+	reach, who := allow.Everyone()[0], "by IPv4 alone"
+	if at.Is6() {
+		reach, who = allow.Everyone()[1], "by IPv6 alone"
+	}
+	remedy := "name networks of that version"
+	for _, n := range allow.Loopback() {
+		if n.Contains(at) {
+			reach, who, remedy = n, "from this machine alone", "add "+at.String()+", or listen on another address"
+		}
+	}
+	if !at.IsValid() || at == netip.IPv6Unspecified() || slices.ContainsFunc(networks, reach.Overlaps) {
+		return ""
+	}
+	return fmt.Sprintf("nobody in: %s is reached %s, and %s is %s; %s", at, who, key, allowedOf(networks), remedy)
 }
 
 // shownNetworks is how many networks of a list are shown.

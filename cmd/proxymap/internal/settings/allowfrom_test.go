@@ -158,3 +158,39 @@ func TestAccessTellsOfTheHeader(t *testing.T) {
 		}
 	}
 }
+
+// Lists of which nobody can reach the address are told.
+func TestAllowFromThatLetsNobodyIn(t *testing.T) {
+	loopback := func(at, from string) string {
+		return "let nobody in: " + at + " is reached from this machine alone, and Listen.AllowFrom is " + from + "; add " + at + ", or listen on another address"
+	}
+	version := func(at, of, from string) string {
+		return "let nobody in: " + at + " is reached by " + of + " alone, and Listen.AllowFrom is " + from + "; name networks of that version"
+	}
+	for _, row := range []struct{ address, from, want string }{
+		{"127.0.0.1", `["10.0.0.0/8","192.0.2.7"]`, loopback("127.0.0.1", "10.0.0.0/8, 192.0.2.7")},
+		{"127.0.0.1", `["::1"]`, loopback("127.0.0.1", "::1")},
+		{"127.0.0.1", `["10.0.0.0/8","127.0.0.5"]`, ""},
+		{"127.0.0.1", `["0.0.0.0/0"]`, ""},
+		{"127.0.0.1", `["::ffff:127.0.0.1"]`, ""},
+		{"127.0.0.9", `["::/0"]`, loopback("127.0.0.9", "::/0")},
+		{"::1", `["127.0.0.1"]`, loopback("::1", "127.0.0.1")},
+		{"::1", `["::/0"]`, ""},
+		{"0.0.0.0", `["::/0"]`, version("0.0.0.0", "IPv4", "::/0")},
+		{"192.0.2.1", `["2001:db8::/32"]`, version("192.0.2.1", "IPv4", "2001:db8::/32")},
+		{"192.0.2.1", `["2001:db8::/32","10.0.0.0/8"]`, ""},
+		{"2001:db8::1", `["0.0.0.0/0"]`, version("2001:db8::1", "IPv6", "0.0.0.0/0")},
+		{"2001:db8::1", `["::1"]`, ""},
+		{"::", `["10.0.0.0/8"]`, ""},
+		{"::", `["2001:db8::/32"]`, ""},
+	} {
+		got := strings.Join(warned(t, `{"Listen":{"Port":1,"Action":"Deny","Address":"`+row.address+`","AllowFrom":`+row.from+`}}`), "\n")
+		if got != row.want {
+			t.Errorf("%s, %s: got %q; want %q", row.address, row.from, got, row.want)
+		}
+	}
+	got := strings.Join(warned(t, `{"Listen":{"Port":1,"Action":"Deny"},"Admin":{"Address":"127.0.0.1:2","AllowFrom":["10.0.0.0/8"]}}`), "\n")
+	if want := strings.Replace(loopback("127.0.0.1", "10.0.0.0/8"), "let nobody in", "the admin listener lets nobody in", 1); got != strings.ReplaceAll(want, "Listen.", "Admin.") {
+		t.Errorf("admin: got %q", got)
+	}
+}

@@ -75,6 +75,9 @@ func (s *Settings) warn(m *mappingSettings, out *relay.Mapping) {
 	if warning := spreadWarning(out); warning != "" {
 		say("%s", warning)
 	}
+	if why := nobodyIn(out.Address, "Listen.AllowFrom", out.AllowFrom); why != "" {
+		say("let %s", why)
+	}
 	if len(m.servers) == 0 && m.listen.action == hostrule.Allow {
 		rules := ""
 		if len(s.rules.list) > 0 && !m.listen.ignoreRules {

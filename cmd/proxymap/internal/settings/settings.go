@@ -53,6 +53,9 @@ func (r *reader) root(s *Settings, n node) {
 	s.Admin = r.admin(r.object(o.get("Admin"), schema.Admin), s.mappings)
 	if s.Admin.Address.IsValid() {
 		s.Config.OtherPorts = append(s.Config.OtherPorts, s.Admin.Address)
+		if why := nobodyIn(s.Admin.Address.Addr(), "Admin.AllowFrom", s.Admin.AllowFrom); why != "" {
+			s.Warnings = append(s.Warnings, "the admin listener lets "+why)
+		}
 	}
 	s.StateFile = r.stateFile(r.object(o.get("State"), schema.State))
 	r.overlaps(s.mappings)
