@@ -14,6 +14,7 @@ type mappingSettings struct {
 	rotation rotationSettings
 	auth     authSettings
 	servers  []serverSettings
+	lists    []plainList
 	perPort  bool // each port has one of them
 }
 
@@ -46,7 +47,12 @@ func (r *reader) mapping(o, auth *object) mappingSettings {
 				m.servers = append(m.servers, r.server(o))
 			}
 		}
-	}, func(file *object) { m.servers = append(m.servers, r.serverLines(file)...) })
+	}, func(file *object) {
+		list := plainList{file: file.text("Path"), first: len(m.servers)}
+		m.servers = append(m.servers, r.serverLines(file)...)
+		list.end = len(m.servers)
+		m.lists = append(m.lists, list)
+	})
 	m.perPort = r.perPort(o, list)
 	return m
 }

@@ -72,8 +72,10 @@ func (s *Settings) warn(m *mappingSettings, out *relay.Mapping) {
 			say("have credentials in Authentication that do not go to %s: SetAuthentication is false", server)
 		})
 	}
-	if warning := spreadWarning(out); warning != "" {
-		say("%s", warning)
+	for _, warning := range []string{spreadWarning(out), identitiesWarning(m)} {
+		if warning != "" {
+			say("%s", warning)
+		}
 	}
 	if why := nobodyIn(out.Address, "Listen.AllowFrom", out.AllowFrom); why != "" {
 		say("let %s", why)
