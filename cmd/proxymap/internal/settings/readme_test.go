@@ -35,21 +35,70 @@ func documents(t *testing.T) string {
 	return all.String()
 }
 
-// What the documents show as settings is a settings file, or a section of one.
-func TestDocumentedSettings(t *testing.T) {
+// documentedSettings are what the documents show as settings.
+func documentedSettings(t *testing.T) (texts []string) {
+	t.Helper()
 	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(documents(t), -1)
 	if len(blocks) < 8 {
 		t.Fatalf("%d blocks of settings", len(blocks))
 	}
 	for _, block := range blocks {
-		file := block[1]
+		texts = append(texts, block[1])
+	}
+	return texts
+}
+
+// documented reads settings that the documents show.
+func documented(text string) (*Settings, error) {
+	r := newReader("f", []string{"PROVIDER_USER=u", "CREDENTIALS_DIRECTORY=/c"}, func(string) ([]byte, error) { return []byte(`{"Items": []}`), nil })
+	return r.settings(r.layer(nil, "f", []byte(text)))
+}
+
+// What the documents show as settings is a settings file, or a section of one.
+func TestDocumentedSettings(t *testing.T) {
+	for _, text := range documentedSettings(t) {
+		file := text
 		if !strings.Contains(file, `"Listen"`) {
 			file = `{"Listen": {"Port": 1, "Action": "Bypass"}, ` + strings.TrimPrefix(file, "{")
 		}
-		r := newReader("f", []string{"PROVIDER_USER=u", "CREDENTIALS_DIRECTORY=/c"}, func(string) ([]byte, error) { return []byte(`{"Items": []}`), nil })
-		if s, err := r.settings(r.layer(nil, "f", []byte(file))); err != nil || len(s.Warnings) > 0 {
-			t.Errorf("%s%v, %+v", block[1], err, s)
+		if s, err := documented(file); err != nil || len(s.Warnings) > 0 {
+			t.Errorf("%s%v, %+v", text, err, s)
 		}
+	}
+}
+
+// Who pastes a password from the documents and makes it theirs sends it: to each upstream of what is a whole, and of what is
+// said to be a fragment to one that is beside it.
+func TestDocumentedPasswordsAreSent(t *testing.T) {
+	sent := 0
+	for _, text := range documentedSettings(t) {
+		if !strings.Contains(text, `"Password"`) {
+			continue
+		}
+		file := text
+		if !strings.Contains(file, `"Listen"`) {
+			file = `{"Listen": {"Port": 1, "StickyProxyLifetime": 10}, "ProxyServers": [{"Host": "a", "Port": 2}], ` + strings.TrimPrefix(file, "{")
+		}
+		s, err := documented(file)
+		if err != nil {
+			t.Errorf("%s%v", text, err)
+			continue
+		}
+		for i := range s.Config.Mappings {
+			m := &s.Config.Mappings[i]
+			for server := range len(m.Servers) + len(s.Config.RuleServers) {
+				if _, password := m.Plan.Account(server); password == "" && (server >= len(m.Servers) || len(s.Config.RuleServers) == 0) {
+					t.Errorf("%sno password goes to server %d", text, server)
+				}
+				sent++
+			}
+			if len(m.Servers)+len(s.Config.RuleServers) == 0 {
+				t.Errorf("%sthere is no upstream that the password could go to", text)
+			}
+		}
+	}
+	if sent < 8 {
+		t.Errorf("%d passwords are sent", sent)
 	}
 }
 
