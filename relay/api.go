@@ -239,7 +239,7 @@ func (c *conn) callAPI() {
 	l, r := c.l, c.ref()
 	if x.api.rotates {
 		c.leaveSession() // so it is none of those that the call reaches
-		l.relay.rotate(map[*port]reaching{c.port: {how, x.api.answer.Change.Ended}}, false, func(closed, draining int) {
+		l.relay.rotate([]want{{port: c.port, how: how, through: x.api.answer.Change.Ended}}, func(closed, draining int) {
 			l.doFor(r, func(c *conn) {
 				if c.stage == stageAPI {
 					c.x.api.closed, c.x.api.draining = closed, draining

@@ -68,6 +68,7 @@ type conn struct {
 	port     *port
 	from     netip.Addr // the client's: the socket's peer, or who a balancer says it is
 	tally    *tally     // the loop's, of the port
+	seat     seat       // among those that belong to the port's sessions
 	client   socket
 	upstream socket
 
@@ -79,7 +80,7 @@ type conn struct {
 	x         *exchange        // from a complete request head to the end of its response
 	who       *session.Client  // the credentials that the client brought with its last request; nil: none
 	whoField  string           // the field value that who was made of
-	sess      *session.Session // that the last request upstream went under; nil: the connection's own
+	sess      *session.Session // that the connection belongs to: its last request goes upstream under it; nil: none, or its own
 	sessWho   *session.Client  // whose credentials that was with
 	server    int              // index of the server that upstream is connected to; -1: none chosen yet, or the target itself
 	target    endpoint         // that upstream leads to, if it does so to one alone
@@ -183,8 +184,7 @@ func (c *conn) asksAPI() bool { return c.insideAPI || c.x != nil && c.x.api != n
 
 // isTraffic reports whether the connection is at work for the port's session: not one that went, and not past the upstream.
 func (c *conn) isTraffic() bool {
-	s := c.belongs()
-	return s != nil && s == c.port.slot.Last()
+	return c.sess != nil && c.sess == c.port.slot.Last()
 }
 
 const never = 1<<63 - 1
@@ -479,6 +479,7 @@ func (c *conn) close() {
 	c.toClient.drop()
 	c.forget()
 	c.port.open.Add(-1)
+	c.seat.leave(c.l)
 	c.sess, c.port, c.tally, c.host = nil, nil, nil, nil
 	c.l.release(c)
 }

@@ -45,6 +45,15 @@ func (l *loop) run(c *conn) {
 	l.current = nil
 }
 
+// reach has c.reach do what a rotation wants.
+func (l *loop) reach(c *conn, w *want) (cut bool) {
+	l.current = c
+	defer l.contain()
+	cut = c.reach(w)
+	l.current = nil
+	return cut
+}
+
 // doFor has f run on the loop for a connection, soon, if that is still there. It may be called from any goroutine.
 func (l *loop) doFor(r ref, f func(c *conn)) {
 	l.do(func() {
@@ -106,6 +115,7 @@ func (l *loop) discard(c *conn) {
 	}
 	c.stage, c.scheduled = stageClosed, false
 	c.port.open.Add(-1)
+	c.seat.leave(l)
 	l.conns[c.index] = nil
 	l.timers.remove(c)
 	l.free = append(l.free, c.index)

@@ -39,6 +39,10 @@
 // Bytes that come in bulk are spliced (splice.go). The streams of a loop take turns, and between two of them the loop
 // looks at what else has come (loop.go: turnBudget).
 //
+// For each port a loop keeps a list of the connections that belong to its sessions (roster.go). What rotations want of
+// these comes to the loops in errands, one at a time for all ports together (errand.go), and rotate.go says what becomes of
+// each connection.
+//
 // A connection belongs to one loop at a time. Connections gather on as few loops as keep up (gather.go), and what one
 // loop has for another goes through that one's mailbox (mailbox.go). When a burst is over its tables are made
 // small again, and the process is told (memory.go). What it all comes to is counted by each loop for itself and summed up for who asks (counters.go,
@@ -59,6 +63,7 @@
 //	pipe                 loop, or a direction  direction.settle, direction.drop; closed if it holds bytes
 //	pooled buffer        a buffer of conn      buffer.skip of its last byte, buffer.release
 //	exchange             conn                  dropExchange, which gives it back to the loop
+//	place in a roster    conn                  conn.leaveSession, conn.close, loop.giveAway, loop.discard
 //	session              nobody                the garbage collector; it never changes
 //
 // Descriptors are closed at the loop's turn, behind the batch of events in which that was decided, so that no event of

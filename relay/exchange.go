@@ -283,10 +283,11 @@ func (c *conn) sendRequest() {
 // appendHead appends the head as it goes upstream. ok is false if it cannot go.
 func (c *conn) appendHead(b []byte) (out []byte, ok bool) {
 	if !c.toTarget() {
-		if !c.x.reused { // what is used again has its session, which beginExchange has found to be the port's: one look decides both
-			c.sess = c.sending()
+		goes := c.sess // what is used again has its session, which beginExchange has found to be the port's: one look decides both
+		if !c.x.reused {
+			goes = c.sending()
 		}
-		c.sessWho = c.who
+		c.joinSession(goes)
 		return c.appendRequestHead(b), true
 	}
 	head, r := c.x.head.bytes(), c.parseAgain()

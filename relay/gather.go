@@ -174,6 +174,7 @@ func (l *loop) giveAway(c *conn) {
 	}
 	g.give--
 	l.timers.remove(c)
+	c.seat.leave(l)
 	l.conns[c.index] = nil
 	l.free = append(l.free, c.index)
 	l.open.Add(-1)
@@ -195,8 +196,11 @@ func (l *loop) takeOver(c *conn) {
 		c.close()
 		return
 	}
-	if c.catchUp(); c.stage == stageClosed {
+	if c.port.marks.catchUp(c); c.stage == stageClosed {
 		return
+	}
+	if c.sess != nil {
+		c.port.rosters.enlist(c)
 	}
 	if l.draining && l.drainAt == 0 {
 		l.drainAt = l.now // its time has passed with that of the loop's others

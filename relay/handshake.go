@@ -19,7 +19,7 @@ func (c *conn) beginHandshake() {
 	if srv.Type == SOCKS4 {
 		version = socks.V4
 	}
-	c.sess, c.sessWho = c.sending(), c.who
+	c.joinSession(c.sending())
 	user, password, _ := c.port.slot.Plan().Credentials(c.sess, c.server, c.who)
 	var addr netip.Addr
 	if c.sendsAddress() {

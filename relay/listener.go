@@ -15,6 +15,7 @@ import (
 type port struct {
 	mapping *mapping
 	slot    *session.Slot
+	rosters rosters // of the slot
 	addr    netip.AddrPort
 	fd      int    // -1: others have the port
 	loop    *loop  // that listens
@@ -25,6 +26,7 @@ type port struct {
 	usedAt  atomic.Int64 // the loops' time of the last traffic, where IdleLifetime asks for it
 	signals signals
 	marks   marks // of rotations
+	wanted  int   // where in the next errand its ended sessions are, from 1 on; 0: nowhere. errands.mu is its lock
 
 	authWarned atomic.Int64 // wall time of the last warning about the provider's 407
 

@@ -79,7 +79,7 @@ type loop struct {
 	ended    bool
 	drainAt  int64 // when what is left is cut off
 
-	sweeps []*sweep // under way, or waiting
+	walk   walk // of a rotation's connections
 	pipes  pipes
 	mail   mailbox // from other loops and goroutines
 	gather gathering
@@ -96,6 +96,7 @@ type loop struct {
 	dialer kernel.Dialer
 
 	handled int64 // events of connections, since the start
+	looked  int64 // connections that rotations have looked at, since the start
 
 	hosts  hosts
 	counts [numCounts]atomic.Int64
@@ -189,7 +190,7 @@ func (l *loop) connection(r ref) *conn {
 
 // wantsTurn reports whether there is something that only a turn does.
 func (l *loop) wantsTurn() bool {
-	return len(l.closing) > 0 || len(l.runnable) > l.ran || len(l.sweeps) > 0
+	return len(l.closing) > 0 || len(l.runnable) > l.ran || l.walk.errand != nil
 }
 
 // Deadline is the loop's time at which it must take a turn, 0 for never.
@@ -229,12 +230,12 @@ func (l *loop) Turn() (ended bool) {
 	if l.drainAt != 0 && l.now >= l.drainAt {
 		l.cutOff()
 	}
-	if len(l.sweeps) > 0 {
-		l.sweepOn()
+	if l.walk.errand != nil {
+		l.walk.goOn(l)
 	}
 	l.runScheduled()
 	l.closeDescriptors()
-	l.ended = l.draining && len(l.free) == len(l.conns) && len(l.sweeps) == 0 && l.mail.end()
+	l.ended = l.draining && len(l.free) == len(l.conns) && l.walk.errand == nil && l.mail.end()
 	return l.ended
 }
 

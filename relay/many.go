@@ -11,8 +11,7 @@ import (
 )
 
 // What an operator asks of many ports at once comes from outside of the loops. The sessions change first, all of them, and
-// then their connections are reached in one go: going through a loop's connections costs the same for one port and for
-// thousands.
+// then their connections are reached in one go.
 
 // A PortSession is what a port has at one moment.
 type PortSession struct {
@@ -69,7 +68,7 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 		return err
 	}
 	var failed error
-	reach := map[*port]reaching{}
+	var reach []want
 	for _, i := range ports {
 		p := r.ports[i]
 		var change session.Change
@@ -84,7 +83,7 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 			continue
 		}
 		if how := p.mapping.onRotate(ro.OnRotate); how != session.Keep {
-			reach[p] = reaching{how, change.Ended}
+			reach = append(reach, want{port: p, how: how, through: change.Ended})
 		}
 	}
 	waits := min(len(reach), 1)
@@ -94,7 +93,7 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 	done := make(chan error, waits) // of room for all: nobody waits for a caller that has gone
 	var closed, draining int
 	if len(reach) > 0 {
-		r.rotate(reach, false, func(c, d int) {
+		r.rotate(reach, func(c, d int) {
 			closed, draining = c, d
 			done <- nil
 		})

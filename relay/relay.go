@@ -59,7 +59,7 @@ type Relay struct {
 	loud       bool         // a panic ends the process, whosever it is
 	panickedAt atomic.Int64 // the loops' time of the last panic
 	begun      atomic.Bool  // Serve or Close has been called
-	endings    endings
+	errands    errands
 
 	subscribers []func(session.Event)
 }

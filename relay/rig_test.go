@@ -175,12 +175,14 @@ func serveUntil(t testing.TB, cfg Config) (r *Relay, returned <-chan struct{}) {
 		end = r.Serve()
 	}()
 	t.Cleanup(func() {
+		checkRosters(t, r, done)
 		r.Shutdown(0)
 		select {
 		case <-done:
 			if err := end; err != nil {
 				t.Errorf("Serve: %v", err)
 			}
+			checkNoRosters(t, r)
 		case <-time.After(patience):
 			t.Error("Serve does not return after Shutdown")
 		}

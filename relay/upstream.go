@@ -20,7 +20,6 @@ const maxServersTried = 8
 
 // dialing is where an exchange is in finding a server that takes it.
 type dialing struct {
-	session *session.Session
 	server  *server          // being tried; of a direct request the target
 	target  *server          // whose name is looked up before dialling
 	known   *addresses       // of the server being tried
@@ -77,14 +76,14 @@ var errDialTimeout = errors.New("no answer in time")
 // server of a rule, or to the target itself.
 func (c *conn) beginDial(s *session.Session) {
 	x, m := c.x, c.port.mapping
-	x.dial = dialing{session: s, began: c.l.now, until: never, patient: int64(lookupWait)}
+	x.dial = dialing{began: c.l.now, until: never, patient: int64(lookupWait)}
 	if d := c.l.relay.limits.Dial; d > 0 {
 		x.dial.until = c.l.now + int64(d)
 	}
+	c.joinSession(s)
 	switch {
 	case x.direct:
 		c.server = -1
-		c.sess, c.sessWho = nil, nil
 	case x.rule != nil && x.rule.Server >= 0:
 		c.server = m.listed + x.rule.Server
 	case s != nil || c.port.slot.Fixed():
@@ -328,7 +327,7 @@ func (c *conn) onDialEvent(s *socket, ev poll.Events) {
 	if d.server.restUntil.Load() != 0 {
 		d.server.restUntil.Store(0)
 	}
-	if d.session != nil && c.server != d.first {
+	if c.sess != nil && c.server != d.first {
 		c.repin()
 	}
 	switch {
@@ -420,7 +419,7 @@ func (c *conn) dialFailed() {
 	}
 	c.server = -1
 	if r.Subject.Side == refusal.Provider {
-		c.signalDial(d.err, d.session)
+		c.signalDial(d.err, c.sess)
 	}
 	r.Code, r.Cause = whyNotDialled(d.err)
 	c.refuseWith(r)

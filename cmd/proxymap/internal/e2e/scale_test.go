@@ -430,6 +430,15 @@ func startFarm(t *testing.T, lifetime int) (*farm, *scaleProcess) {
 // startFarmOf is startFarm with so many ports, the first of which tunnels lead through, and further sections of the settings.
 func startFarmOf(t *testing.T, ports, lifetime int, sections ...string) (*farm, *scaleProcess) {
 	t.Helper()
+	f := newFarm(t)
+	p := startScale(t, ports, lifetime, f.addr(), sections...)
+	f.relay = p.ports(0)
+	return f, p
+}
+
+// newFarm starts a farm without a relay.
+func newFarm(t *testing.T) *farm {
+	t.Helper()
 	f := &farm{t: t}
 	f.listener = f.socket()
 	t.Cleanup(func() {
@@ -441,9 +450,7 @@ func startFarmOf(t *testing.T, ports, lifetime int, sections ...string) (*farm, 
 	})
 	f.must(unix.Bind(f.listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	f.must(unix.Listen(f.listener, eagerTunnels))
-	p := startScale(t, ports, lifetime, f.addr(), sections...)
-	f.relay = p.ports(0)
-	return f, p
+	return f
 }
 
 func (f *farm) must(err error) {
@@ -511,10 +518,16 @@ func (f *farm) accept() (fd int) {
 		return fd, err
 	})
 	f.must(err)
+	f.head(fd)
+	return fd
+}
+
+// head takes a request head.
+func (f *farm) head(fd int) {
+	f.t.Helper()
 	for head := []byte{}; !bytes.HasSuffix(head, []byte("\r\n\r\n")); {
 		head = append(head, f.buf[:f.receive(fd, f.buf[:])]...)
 	}
-	return fd
 }
 
 // burst sends burstBytes both ways through each tunnel, through some at once, and receives them.
