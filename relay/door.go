@@ -53,9 +53,9 @@ func (p *port) mayConnect(l *loop, a arrival) bool {
 	if p.mapping.allowed.Has(a.from) {
 		return true
 	}
+	turnAway(l, byAddress, allow.Connection{From: a.from, To: p.addr}) // first, so that who sees the end finds it counted
 	l.leave(a.place)
 	_ = kernel.Close(a.fd) // no poller knows it yet
-	turnAway(l, byAddress, allow.Connection{From: a.from, To: p.addr})
 	return false
 }
 
