@@ -2,6 +2,7 @@ package allow
 
 import (
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,13 +23,18 @@ func TestTell(t *testing.T) {
 			last byte
 			n    int
 		}
+		var mu sync.Mutex
 		var lines []told
 		go turned.Tell(stop, func() <-chan time.Time { return time.After(time.Minute) }, func(c Connection, n int) {
+			mu.Lock()
+			defer mu.Unlock()
 			lines = append(lines, told{c.From.As4()[3], n})
 		})
 		expect := func(when string, want ...told) {
 			t.Helper()
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if len(lines) != len(want) {
 				t.Fatalf("%s: told %v; want %v", when, lines, want)
 			}
