@@ -102,7 +102,7 @@ func TestAllowFrom(t *testing.T) {
 				}
 				c.close()
 			}
-			await(t, "all is closed", func() bool { return g.relay.Connections() == 0 && openDescriptors(t) == before })
+			await(t, "all is closed", func() bool { return g.relay.Connections() == 0 && openDescriptors(t) <= before }) // less, if an earlier test still closed some
 			want := Stats{Traffic: Traffic{Connections: 2}}
 			if !row.served {
 				want = Stats{AddressRejected: 2}
