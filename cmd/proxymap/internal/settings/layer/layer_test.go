@@ -274,6 +274,7 @@ func (v *Value) nulls(path string, to map[string]bool) {
 func FuzzMerge(f *testing.F) {
 	f.Add(`{"A":{"B":1},"L":[1,2]}`, `{"a":{"b":2,"C":null},"L":{"4":1}}`)
 	f.Add(`{"A":["x",{"B":1}],"C:D":"y"}`, `{"A":{"1":{"B":null}},"C":{"D":[]}}`)
+	f.Add(`{"A":"y"}`, `{"A":{"1":{"B":null}},"C":{"D":[]}}`)
 	f.Fuzz(func(t *testing.T, base, over string) {
 		a, _ := Parse(&Source{Name: "a", Text: []byte(base), Order: 1})
 		b, _ := Parse(&Source{Name: "b", Text: []byte(over), Order: 2})
@@ -287,6 +288,11 @@ func FuzzMerge(f *testing.F) {
 		for path := range want {
 			for other := range later {
 				if strings.HasPrefix(path, other+":") || strings.HasPrefix(other, path+":") {
+					return
+				}
+			}
+			for other := range unset { // keys are put under a value, and none of them has one
+				if strings.HasPrefix(other, path+":") {
 					return
 				}
 			}
