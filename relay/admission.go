@@ -220,7 +220,8 @@ func (l *loop) warnFull() {
 }
 
 // refuseAboveBudget answers a request for which there is no room.
-func (c *conn) refuseAboveBudget() {
+func (x *exchange) refuseAboveBudget() {
+	c := x.c
 	r := c.l.relay
 	most := refusal.Subject{Side: refusal.Relay, Name: strconv.Itoa(r.admission.budget.Connections) + " connections"}
 	c.refuseWith(refusal.Refusal{Code: r.fullCode(), Subject: most})

@@ -16,7 +16,8 @@ import (
 const tlsHandshake = 0x16
 
 // refuseHead answers a head that cannot be parsed.
-func (c *conn) refuseHead(err *httpparse.Error, begins byte) {
+func (i *intake) refuseHead(err *httpparse.Error, begins byte) {
+	c := i.c
 	c.l.count(headerFailed)
 	code := refusal.Malformed
 	switch {
@@ -70,7 +71,7 @@ func (c *conn) refuseFor(code refusal.Code, cause error) {
 // refuseWith gives the request an answer of our own and closes the connection after it.
 func (c *conn) refuseWith(r refusal.Refusal) {
 	code := r.Code
-	if c.socks != 0 {
+	if c.intake.socks != 0 {
 		c.port.countAnswer(code.Class())
 		c.refuseSocks(r.Reply())
 		return
@@ -84,7 +85,7 @@ func (c *conn) refuseWith(r refusal.Refusal) {
 
 // refuseSocks sends a SOCKS client its one reply, which has a code and no words, and closes the connection after it.
 func (c *conn) refuseSocks(reply uint8) {
-	c.toClient.unsent.append(socks.AppendReply(nil, c.socks, reply))
+	c.toClient.unsent.append(socks.AppendReply(nil, c.intake.socks, reply))
 	c.linger()
 }
 

@@ -19,8 +19,9 @@ const (
 	apiRefused                 // it is for the API's domain, or comes from within a tunnel to it, but not for the API
 )
 
-// apiState is a call of the Session API under way.
-type apiState struct {
+// apiCall is a call of the Session API under way.
+type apiCall struct {
+	c       *conn
 	request session.Request // its slices are of the exchange's head and of content
 	content buffer
 	answer  session.Answer
@@ -33,12 +34,13 @@ type apiState struct {
 
 // apiRoute judges the request in l.req. An absolute-form target alone decides; in origin-form, and behind a CONNECT,
 // the Host field does.
-func (c *conn) apiRoute() apiRoute {
+func (x *exchange) apiRoute() apiRoute {
+	c := x.c
 	r, api := &c.l.req, &c.port.mapping.API
 	if !api.Enabled {
 		return apiNone
 	}
-	head := c.x.head.bytes()
+	head := x.head.bytes()
 	port := r.Target.Port
 	switch r.Target.Form {
 	case httpparse.AsteriskForm:
@@ -57,11 +59,11 @@ func (c *conn) apiRoute() apiRoute {
 		}
 	case httpparse.AbsoluteForm:
 		if !api.Owns(r.Target.Host.In(head)) {
-			return c.outsideAPI()
+			return x.outsideAPI()
 		}
 	case httpparse.AuthorityForm:
 		if c.insideAPI || !api.Owns(r.Target.Host.In(head)) {
-			return c.outsideAPI()
+			return x.outsideAPI()
 		}
 		if port == 80 {
 			return apiTunnel
@@ -73,7 +75,8 @@ func (c *conn) apiRoute() apiRoute {
 	return apiRefused
 }
 
-func (c *conn) outsideAPI() apiRoute {
+func (x *exchange) outsideAPI() apiRoute {
+	c := x.c
 	if c.insideAPI {
 		return apiRefused
 	}
@@ -81,24 +84,26 @@ func (c *conn) outsideAPI() apiRoute {
 }
 
 // openAPITunnel answers a CONNECT to the API's domain. What comes inside are requests to the API, and nothing else.
-func (c *conn) openAPITunnel() {
+func (x *exchange) openAPITunnel() {
+	c := x.c
 	c.insideAPI = true
 	c.leaveSession()
-	if c.socks != 0 {
-		c.toClient.unsent.append(socksGrant(c.socks))
-		c.socks = 0
+	if c.intake.socks != 0 {
+		c.toClient.unsent.append(socksGrant(c.intake.socks))
+		c.intake.socks = 0
 	} else {
 		c.toClient.unsent.append(connectGranted)
 	}
-	c.endOfOwnAnswer(true)
+	c.transfer.endOfOwnAnswer(true)
 }
 
 // endOfOwnAnswer sends what has been put behind toClient, and goes on with the next request if keep says so.
-func (c *conn) endOfOwnAnswer(keep bool) {
+func (t *transfer) endOfOwnAnswer(keep bool) {
+	c := t.c
 	x := c.x
 	x.ended, x.keepClient, x.keepServer = true, keep, true
 	c.enter(stageExchange)
-	c.pumpResponse()
+	t.pumpResponse()
 }
 
 // The fields of a request that the Session API looks at: who called, as browsers tell it, and that it was no browser.
@@ -112,15 +117,15 @@ const (
 var apiFields = httpparse.NewNames("Origin", "Referer", "Sec-Fetch-Site", "X-Proxymap")
 
 // beginAPI takes a call of the Session API: its head now, its content as it comes.
-func (c *conn) beginAPI() {
-	r, x := &c.l.req, c.x
+func (x *exchange) beginAPI() {
+	c, r := x.c, &x.c.l.req
 	head := x.head.bytes()
 	direct := r.Target.Form == httpparse.OriginForm && c.port.mapping.API.Domain == ""
 	host := r.Host
 	if r.Target.Form == httpparse.AbsoluteForm {
 		host = r.Target.Authority
 	}
-	x.api = new(apiState)
+	x.api = &apiCall{c: c}
 	x.api.request = session.Request{
 		Method: r.MethodName.In(head),
 		Path:   r.Target.Path.In(head),
@@ -149,15 +154,16 @@ func (c *conn) beginAPI() {
 	}
 	c.enter(stageAPIContent)
 	if r.ExpectsContinue() && c.in.empty() && !x.request.done() {
-		if c.send([]byte("HTTP/1.1 100 Continue\r\n\r\n")); c.stage == stageClosed {
+		if c.transfer.send([]byte("HTTP/1.1 100 Continue\r\n\r\n")); c.stage == stageClosed {
 			return
 		}
 	}
-	c.readAPIContent()
+	x.api.readAPIContent()
 }
 
 // readAPIContent collects the call's content.
-func (c *conn) readAPIContent() {
+func (a *apiCall) readAPIContent() {
+	c := a.c
 	x := c.x
 	for !x.request.done() {
 		b := c.in.bytes()
@@ -195,7 +201,7 @@ func (c *conn) readAPIContent() {
 			return
 		}
 	}
-	c.callAPI()
+	a.callAPI()
 }
 
 // collect is take, with the content's data put into out.
@@ -217,7 +223,8 @@ func (f *framed) collect(b []byte, out *buffer) (n int, err error) {
 }
 
 // callAPI has the call make its change, and its answer wait for what must hold then.
-func (c *conn) callAPI() {
+func (a *apiCall) callAPI() {
+	c := a.c
 	x := c.x
 	x.api.request.Body = x.api.content.bytes()
 	x.api.answer = c.port.mapping.API.Answer(c.port.slot, &x.api.request, c.l.wall)
@@ -232,7 +239,7 @@ func (c *conn) callAPI() {
 		x.api.waiting++
 	}
 	if x.api.waiting == 0 {
-		c.answerAPI()
+		a.answerAPI()
 		return
 	}
 	c.enter(stageAPI)
@@ -243,7 +250,7 @@ func (c *conn) callAPI() {
 			l.doFor(r, func(c *conn) {
 				if c.stage == stageAPI {
 					c.x.api.closed, c.x.api.draining = closed, draining
-					c.onCondition(nil)
+					c.x.api.onCondition(nil)
 				}
 			})
 		})
@@ -252,7 +259,7 @@ func (c *conn) callAPI() {
 		store.Confirm(c.port.addr, func(err error) {
 			l.doFor(r, func(c *conn) {
 				if c.stage == stageAPI {
-					c.onCondition(err)
+					c.x.api.onCondition(err)
 				}
 			})
 		})
@@ -260,33 +267,34 @@ func (c *conn) callAPI() {
 }
 
 // onCondition is called when one condition has been met, or cannot be.
-func (c *conn) onCondition(err error) {
-	a := c.x.api
+func (a *apiCall) onCondition(err error) {
 	if err != nil {
 		a.err = err
 	}
 	if a.waiting--; a.waiting == 0 {
-		c.answerAPI()
+		a.answerAPI()
 	}
 }
 
-func (c *conn) answerAPI() {
-	a := &c.x.api.answer
-	if err := c.x.api.err; err != nil {
-		c.refuseFor(refusal.NotConfirmed, err)
+func (a *apiCall) answerAPI() {
+	c := a.c
+	if a.err != nil {
+		c.refuseFor(refusal.NotConfirmed, a.err)
 		return
 	}
-	if c.x.api.rotates || a.Rotates && a.OnRotate != session.OnRotateDefault {
-		*a = a.WithConnections(c.x.api.closed, c.x.api.draining)
+	answer := &a.answer
+	if a.rotates || answer.Rotates && answer.OnRotate != session.OnRotateDefault {
+		*answer = answer.WithConnections(a.closed, a.draining)
 	}
 	keep := c.x.persists && !c.l.draining && c.place != reserved
 	c.respond(response{
-		status: a.Status, class: a.Class, fields: string(a.Fields), contentType: a.ContentType,
-		content: string(a.Body), closes: !keep,
+		status: answer.Status, class: answer.Class, fields: string(answer.Fields), contentType: answer.ContentType,
+		content: string(answer.Body), closes: !keep,
 	})
-	c.endOfOwnAnswer(keep)
+	c.transfer.endOfOwnAnswer(keep)
 }
 
-func (c *conn) apiTimeout() {
+func (a *apiCall) apiTimeout() {
+	c := a.c
 	c.refuse(refusal.NotConfirmedInTime)
 }

@@ -25,11 +25,11 @@ type rival struct {
 
 // rivalOf is the rival that is watched under a generation, nil if there is none.
 func (x *exchange) rivalOf(gen uint32) *socket {
-	if x == nil || x.dial.rivals == nil {
+	if x == nil || x.out.rivals == nil {
 		return nil
 	}
-	for i := range x.dial.race.Running() - 1 {
-		if s := &x.dial.rivals.list[i].socket; s.gen == gen {
+	for i := range x.out.race.Running() - 1 {
+		if s := &x.out.rivals.list[i].socket; s.gen == gen {
 			return s
 		}
 	}
@@ -37,9 +37,9 @@ func (x *exchange) rivalOf(gen uint32) *socket {
 }
 
 // attemptOf is the number of the attempt that s belongs to.
-func (d *dialing) attemptOf(s *socket) int {
-	for i := range d.race.Running() - 1 {
-		if s == &d.rivals.list[i].socket {
+func (o *outbound) attemptOf(s *socket) int {
+	for i := range o.race.Running() - 1 {
+		if s == &o.rivals.list[i].socket {
 			return i + 1
 		}
 	}
@@ -47,59 +47,59 @@ func (d *dialing) attemptOf(s *socket) int {
 }
 
 // addrOf is the address that attempt i connects to.
-func (d *dialing) addrOf(i int) netip.AddrPort {
+func (o *outbound) addrOf(i int) netip.AddrPort {
 	if i > 0 {
-		return d.rivals.list[i-1].addr
+		return o.rivals.list[i-1].addr
 	}
-	return d.addr
+	return o.addr
 }
 
 // takePlace takes a place for one more attempt. It reports false if the relay has none. The first attempt needs none.
-func (d *dialing) takePlace(r *Relay) bool {
-	if d.race.Running() == 0 {
+func (o *outbound) takePlace(r *Relay) bool {
+	if o.race.Running() == 0 {
 		return true
 	}
 	if int(r.rivals.Add(1)) > r.admission.budget.rivals {
 		r.rivals.Add(-1)
 		return false
 	}
-	if d.rivals == nil {
-		d.rivals = &rivals{}
+	if o.rivals == nil {
+		o.rivals = &rivals{}
 	}
-	d.rivals.places++
+	o.rivals.places++
 	return true
 }
 
 // beginAttempt takes a socket that has begun to connect. If it cannot be watched it is closed.
-func (c *conn) beginAttempt(fd int, addr netip.AddrPort) error {
-	d := &c.x.dial
+func (o *outbound) beginAttempt(fd int, addr netip.AddrPort) error {
+	c := o.c
 	s := socket{fd: fd, flow: c.way(), host: c.host}
 	if err := c.l.watch(c, &s, tokenUpstream); err != nil {
 		c.l.closeLater(fd)
 		return err
 	}
-	if n := d.race.Running(); n > 0 {
-		d.rivals.list[n-1] = rival{s, addr}
+	if n := o.race.Running(); n > 0 {
+		o.rivals.list[n-1] = rival{s, addr}
 	} else {
-		c.upstream, d.addr = s, addr
+		c.upstream, o.addr = s, addr
 	}
-	d.race.Begins(c.l.now)
+	o.race.Begins(c.l.now)
 	return nil
 }
 
 // endAttempt closes attempt i. Those after it move up. It keeps its place, for another attempt takes it or settle gives it
 // back.
-func (c *conn) endAttempt(i int) {
-	d := &c.x.dial
-	after := d.race.Running() - 1 // rivals
-	d.race.Ended(i)
+func (o *outbound) endAttempt(i int) {
+	c := o.c
+	after := o.race.Running() - 1 // rivals
+	o.race.Ended(i)
 	closed := c.upstream.fd
 	switch {
 	case i > 0:
-		closed = d.rivals.remove(i - 1).fd
+		closed = o.rivals.remove(i - 1).fd
 	case after > 0:
-		next := d.rivals.remove(0)
-		c.upstream, d.addr = next.socket, next.addr
+		next := o.rivals.remove(0)
+		c.upstream, o.addr = next.socket, next.addr
 	default:
 		c.upstream = noSocket
 	}
@@ -107,13 +107,13 @@ func (c *conn) endAttempt(i int) {
 }
 
 // settle gives back the places that no attempt has any more.
-func (d *dialing) settle(l *loop) {
-	if d.rivals == nil {
+func (o *outbound) settle(l *loop) {
+	if o.rivals == nil {
 		return
 	}
-	needed := max(d.race.Running()-1, 0)
-	l.vacated += d.rivals.places - needed
-	d.rivals.places = needed
+	needed := max(o.race.Running()-1, 0)
+	l.vacated += o.rivals.places - needed
+	o.rivals.places = needed
 }
 
 // remove takes rival i out.
@@ -125,29 +125,29 @@ func (r *rivals) remove(i int) rival {
 }
 
 // endRivals closes all attempts but the oldest, and gives all places back.
-func (d *dialing) endRivals(l *loop) {
-	if d.rivals == nil {
+func (o *outbound) endRivals(l *loop) {
+	if o.rivals == nil {
 		return
 	}
-	for i := d.race.Running() - 1; i > 0; i-- {
-		d.race.Ended(i)
-		l.closeLater(d.rivals.list[i-1].fd)
+	for i := o.race.Running() - 1; i > 0; i-- {
+		o.race.Ended(i)
+		l.closeLater(o.rivals.list[i-1].fd)
 	}
-	l.vacated += d.rivals.places
-	d.rivals = nil
+	l.vacated += o.rivals.places
+	o.rivals = nil
 }
 
 // win ends the race with attempt i, whose socket is the upstream's from here on. Where it did not stand first it will.
-func (c *conn) win(i int) {
-	d := &c.x.dial
-	if took := c.l.now - d.race.Begun(i); len(d.known.list) > 1 {
-		d.server.noteConnect(took)
+func (o *outbound) win(i int) {
+	c := o.c
+	if took := c.l.now - o.race.Begun(i); len(o.known.list) > 1 {
+		o.server.noteConnect(took)
 	}
 	for ; i > 0; i-- {
-		c.endAttempt(0)
+		o.endAttempt(0)
 	}
-	d.endRivals(c.l)
-	if d.addr != d.known.list[0] {
-		d.server.prefer(d.addr)
+	o.endRivals(c.l)
+	if o.addr != o.known.list[0] {
+		o.server.prefer(o.addr)
 	}
 }

@@ -1,10 +1,8 @@
 package relay
 
 import (
-	"io"
 	"net/netip"
 
-	"proxymap/httpparse"
 	"proxymap/relay/internal/kernel"
 	"proxymap/relay/internal/poll"
 	"proxymap/relay/refusal"
@@ -57,13 +55,10 @@ type conn struct {
 	drainBy  int64  // the loop's time at which the connection ends, for its session has; 0: it may stay
 
 	stage     stage
-	place     place     // that it has been admitted to
-	scheduled bool      // on the loop's run list
-	insideAPI bool      // behind a CONNECT to the Session API's domain: nothing is forwarded
-	finSent   bool      // the client has our FIN
-	greeted   bool      // the client's first byte has come, which tells SOCKS from HTTP
-	socks     uint8     // the version that a SOCKS client speaks until its tunnel stands; 0: it speaks HTTP
-	socksStep socksStep // what of SOCKS comes next
+	place     place // that it has been admitted to
+	scheduled bool  // on the loop's run list
+	insideAPI bool  // behind a CONNECT to the Session API's domain: nothing is forwarded
+	finSent   bool  // the client has our FIN
 
 	port     *port
 	from     netip.Addr // the client's: the socket's peer, or who a balancer says it is
@@ -72,20 +67,21 @@ type conn struct {
 	client   socket
 	upstream socket
 
-	in         buffer             // come from the client and not taken yet: an incomplete head, or what stands behind one
-	progress   httpparse.Progress // in the incomplete head
+	in         buffer // come from the client and not taken yet: an incomplete head, or what stands behind one
 	toUpstream direction
 	toClient   direction
 
-	x         *exchange        // from a complete request head to the end of its response
-	who       *session.Client  // the credentials that the client brought with its last request; nil: none
-	whoField  string           // the field value that who was made of
-	sess      *session.Session // that the connection belongs to: its last request goes upstream under it; nil: none, or its own
-	sessWho   *session.Client  // whose credentials that was with
-	server    int              // index of the server that upstream is connected to; -1: none chosen yet, or the target itself
-	target    endpoint         // that upstream leads to, if it does so to one alone
-	host      *hostTally       // the loop's, of the last request's host; nil: none
-	discarded int              // bytes, while lingering
+	intake   intake
+	transfer transfer
+
+	x        *exchange        // from a complete request head to the end of its response
+	who      *session.Client  // the credentials that the client brought with its last request; nil: none
+	whoField string           // the field value that who was made of
+	sess     *session.Session // that the connection belongs to: its last request goes upstream under it; nil: none, or its own
+	sessWho  *session.Client  // whose credentials that was with
+	server   int              // index of the server that upstream is connected to; -1: none chosen yet, or the target itself
+	target   endpoint         // that upstream leads to, if it does so to one alone
+	host     *hostTally       // the loop's, of the last request's host; nil: none
 
 	creds    buffer // credentials line that is the connection's own, if hasCreds; empty: it has none
 	hasCreds bool
@@ -96,7 +92,8 @@ type conn struct {
 
 // open begins the life of a connection with a client's socket.
 func (c *conn) open(p *port, a arrival) {
-	*c = conn{l: c.l, index: c.index, timer: -1, place: a.place, port: p, from: a.from, client: socket{fd: a.fd}, upstream: noSocket, server: -1}
+	*c = conn{l: c.l, index: c.index, timer: -1, place: a.place, port: p, from: a.from, client: socket{fd: a.fd}, upstream: noSocket, server: -1,
+		intake: intake{c: c}, transfer: transfer{c: c}}
 	// A new socket has room; the poller's first event would say so too, but not before the first answer.
 	c.client.writable = true
 	c.tally = c.l.tallyOf(p)
@@ -140,7 +137,7 @@ func (c *conn) arm() {
 	case stageAPI:
 		d = limits.API
 	case stageDial:
-		d = c.dialTime()
+		d = c.x.out.dialTime()
 	case stageHandshake, stageReply, stageEarly:
 		d = limits.Reply
 	case stageVerdict:
@@ -214,7 +211,7 @@ func (c *conn) onEvent(s *socket, ev poll.Events) {
 	case s == &c.client:
 		c.run()
 	case c.stage == stageDial:
-		c.onDialEvent(s, ev)
+		c.x.out.onDialEvent(s, ev)
 	case c.stage < stageDial:
 		if ev&poll.Readable != 0 {
 			c.closeUpstream() // between requests nothing may come: it must never answer one
@@ -231,141 +228,30 @@ func (c *conn) run() {
 	case stageProxyHeader:
 		readProxyHeader(c)
 	case stageIdle, stageHead:
-		c.readHead()
+		c.intake.readHead()
 	case stageSocks:
-		c.readSocks()
+		c.intake.readSocks()
 	case stageAPIContent:
-		c.readAPIContent()
+		c.x.api.readAPIContent()
 	case stageHandshake:
-		c.pumpHandshake()
+		c.x.out.pumpHandshake()
 	case stageReply:
-		c.pumpResponse()
+		c.transfer.pumpResponse()
 	case stageVerdict:
-		c.pumpVerdict()
+		c.transfer.pumpVerdict()
 	case stageExchange:
-		c.pumpRequest()
+		c.transfer.pumpRequest()
 		if c.stage == stageExchange {
-			c.pumpResponse()
+			c.transfer.pumpResponse()
 		}
 	case stageEarly:
-		c.pumpEarly()
+		c.transfer.pumpEarly()
 	case stageTunnel, stageHalfClosed:
-		c.pumpTunnel()
+		c.transfer.pumpTunnel()
 	case stageLinger:
-		c.pumpLinger()
+		c.transfer.pumpLinger()
 	default:
 		panic("relay: a stage without a way on")
-	}
-}
-
-// readHead collects a request head. Mostly it comes whole, and is parsed where it was read.
-func (c *conn) readHead() {
-	if c.stage == stageIdle && !c.in.empty() {
-		c.onHeadBytes(nil) // a pipelined request
-	}
-	// What has been read is taken before more is read: a client that sends request upon request waits its turn.
-	for c.client.readable && (c.stage == stageHead || c.stage == stageIdle && c.in.empty()) {
-		n, err := c.client.read(c.l.buf[:])
-		switch err {
-		case nil:
-			if !c.greeted && c.beginsSocks(c.l.buf[:n]) {
-				return
-			}
-			c.onHeadBytes(c.l.buf[:n])
-		case kernel.ErrAgain:
-			return
-		case io.EOF:
-			c.close() // between requests, or within a head, which nobody waits for an answer to
-			return
-		default:
-			c.abort()
-			return
-		}
-	}
-}
-
-// onHeadBytes takes more bytes of a head.
-func (c *conn) onHeadBytes(b []byte) {
-	l, limits := c.l, c.l.relay.headLimits
-	var err error
-	if c.in.empty() {
-		if err = l.req.Parse(b, limits); err == httpparse.ErrNeedMore {
-			c.in.append(b)
-		}
-	} else {
-		c.in.append(b)
-		b = c.in.bytes()
-		if err = c.progress.Next(b, limits); err == nil {
-			err = l.req.Parse(b, limits)
-		}
-	}
-	switch err {
-	case nil:
-		c.onHead(b)
-	case httpparse.ErrNeedMore:
-		if c.stage == stageIdle {
-			c.enter(stageHead)
-		}
-	default:
-		c.refuseHead(err.(*httpparse.Error), b[0])
-	}
-}
-
-// onHead begins the exchange of the head that l.req describes. b begins with it, and is the loop's or c.in's.
-func (c *conn) onHead(b []byte) {
-	l, head := c.l, b[:c.l.req.End]
-	c.progress = httpparse.Progress{}
-	if l.req.IsPlain() {
-		c.x = l.newExchange(head)
-	} else {
-		plain, err := putRight(&l.req, head, l.relay.headLimits)
-		if err != nil {
-			c.refuseHead(err.(*httpparse.Error), b[0])
-			return
-		}
-		c.x = l.newExchange(plain.bytes())
-		plain.release()
-	}
-	if c.in.empty() {
-		c.in.append(b[len(head):])
-	} else {
-		c.in.skip(len(head))
-	}
-	c.route()
-}
-
-// route decides who answers the request: the Session API, the provider, or we with a refusal.
-func (c *conn) route() {
-	c.tally.requests.Add(1)
-	if !c.authenticate() {
-		return
-	}
-	switch c.apiRoute() {
-	case apiAnswers:
-		c.beginAPI()
-		return
-	case apiTunnel:
-		c.openAPITunnel()
-		return
-	case apiRefused:
-		c.refuse(refusal.NotAPI)
-		return
-	}
-	r := &c.l.req
-	switch {
-	case c.place == reserved:
-		c.refuseAboveBudget()
-	case r.Target.Form == httpparse.OriginForm:
-		c.l.count(noHost)
-		c.refuse(refusal.NoTarget)
-	case r.Target.Form == httpparse.AsteriskForm:
-		c.l.count(noHost)
-		c.refuse(refusal.NoHost)
-	case c.port.mapping.RejectPlain && r.Method != httpparse.MethodConnect:
-		c.l.count(httpRejected)
-		c.refuse(refusal.PlainRejected)
-	case c.decide() && !c.endsAtOnce():
-		c.beginExchange()
 	}
 }
 
@@ -391,13 +277,13 @@ func (c *conn) onDeadline() {
 	case stageAPIContent:
 		c.refuse(refusal.APIContentTimeout)
 	case stageAPI:
-		c.apiTimeout()
+		c.x.api.apiTimeout()
 	case stageDial:
-		c.onDialTimeout()
+		c.x.out.onDialTimeout()
 	case stageVerdict:
-		c.refuseByVerdict()
+		c.transfer.refuseByVerdict()
 	case stageReply, stageExchange:
-		c.onExchangeTimeout()
+		c.transfer.onExchangeTimeout()
 	case stageIdle, stageSocks, stageTunnel, stageHalfClosed, stageEarly, stageLinger:
 		c.close()
 	default:
@@ -411,35 +297,9 @@ func (c *conn) linger() {
 	c.closeUpstream()
 	c.dropExchange()
 	c.in.release()
-	c.discarded = 0
+	c.transfer.discarded = 0
 	c.enter(stageLinger)
-	c.pumpLinger()
-}
-
-func (c *conn) pumpLinger() {
-	if !c.finSent {
-		done, err := c.toClient.flush(&c.client)
-		if err != nil {
-			c.abort()
-			return
-		}
-		if !done {
-			return
-		}
-		c.sendFIN()
-		c.arm()
-	}
-	for c.client.readable {
-		n, err := c.client.read(c.l.buf[:])
-		if err == kernel.ErrAgain {
-			return
-		}
-		c.discarded += n
-		if err != nil || c.discarded > lingerBytes {
-			c.close()
-			return
-		}
-	}
+	c.transfer.pumpLinger()
 }
 
 // sendFIN tells the client that no more will come.
@@ -495,7 +355,7 @@ func (c *conn) forget() {
 // closeUpstream ends the upstream connection, if there is one.
 func (c *conn) closeUpstream() {
 	if c.x != nil {
-		c.x.dial.endRivals(c.l)
+		c.x.out.endRivals(c.l)
 	}
 	if c.upstream.fd >= 0 {
 		c.l.closeLater(c.upstream.fd)

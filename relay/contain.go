@@ -110,7 +110,7 @@ func (l *loop) discard(c *conn) {
 		}
 	}
 	if c.x != nil {
-		c.x.dial.endRivals(l)
+		c.x.out.endRivals(l)
 		l.exchanges--
 	}
 	c.stage, c.scheduled = stageClosed, false

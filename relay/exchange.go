@@ -30,6 +30,8 @@ const (
 // An exchange is one request and its response: plain HTTP, a CONNECT until its tunnel stands, or a call of the Session
 // API. It holds the request's head, which dialling, failover and the one retry need, and where the two messages end.
 type exchange struct {
+	c *conn
+
 	head       buffer // as it came, empty lines before it included; given back at the first response byte
 	start      int    // of the request line in head
 	edits      [maxEdits]edit
@@ -47,7 +49,7 @@ type exchange struct {
 	idempotent bool // may be sent a second time: a safe method without content
 	request    framed
 
-	dial     dialing
+	out      outbound
 	resolved netip.Addr // the target's, if an upstream proxy is to be told it
 	shake    socks.Dial // with an upstream SOCKS server
 
@@ -66,7 +68,7 @@ type exchange struct {
 	keepClient bool             // the client connection may be used again
 	keepServer bool             // the upstream connection may be used again
 	spared     bool             // the response has set off a rotation that cuts others, and comes whole all the same
-	api        *apiState        // of a Session API call
+	api        *apiCall         // of a Session API call
 	verdict    *verdict.Verdict // what the provider says in its 407; nil: there is none
 
 	odd httpparse.Oddities // in the responses so far
@@ -126,7 +128,7 @@ func (f *framed) take(b []byte) (n int, err error) {
 }
 
 // newExchange makes an exchange of the request in l.req, whose head, and what stands before it, is head.
-func (l *loop) newExchange(head []byte) *exchange {
+func (l *loop) newExchange(c *conn, head []byte) *exchange {
 	var x *exchange
 	if n := len(l.spare); n > 0 {
 		x, l.spare = l.spare[n-1], l.spare[:n-1]
@@ -136,6 +138,7 @@ func (l *loop) newExchange(head []byte) *exchange {
 	l.exchanges++
 	l.peakExchanges = max(l.peakExchanges, l.exchanges)
 	r := &l.req
+	x.c, x.out.c = c, c
 	x.head.append(head)
 	x.start = r.Start
 	x.authority, x.host, x.port = r.Target.Authority, r.Target.Host, r.Target.Port
@@ -155,7 +158,7 @@ func (c *conn) dropExchange() {
 	if x == nil {
 		return
 	}
-	c.stopWaiting()
+	c.x.out.stopWaiting()
 	c.x = nil
 	x.head.release()
 	x.partial.release()
@@ -174,26 +177,28 @@ func (c *conn) dropExchange() {
 
 // beginExchange has the provider answer the request: over the upstream connection there is, if it leads there and the
 // session is still the same, else over a new one.
-func (c *conn) beginExchange() {
-	if !c.planEdits() {
+func (t *transfer) beginExchange() {
+	c := t.c
+	if !c.x.planEdits() {
 		c.refuse(refusal.TooManyCredentials)
 		return
 	}
 	x := c.x
-	c.noteTraffic()
-	current := c.current()
-	if c.upstream.fd >= 0 && x.method != httpparse.MethodConnect && c.leadsThere(current) && c.sending() == current && c.upstreamQuiet() {
+	c.x.noteTraffic()
+	current := c.x.current()
+	if c.upstream.fd >= 0 && x.method != httpparse.MethodConnect && c.x.leadsThere(current) && c.x.sending() == current && t.upstreamQuiet() {
 		x.reused = true
-		c.sendRequest()
+		t.sendRequest()
 		return
 	}
 	c.closeUpstream()
-	c.beginDial(c.current())
+	c.x.out.beginDial(c.x.current())
 }
 
 // current is the session of this moment that the request goes under; nil if it is the connection's own, or none.
-func (c *conn) current() *session.Session {
-	if c.x.direct {
+func (x *exchange) current() *session.Session {
+	c := x.c
+	if x.direct {
 		return nil
 	}
 	return c.port.slot.Current(c.l.wall, c.who)
@@ -201,7 +206,8 @@ func (c *conn) current() *session.Session {
 
 // upstreamQuiet reports whether the idle upstream connection may carry a request: nothing has come on it, not even an
 // end. It only asks where that is not known: the last read has filled its buffer, or an end was told of with what it read.
-func (c *conn) upstreamQuiet() bool {
+func (t *transfer) upstreamQuiet() bool {
+	c := t.c
 	if c.upstream.readable {
 		_, err := c.upstream.read(c.l.buf[:1])
 		return err == kernel.ErrAgain
@@ -211,8 +217,9 @@ func (c *conn) upstreamQuiet() bool {
 
 // planEdits finds the field lines that may not go upstream as they came: the client's Proxy-Authorization, and Host, which
 // is replaced if it names another authority than the target, for that decides (RFC 9112 section 3.2.2).
-func (c *conn) planEdits() bool {
-	r, x := &c.l.req, c.x
+func (x *exchange) planEdits() bool {
+	c := x.c
+	r, x := &c.l.req, x
 	head := x.head.bytes()
 	for i := range r.Fields {
 		f := &r.Fields[i]
@@ -244,9 +251,10 @@ func sameAuthority(t *httpparse.Target, head, value []byte) bool {
 
 // sendRequest writes the head, with the credentials of this moment, and what has come of the content, in one call. The
 // loop's buffer is free for putting them together: what was read into it is in x.head and c.in.
-func (c *conn) sendRequest() {
+func (t *transfer) sendRequest() {
+	c := t.c
 	x, l := c.x, c.l
-	if c.countsForwards() && c.toTarget() && c.endsHere(c.parseAgain()) {
+	if c.x.countsForwards() && c.x.toTarget() && c.x.endsHere(c.x.parseAgain()) {
 		return
 	}
 	content := c.in.bytes()
@@ -255,7 +263,7 @@ func (c *conn) sendRequest() {
 		c.refuseFor(refusal.ContentMalformed, err)
 		return
 	}
-	out, ok := c.appendHead(l.buf[:0])
+	out, ok := c.x.appendHead(l.buf[:0])
 	if !ok {
 		c.refuse(refusal.TooManyOptions)
 		return
@@ -269,11 +277,11 @@ func (c *conn) sendRequest() {
 		c.enter(stageExchange)
 	}
 	if err != nil {
-		c.upstreamTakesNoMore()
+		t.upstreamTakesNoMore()
 		return
 	}
 	if c.stage == stageExchange && !x.request.done() {
-		c.pumpRequest()
+		t.pumpRequest()
 	}
 	if c.stage != stageClosed && c.upstream.readable {
 		c.l.schedule(c) // it has spoken, or ended, already as it was connected to
@@ -281,30 +289,32 @@ func (c *conn) sendRequest() {
 }
 
 // appendHead appends the head as it goes upstream. ok is false if it cannot go.
-func (c *conn) appendHead(b []byte) (out []byte, ok bool) {
-	if !c.toTarget() {
+func (x *exchange) appendHead(b []byte) (out []byte, ok bool) {
+	c := x.c
+	if !x.toTarget() {
 		goes := c.sess // what is used again has its session, which beginExchange has found to be the port's: one look decides both
-		if !c.x.reused {
-			goes = c.sending()
+		if !x.reused {
+			goes = x.sending()
 		}
 		c.joinSession(goes)
-		return c.appendRequestHead(b), true
+		return x.appendRequestHead(b), true
 	}
-	head, r := c.x.head.bytes(), c.parseAgain()
+	head, r := x.head.bytes(), x.parseAgain()
 	forwards := int64(-1)
-	if c.countsForwards() {
+	if x.countsForwards() {
 		if left, _ := r.MaxForwards(head); left > 0 { // what is malformed, or 0, has been answered
 			forwards = left - 1
 		}
 	}
 	var authority [300]byte // a name has 255 bytes at most
-	return r.AppendOriginForm(b, head, c.appendAuthority(authority[:0]), forwards)
+	return r.AppendOriginForm(b, head, x.appendAuthority(authority[:0]), forwards)
 }
 
 // parseAgain has l.req describe the request's head once more: other heads may have come since.
-func (c *conn) parseAgain() *httpparse.Request {
+func (x *exchange) parseAgain() *httpparse.Request {
+	c := x.c
 	r := &c.l.req
-	if err := r.Parse(c.x.head.bytes(), c.l.relay.headLimits); err != nil {
+	if err := r.Parse(x.head.bytes(), c.l.relay.headLimits); err != nil {
 		panic("relay: a head that was good is so no longer: " + err.Error())
 	}
 	return r
@@ -312,13 +322,12 @@ func (c *conn) parseAgain() *httpparse.Request {
 
 // appendRequestHead appends the head as a proxy takes it: as it came, with a new authority where a rule says so, without
 // the lines that planEdits found, and with our credentials as its last field line.
-func (c *conn) appendRequestHead(b []byte) []byte {
-	x := c.x
+func (x *exchange) appendRequestHead(b []byte) []byte {
 	head := x.head.bytes()
-	from, overridden := x.start, c.overridden()
+	from, overridden := x.start, x.overridden()
 	if overridden {
 		b = append(b, head[from:x.authority.Start]...)
-		b = c.appendAuthority(b)
+		b = x.appendAuthority(b)
 		from = int(x.authority.End)
 	}
 	for _, e := range x.edits[:x.numEdits] {
@@ -328,20 +337,21 @@ func (c *conn) appendRequestHead(b []byte) []byte {
 		b = append(b, head[from:e.line.Start]...)
 		if e.host {
 			b = append(b, "Host: "...)
-			b = c.appendAuthority(b)
+			b = x.appendAuthority(b)
 			b = append(b, "\r\n"...)
 		}
 		from = int(e.line.End)
 	}
 	end := len(head) - len("\r\n")
 	b = append(b, head[from:end]...)
-	b = append(b, c.credentials()...)
+	b = append(b, x.credentials()...)
 	return append(b, "\r\n"...)
 }
 
 // credentials is the field line for the server that upstream is connected to, nil if it gets none of ours. Mostly the
 // session has it ready; where it is the client connection's own it is rendered once.
-func (c *conn) credentials() []byte {
+func (x *exchange) credentials() []byte {
+	c := x.c
 	if c.sess != nil {
 		if line := c.sess.Line(c.server); line != nil {
 			return line
@@ -357,7 +367,8 @@ func (c *conn) credentials() []byte {
 }
 
 // pumpRequest moves the request's content upstream, as far as it has come and upstream takes it.
-func (c *conn) pumpRequest() {
+func (t *transfer) pumpRequest() {
+	c := t.c
 	x := c.x
 	moved := 0
 	defer func() { c.l.moved += moved; c.toUpstream.settle() }()
@@ -367,13 +378,13 @@ func (c *conn) pumpRequest() {
 		}
 		done, err := c.flush(&c.toUpstream, &c.upstream)
 		if err != nil {
-			c.upstreamTakesNoMore()
+			t.upstreamTakesNoMore()
 			return
 		}
 		if !done || x.request.done() {
 			return
 		}
-		n, more := c.moveContent()
+		n, more := t.moveContent()
 		if !more {
 			return
 		}
@@ -384,7 +395,8 @@ func (c *conn) pumpRequest() {
 
 // moveContent moves a buffer or a pipe of the request's content. It returns what that counts for in the turn's budget,
 // and whether there may be more.
-func (c *conn) moveContent() (moved int, more bool) {
+func (t *transfer) moveContent() (moved int, more bool) {
+	c := t.c
 	x := c.x
 	b := c.in.bytes()
 	held := b != nil
@@ -416,7 +428,7 @@ func (c *conn) moveContent() (moved int, more bool) {
 	}
 	n, err := x.request.take(b)
 	if err != nil {
-		c.badContent(err)
+		t.badContent(err)
 		return 0, false
 	}
 	err = c.toUpstream.send(&c.upstream, b[:n])
@@ -426,7 +438,7 @@ func (c *conn) moveContent() (moved int, more bool) {
 		c.in.append(b[n:]) // a pipelined request
 	}
 	if err != nil {
-		c.upstreamTakesNoMore()
+		t.upstreamTakesNoMore()
 		return 0, false
 	}
 	c.arm() // the last byte begins the wait for the response
@@ -434,7 +446,8 @@ func (c *conn) moveContent() (moved int, more bool) {
 }
 
 // badContent ends an exchange whose request is malformed behind its head. The provider must not take it for complete.
-func (c *conn) badContent(err error) {
+func (t *transfer) badContent(err error) {
+	c := t.c
 	kernel.ResetOnClose(c.upstream.fd)
 	if c.x.responding {
 		c.reset()
@@ -445,15 +458,17 @@ func (c *conn) badContent(err error) {
 
 // upstreamTakesNoMore is called when a write upstream has failed. What the provider said before may still be there to be
 // read, and mostly says why.
-func (c *conn) upstreamTakesNoMore() {
+func (t *transfer) upstreamTakesNoMore() {
+	c := t.c
 	c.x.sendFailed = true
 	c.toUpstream.drop()
 	c.upstream.readable = true
-	c.pumpResponse()
+	t.pumpResponse()
 }
 
 // pumpResponse moves the response to the client, as far as it has come and the client takes it.
-func (c *conn) pumpResponse() {
+func (t *transfer) pumpResponse() {
+	c := t.c
 	moved := 0
 	defer func() { c.l.moved += moved; c.toClient.settle() }()
 	for moved < turnBudget {
@@ -467,7 +482,7 @@ func (c *conn) pumpResponse() {
 			return
 		}
 		if x.ended {
-			c.endExchange()
+			t.endExchange()
 			return
 		}
 		if !c.upstream.readable {
@@ -483,19 +498,19 @@ func (c *conn) pumpResponse() {
 			return
 		}
 		if err != nil {
-			c.onUpstreamEnd(err)
+			t.onUpstreamEnd(err)
 			return
 		}
 		if splices {
 			moved += n
 			x.response.left -= int64(n)
-			c.endOfContent(0)
+			t.endOfContent(0)
 			c.arm()
 			continue
 		}
 		moved += readSize
 		c.toClient.noteRead(n)
-		c.onResponseBytes(c.l.buf[:n])
+		t.onResponseBytes(c.l.buf[:n])
 		if c.stage != stageReply && c.stage != stageExchange {
 			return
 		}
@@ -507,19 +522,20 @@ func (c *conn) pumpResponse() {
 }
 
 // onUpstreamEnd is called when upstream has ended, by FIN or by failing, before we know the response to be complete.
-func (c *conn) onUpstreamEnd(err error) {
+func (t *transfer) onUpstreamEnd(err error) {
+	c := t.c
 	x := c.x
 	c.closeUpstream()
 	switch {
 	case x.responding && x.response.kind == httpparse.BodyUntilClose && err == io.EOF:
 		x.ended = true
-		c.pumpResponse()
+		t.pumpResponse()
 	case x.responding:
-		c.truncate()
+		t.truncate()
 	case !x.answered && x.reused && x.idempotent && !x.retried:
 		// It closed the idle connection just as the request left (RFC 9112 section 9.3.1).
 		x.retried, x.reused, x.sendFailed = true, false, false
-		c.beginDial(c.current())
+		c.x.out.beginDial(c.x.current())
 	case x.answered:
 		c.refuseWith(refusal.Refusal{Code: refusal.ResponseCut, Subject: c.otherSide()})
 	default:
@@ -532,7 +548,8 @@ func (c *conn) onUpstreamEnd(err error) {
 
 // truncate ends a response that broke off such that the client sees it. What has a length shows by itself that
 // something is missing; the rest has to end in a reset.
-func (c *conn) truncate() {
+func (t *transfer) truncate() {
+	c := t.c
 	if c.x.decode || c.x.response.kind == httpparse.BodyUntilClose {
 		c.reset()
 		return
@@ -541,7 +558,8 @@ func (c *conn) truncate() {
 }
 
 // onExchangeTimeout is called when nothing has moved for too long.
-func (c *conn) onExchangeTimeout() {
+func (t *transfer) onExchangeTimeout() {
+	c := t.c
 	x := c.x
 	switch {
 	case x.responding, x.ended:
@@ -556,18 +574,19 @@ func (c *conn) onExchangeTimeout() {
 }
 
 // endExchange is called when the response has gone out in full. What both sides allow to be kept is kept.
-func (c *conn) endExchange() {
+func (t *transfer) endExchange() {
+	c := t.c
 	x := c.x
 	if !x.request.done() || !c.toUpstream.empty() {
-		c.beginEarly()
+		t.beginEarly()
 		return
 	}
 	// What came behind the response, its FIN mostly, was told of with it: no event will tell of it again.
-	if !x.keepServer || !c.upstreamQuiet() {
+	if !x.keepServer || !t.upstreamQuiet() {
 		c.closeUpstream()
 	}
 	if !x.keepClient || c.l.draining || c.drainBy != 0 || x.spared {
-		c.endConnection()
+		t.endConnection()
 		return
 	}
 	c.dropExchange()
@@ -579,7 +598,8 @@ func (c *conn) endExchange() {
 
 // endConnection closes behind a last response. A client that asked for it sends no more, so lingering is for the others:
 // among them those whose CONNECT has failed, and whose payload is discarded unread (RFC 9931 section 8).
-func (c *conn) endConnection() {
+func (t *transfer) endConnection() {
+	c := t.c
 	if c.x.method != httpparse.MethodConnect && !c.x.persists && c.in.empty() && !c.client.readable {
 		c.close()
 		return
@@ -589,7 +609,8 @@ func (c *conn) endConnection() {
 
 // beginEarly is called when the response has ended before the request: the content goes on as long as upstream takes
 // it, for many clients read nothing before they have sent all. The client's connection is not used again.
-func (c *conn) beginEarly() {
+func (t *transfer) beginEarly() {
+	c := t.c
 	c.x.keepClient = false
 	if c.x.sendFailed || c.upstream.fd < 0 || c.x.spared {
 		c.linger()
@@ -597,10 +618,11 @@ func (c *conn) beginEarly() {
 	}
 	c.sendFIN()
 	c.enter(stageEarly)
-	c.pumpEarly()
+	t.pumpEarly()
 }
 
-func (c *conn) pumpEarly() {
+func (t *transfer) pumpEarly() {
+	c := t.c
 	if c.upstream.readable {
 		// Nothing can come that belongs to this exchange: it is the end, or as good as one.
 		if _, err := c.upstream.read(c.l.buf[:]); err != kernel.ErrAgain {
@@ -608,11 +630,12 @@ func (c *conn) pumpEarly() {
 			return
 		}
 	}
-	c.pumpContentOfEarly()
+	t.pumpContentOfEarly()
 }
 
 // pumpContentOfEarly is pumpRequest, with lingering for what pumpRequest leaves to the response.
-func (c *conn) pumpContentOfEarly() {
+func (t *transfer) pumpContentOfEarly() {
+	c := t.c
 	moved := 0
 	defer func() { c.l.moved += moved; c.toUpstream.settle() }()
 	for moved < turnBudget {
@@ -624,7 +647,7 @@ func (c *conn) pumpContentOfEarly() {
 		if !done {
 			return
 		}
-		n, more := c.moveContent()
+		n, more := t.moveContent()
 		if !more {
 			return
 		}

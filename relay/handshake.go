@@ -13,38 +13,40 @@ import (
 
 // beginHandshake asks the SOCKS server that upstream is connected to for a tunnel to the request's target, with the
 // credentials of this moment.
-func (c *conn) beginHandshake() {
+func (o *outbound) beginHandshake() {
+	c := o.c
 	x, srv := c.x, c.port.mapping.servers[c.server]
 	version := uint8(socks.V5)
 	if srv.Type == SOCKS4 {
 		version = socks.V4
 	}
-	c.joinSession(c.sending())
+	c.joinSession(c.x.sending())
 	user, password, _ := c.port.slot.Plan().Credentials(c.sess, c.server, c.who)
 	var addr netip.Addr
-	if c.sendsAddress() {
+	if c.x.sendsAddress() {
 		addr = x.resolved
 	}
-	first, err := x.shake.Begin(c.l.buf[:0], version, c.targetHost(), addr, c.targetPort(), user, password)
+	first, err := x.shake.Begin(c.l.buf[:0], version, c.x.targetHost(), addr, c.x.targetPort(), user, password)
 	if err != nil {
-		c.handshakeFailed(err)
+		o.handshakeFailed(err)
 		return
 	}
 	c.enter(stageHandshake)
 	if err := c.toUpstream.send(&c.upstream, first); err != nil {
-		c.handshakeFailed(io.EOF)
+		o.handshakeFailed(io.EOF)
 		return
 	}
-	c.pumpHandshake()
+	o.pumpHandshake()
 }
 
 // pumpHandshake goes on with what has come from the SOCKS server.
-func (c *conn) pumpHandshake() {
+func (o *outbound) pumpHandshake() {
+	c := o.c
 	x := c.x
 	for {
 		done, err := c.toUpstream.flush(&c.upstream)
 		if err != nil {
-			c.handshakeFailed(err)
+			o.handshakeFailed(err)
 			return
 		}
 		if !done || !c.upstream.readable {
@@ -55,7 +57,7 @@ func (c *conn) pumpHandshake() {
 			return
 		}
 		if err != nil {
-			c.handshakeFailed(err)
+			o.handshakeFailed(err)
 			return
 		}
 		x.partial.append(c.l.buf[:n])
@@ -64,16 +66,16 @@ func (c *conn) pumpHandshake() {
 			err = c.toUpstream.send(&c.upstream, out)
 		}
 		if err != nil {
-			c.handshakeFailed(err)
+			o.handshakeFailed(err)
 			return
 		}
 		x.partial.skip(n)
 		if stands {
-			c.reachTarget()
+			c.transfer.reachTarget()
 			return
 		}
 		if len(x.partial.bytes()) > maxHandshake {
-			c.handshakeFailed(socks.ErrMalformed)
+			o.handshakeFailed(socks.ErrMalformed)
 			return
 		}
 	}
@@ -83,7 +85,8 @@ func (c *conn) pumpHandshake() {
 const maxHandshake = 512
 
 // handshakeFailed answers when the SOCKS server makes no tunnel.
-func (c *conn) handshakeFailed(err error) {
+func (o *outbound) handshakeFailed(err error) {
+	c := o.c
 	c.countFailed()
 	r := refusal.Refusal{Subject: c.provider(), Cause: err}
 	var said *socks.Refusal
@@ -91,7 +94,7 @@ func (c *conn) handshakeFailed(err error) {
 	case errors.As(err, &said):
 		r.Code = refusal.OfHandshake(said)
 	case errors.Is(err, socks.ErrCredentials) && c.port.slot.Plan().Sets(c.server):
-		c.authRefused(refusal.HandshakeLogin, "")
+		c.transfer.authRefused(refusal.HandshakeLogin, "")
 		return
 	case errors.Is(err, socks.ErrCredentials):
 		r.Code, r.Cause = refusal.HandshakeCredentials, nil
@@ -111,21 +114,22 @@ func (c *conn) provider() refusal.Subject {
 }
 
 // reachTarget goes on when upstream leads to the target itself: a CONNECT is granted, other requests are sent there.
-func (c *conn) reachTarget() {
+func (t *transfer) reachTarget() {
+	c := t.c
 	x := c.x
 	c.countConnected()
-	c.target = endpoint{string(c.targetHost()), c.targetPort()}
+	c.target = endpoint{string(c.x.targetHost()), c.x.targetPort()}
 	if x.method != httpparse.MethodConnect {
 		if !x.partial.empty() {
 			c.refuseWith(refusal.Refusal{Code: refusal.SpokeFirst, Subject: refusal.Subject{Side: refusal.Target}})
 			return
 		}
-		c.sendRequest()
+		t.sendRequest()
 		return
 	}
 	rest := x.partial
 	x.partial = buffer{}
-	c.startTunnel(connectGranted, rest.bytes())
+	t.startTunnel(connectGranted, rest.bytes())
 	rest.release()
 }
 

@@ -179,15 +179,16 @@ func (h *hosts) mergeInto(byName map[string]*HostStats, other *HostStats) {
 }
 
 // countHost counts the request in l.req for its host, to which the bytes that upstream carries belong from here on.
-func (c *conn) countHost() {
+func (x *exchange) countHost() {
+	c := x.c
 	if c.l.hosts.byName == nil {
 		return
 	}
 	way := byProxy
-	if c.x.direct {
+	if x.direct {
 		way = byBypass
 	}
-	c.host = c.l.hosts.of(c.x.host.In(c.x.head.bytes()))
+	c.host = c.l.hosts.of(x.host.In(x.head.bytes()))
 	c.host.ways[way].Add(1)
 	c.upstream.host = c.host
 }

@@ -30,19 +30,21 @@ const (
 )
 
 // hearVerdict takes a 407 to the port's credentials, whose head, described by l.res, is at the beginning of b.
-func (c *conn) hearVerdict(b []byte) {
+func (t *transfer) hearVerdict(b []byte) {
+	c := t.c
 	res := &c.l.res
 	c.x.verdict = verdict.New(res, b, c.x.method)
 	c.enter(stageVerdict)
 	if c.x.verdict.Take(b[res.End:]) {
-		c.refuseByVerdict()
+		t.refuseByVerdict()
 		return
 	}
-	c.pumpVerdict()
+	t.pumpVerdict()
 }
 
 // pumpVerdict reads on, until there is enough to be shown.
-func (c *conn) pumpVerdict() {
+func (t *transfer) pumpVerdict() {
+	c := t.c
 	v := c.x.verdict
 	for c.upstream.readable && !v.Enough() {
 		switch n, err := c.upstream.read(c.l.buf[:]); err {
@@ -55,17 +57,18 @@ func (c *conn) pumpVerdict() {
 		}
 	}
 	if v.Enough() {
-		c.refuseByVerdict()
+		t.refuseByVerdict()
 	}
 }
 
 // refuseByVerdict answers with what the provider has said so far.
-func (c *conn) refuseByVerdict() {
+func (t *transfer) refuseByVerdict() {
+	c := t.c
 	said := ""
 	if c.l.verdicts.take(c.l.now, verdictsTold) {
-		said = c.x.verdict.Text(secretsOf(c.port.slot.Plan(), c.server, c.credentials())...)
+		said = c.x.verdict.Text(secretsOf(c.port.slot.Plan(), c.server, c.x.credentials())...)
 	}
-	c.authRefused(refusal.ProviderWantsLogin, said)
+	t.authRefused(refusal.ProviderWantsLogin, said)
 }
 
 // An allowance lets something be done so many times a second. The zero value lets it.
@@ -104,7 +107,8 @@ func secretsOf(plan *session.Plan, server int, line []byte) []string {
 
 // authRefused answers when the provider does not take the port's credentials, by a 407 or in a handshake, as code says. said
 // is what it says about it, with none of them in it.
-func (c *conn) authRefused(code refusal.Code, said string) {
+func (t *transfer) authRefused(code refusal.Code, said string) {
+	c := t.c
 	p := c.port
 	last := p.authWarned.Load()
 	if (last == 0 || c.l.wall-last >= int64(authWarnPause)) && p.authWarned.CompareAndSwap(last, c.l.wall) {

@@ -15,19 +15,21 @@ import (
 const allowed = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE\r\n"
 
 // countsForwards reports whether the request's method gives Max-Forwards a meaning.
-func (c *conn) countsForwards() bool {
-	return c.x.method == httpparse.MethodOptions || c.x.method == httpparse.MethodTrace
+func (x *exchange) countsForwards() bool {
+	return x.method == httpparse.MethodOptions || x.method == httpparse.MethodTrace
 }
 
 // endsAtOnce is endsHere, for the request in l.req before anything is dialled. Where a list has servers of both kinds it is
 // not known yet who counts, and sendRequest asks again.
-func (c *conn) endsAtOnce() bool {
-	return c.countsForwards() && c.onlyToTarget() && c.endsHere(&c.l.req)
+func (x *exchange) endsAtOnce() bool {
+	c := x.c
+	return x.countsForwards() && x.onlyToTarget() && x.endsHere(&c.l.req)
 }
 
 // onlyToTarget reports whether the request can reach its target in no other way than with this relay as its last proxy.
-func (c *conn) onlyToTarget() bool {
-	x, m := c.x, c.port.mapping
+func (x *exchange) onlyToTarget() bool {
+	c := x.c
+	x, m := x, c.port.mapping
 	switch {
 	case x.direct:
 		return true
@@ -38,13 +40,14 @@ func (c *conn) onlyToTarget() bool {
 }
 
 // endsHere answers the request that r describes if it may not be forwarded, and reports whether it did.
-func (c *conn) endsHere(r *httpparse.Request) bool {
-	left, err := r.MaxForwards(c.x.head.bytes())
+func (x *exchange) endsHere(r *httpparse.Request) bool {
+	c := x.c
+	left, err := r.MaxForwards(x.head.bytes())
 	switch {
 	case err != nil:
 		c.refuseFor(refusal.Malformed, err)
 	case left == 0:
-		c.answerAsTarget(r)
+		x.answerAsTarget(r)
 	default:
 		return false
 	}
@@ -53,8 +56,8 @@ func (c *conn) endsHere(r *httpparse.Request) bool {
 
 // answerAsTarget answers an OPTIONS or TRACE whose final recipient is this relay. The connection closes after it if the
 // request has content, which nobody reads.
-func (c *conn) answerAsTarget(r *httpparse.Request) {
-	x := c.x
+func (x *exchange) answerAsTarget(r *httpparse.Request) {
+	c := x.c
 	keep := x.persists && x.request.done() && !c.l.draining && c.drainBy == 0
 	answer := response{status: 200, fields: allowed, closes: !keep}
 	if x.method == httpparse.MethodTrace {
@@ -66,5 +69,5 @@ func (c *conn) answerAsTarget(r *httpparse.Request) {
 		c.linger()
 		return
 	}
-	c.endOfOwnAnswer(keep)
+	c.transfer.endOfOwnAnswer(keep)
 }

@@ -26,7 +26,7 @@ func TestReusedConnectionKeepsItsSession(t *testing.T) {
 				var made [2]string
 				for i, reused := range []bool{true, false} {
 					c.x.reused = reused
-					head, _ := c.appendHead(nil)
+					head, _ := c.x.appendHead(nil)
 					made[i] = string(head)
 				}
 				heads <- made

@@ -67,8 +67,8 @@ func takeProxyHeader(c *conn, b []byte) bool {
 	rest := c.l.buf[:copy(c.l.buf[:], b[n:])] // what is behind the header has come with its last byte, in one read
 	c.in.release()
 	c.enter(stageIdle)
-	if len(rest) > 0 && !c.beginsSocks(rest) {
-		c.onHeadBytes(rest)
+	if len(rest) > 0 && !c.intake.beginsSocks(rest) {
+		c.intake.onHeadBytes(rest)
 	}
 	c.run()
 	return true

@@ -16,7 +16,7 @@ const (
 	headerV6    = "PROXY TCP6 2001:db8::1 ::1 54321 10201\r\n"
 	headerLocal = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 	headerNone  = "PROXY UNKNOWN\r\n"
-	apiCall     = "GET http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n"
+	apiGet      = "GET http://portmapper/session/ HTTP/1.1\r\nHost: portmapper\r\n\r\n"
 )
 
 // withProxyHeaders has the ports want a PROXY header.
@@ -73,7 +73,7 @@ func TestProxyHeaderIsRead(t *testing.T) {
 			{"SOCKS5", []string{"\x05\x01\x00", "\x05\x01\x00\x03\x0bexample.com\x01\xbb"}, "\x05\x00" + "\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"},
 			{"SOCKS4", []string{"\x04\x01\x01\xbb\x01\x02\x03\x04\x00"}, "\x00\x5a\x00\x00\x00\x00\x00\x00"},
 			{"CONNECT", []string{connect}, "HTTP/1.1 200 OK\r\n\r\n"},
-			{"Session API", []string{apiCall}, "HTTP/1.1 200 OK\r\n"},
+			{"Session API", []string{apiGet}, "HTTP/1.1 200 OK\r\n"},
 		} {
 			t.Run(header.name+", "+behind.name, func(t *testing.T) {
 				g := newRig(t, withProxyHeaders)
@@ -184,7 +184,7 @@ func TestProxyHeaderIsMissing(t *testing.T) {
 		{"a request", get, "it does not begin with a PROXY header"},
 		{"CONNECT", connect, "it does not begin with a PROXY header"},
 		{"POST, which begins with a P", post4 + "body", "it does not begin with a PROXY header"},
-		{"an API call", apiCall, "it does not begin with a PROXY header"},
+		{"an API call", apiGet, "it does not begin with a PROXY header"},
 		{"SOCKS5", "\x05\x01\x00", "it does not begin with a PROXY header"},
 		{"a header behind a space", " " + headerV1, "it does not begin with a PROXY header"},
 		{"a line too long", "PROXY UNKNOWN " + strings.Repeat("x", 100), "the line of version 1 does not end within 107 bytes"},
@@ -262,7 +262,7 @@ func TestAllowFromIsTheBalancer(t *testing.T) {
 		g := newRig(t, withProxyHeaders, allowing(row.networks...))
 		c := g.clientFrom("127.0.0.2", "127.0.0.1")
 		if row.served {
-			c.send(headerV1 + apiCall)
+			c.send(headerV1 + apiGet)
 			c.expect("HTTP/1.1 200 OK\r\n")
 		} else {
 			c.expectTurnedAway()
@@ -280,7 +280,7 @@ func TestProxyHeaderBeforeManyRequests(t *testing.T) {
 	c := g.client(0)
 	c.send(headerV1[:10])
 	awaitRead(t, g, 10)
-	c.send(headerV1[10:] + strings.Repeat(apiCall, many))
+	c.send(headerV1[10:] + strings.Repeat(apiGet, many))
 	for i := range many {
 		if head := c.head(); !strings.HasPrefix(head, "HTTP/1.1 200 ") {
 			t.Fatalf("answer %d: %q", i, head)

@@ -10,18 +10,19 @@ import (
 )
 
 // onResponseBytes takes what upstream has sent: heads, then content.
-func (c *conn) onResponseBytes(b []byte) {
+func (t *transfer) onResponseBytes(b []byte) {
+	c := t.c
 	x := c.x
 	if !x.answered {
 		x.answered = true
 		x.head.release() // no way back from here: the request is not sent again
 	}
 	if x.responding {
-		c.onContent(b)
+		t.onContent(b)
 		return
 	}
 	if x.partial.empty() {
-		c.onResponseHeads(b)
+		t.onResponseHeads(b)
 		return
 	}
 	x.partial.append(b)
@@ -31,7 +32,7 @@ func (c *conn) onResponseBytes(b []byte) {
 	// The heads' bytes leave the exchange for the time of the call: it may end the exchange.
 	partial := x.partial
 	x.partial = buffer{}
-	c.onResponseHeads(partial.bytes())
+	t.onResponseHeads(partial.bytes())
 	partial.release()
 }
 
@@ -51,18 +52,19 @@ func worthALook(partial []byte, last, limit int) bool {
 }
 
 // onResponseHeads reads heads up to the final one; interim ones are passed on as they come (RFC 9110 section 15.2).
-func (c *conn) onResponseHeads(b []byte) {
+func (t *transfer) onResponseHeads(b []byte) {
+	c := t.c
 	x, res := c.x, &c.l.res
 	from, pos := 0, 0 // b[from:pos] is read and to be passed on as it came
 	for {
 		err := res.Parse(b[pos:], c.l.relay.responseLimits)
 		if err == httpparse.ErrNeedMore {
 			x.partial.append(b[pos:])
-			c.send(b[from:pos])
+			t.send(b[from:pos])
 			return
 		}
 		if err != nil {
-			c.badResponse(codeOfResponse(err), reasonOf(err))
+			t.badResponse(codeOfResponse(err), reasonOf(err))
 			return
 		}
 		noteOdd(c, res.Odd)
@@ -70,13 +72,13 @@ func (c *conn) onResponseHeads(b []byte) {
 			break
 		}
 		if x.interim++; x.interim > maxInformational {
-			c.badResponse(refusal.TooManyInterim, nil)
+			t.badResponse(refusal.TooManyInterim, nil)
 			return
 		}
 		head := b[pos : pos+res.End]
 		pos += res.End
 		c.arm() // the provider works on it
-		if x.minor == 0 || c.socks != 0 {
+		if x.minor == 0 || c.intake.socks != 0 {
 			from = pos // RFC 9110 section 15.2: an HTTP/1.0 client knows none
 		} else if how := (httpparse.Rewrite{}); !res.Passes(how) {
 			c.toClient.unsent.append(b[from : pos-res.End])
@@ -84,7 +86,7 @@ func (c *conn) onResponseHeads(b []byte) {
 			from = pos
 		}
 	}
-	c.onFinalHead(b[from:], pos-from)
+	t.onFinalHead(b[from:], pos-from)
 }
 
 // codeOfResponse is why a response head cannot be parsed.
@@ -101,35 +103,36 @@ var errCodingTo10 = errors.New("a transfer coding other than chunked, which a cl
 
 // onFinalHead takes the final response, whose head stands at b[pos:] and is described by l.res. What stands before it is
 // to be passed on.
-func (c *conn) onFinalHead(b []byte, pos int) {
+func (t *transfer) onFinalHead(b []byte, pos int) {
+	c := t.c
 	x, res := c.x, &c.l.res
 	c.signal(res.Status, 0, c.sess)
 	connect := x.method == httpparse.MethodConnect
 	switch {
 	case res.Status == 101 && (connect || !x.upgrade || !x.request.done()):
-		c.badResponse(refusal.SwitchedUnasked, nil)
+		t.badResponse(refusal.SwitchedUnasked, nil)
 		return
 	case res.Status == 101, connect && res.Status < 300:
-		c.grantTunnel(b, pos)
+		t.grantTunnel(b, pos)
 		return
-	case res.Status == 407 && c.toTarget():
-		c.badResponse(refusal.TargetWantsLogin, nil)
+	case res.Status == 407 && c.x.toTarget():
+		t.badResponse(refusal.TargetWantsLogin, nil)
 		return
 	case res.Status == 407 && c.port.slot.Plan().Sets(c.server):
-		c.hearVerdict(b[pos:])
+		t.hearVerdict(b[pos:])
 		return
 	}
-	if c.socks != 0 {
+	if c.intake.socks != 0 {
 		c.refuseSocks(refusal.ReplyTo(res.Status))
 		return
 	}
 	body, err := res.Body(x.method)
 	if err != nil {
-		c.badResponse(refusal.ResponseMalformed, reasonOf(err))
+		t.badResponse(refusal.ResponseMalformed, reasonOf(err))
 		return
 	}
 	if x.minor == 0 && body.Kind != httpparse.BodyNone && res.Coded() && !res.OnlyChunked() {
-		c.badResponse(refusal.ResponseUnreadable, errCodingTo10)
+		t.badResponse(refusal.ResponseUnreadable, errCodingTo10)
 		return
 	}
 	x.response = frame(body)
@@ -137,57 +140,59 @@ func (c *conn) onFinalHead(b []byte, pos int) {
 	x.decode = x.minor == 0 && body.Kind == httpparse.BodyChunked
 	x.keepServer = !connect && x.persists && res.Persists() && body.Kind != httpparse.BodyUntilClose
 	x.keepClient = x.keepServer && !x.decode
-	c.beginContent(b, pos)
+	t.beginContent(b, pos)
 }
 
 // beginContent passes on the final head, at b[pos:], what stands before it, and what has come of the content behind it. The
 // content is looked at first: what is odd in its chunks is for the head to tell.
-func (c *conn) beginContent(b []byte, pos int) {
+func (t *transfer) beginContent(b []byte, pos int) {
+	c := t.c
 	x, res := c.x, &c.l.res
 	content, n := b[pos+res.End:], 0
 	if x.decode {
 		if err := readable(x.response.chunks, content); err != nil {
-			c.badResponse(refusal.ResponseUnreadable, reasonOf(err))
+			t.badResponse(refusal.ResponseUnreadable, reasonOf(err))
 			return
 		}
 	} else {
 		var ok bool
-		if n, ok = c.takeContent(content); !ok {
+		if n, ok = t.takeContent(content); !ok {
 			return
 		}
 	}
-	how := x.rewriting(res, b[pos:pos+res.End], c.toTarget())
+	how := x.rewriting(res, b[pos:pos+res.End], c.x.toTarget())
 	if res.Passes(how) {
 		x.responding = true
-		c.send(b[:pos+res.End+n])
+		t.send(b[:pos+res.End+n])
 		return
 	}
 	c.toClient.unsent.append(b[:pos])
 	if !keepHead(&c.toClient, res, b[pos:pos+res.End], how) {
-		c.badResponse(refusal.ResponseTooComplex, nil)
+		t.badResponse(refusal.ResponseTooComplex, nil)
 		return
 	}
 	x.responding = true
 	if x.decode {
-		c.onChunks(content)
+		t.onChunks(content)
 		return
 	}
-	c.send(content[:n])
+	t.send(content[:n])
 }
 
 // grantTunnel begins the tunnel that the head at b[pos:] grants. What its fields say of content means nothing (RFC 9110
 // section 9.3.6), and clients that believe it would lose the tunnel's first bytes: they do not go on.
-func (c *conn) grantTunnel(b []byte, pos int) {
+func (t *transfer) grantTunnel(b []byte, pos int) {
+	c := t.c
 	res, how := &c.l.res, httpparse.Rewrite{Unframed: true}
 	switch {
-	case c.socks != 0:
-		c.startTunnel(nil, b[pos+res.End:])
+	case c.intake.socks != 0:
+		t.startTunnel(nil, b[pos+res.End:])
 	case res.Passes(how):
-		c.startTunnel(b, nil) // in one piece
+		t.startTunnel(b, nil) // in one piece
 	default:
 		c.toClient.unsent.append(b[:pos])
 		keepHead(&c.toClient, res, b[pos:pos+res.End], how)
-		c.startTunnel(nil, b[pos+res.End:])
+		t.startTunnel(nil, b[pos+res.End:])
 	}
 }
 
@@ -219,32 +224,35 @@ func keepHead(d *direction, res *httpparse.Response, b []byte, how httpparse.Rew
 }
 
 // onContent passes on more of the content.
-func (c *conn) onContent(b []byte) {
+func (t *transfer) onContent(b []byte) {
+	c := t.c
 	if c.x.decode {
-		c.onChunks(b)
+		t.onChunks(b)
 		return
 	}
-	if n, ok := c.takeContent(b); ok {
-		c.send(b[:n])
+	if n, ok := t.takeContent(b); ok {
+		t.send(b[:n])
 	}
 }
 
 // takeContent returns how many of b's bytes belong to the content. If it cannot be read both connections end.
-func (c *conn) takeContent(b []byte) (n int, ok bool) {
+func (t *transfer) takeContent(b []byte) (n int, ok bool) {
+	c := t.c
 	x := c.x
 	n, err := x.response.take(b)
 	if err != nil {
-		c.badResponse(refusal.ResponseUnreadable, reasonOf(err)) // its chunks: nothing else can be misread
+		t.badResponse(refusal.ResponseUnreadable, reasonOf(err)) // its chunks: nothing else can be misread
 		return 0, false
 	}
 	noteOdd(c, x.response.chunks.Odd)
-	c.endOfContent(len(b) - n)
+	t.endOfContent(len(b) - n)
 	return n, true
 }
 
 // endOfContent notes the response's end if it has come. What stands behind it belongs to nobody, and who sends such, or
 // leaves it in doubt where the end is, is not trusted with anything more: both connections end behind the response.
-func (c *conn) endOfContent(rest int) {
+func (t *transfer) endOfContent(rest int) {
+	c := t.c
 	if x := c.x; x.response.done() {
 		x.ended = true
 		clear := rest == 0 && !x.odd.InDoubt()
@@ -266,7 +274,8 @@ func readable(chunks httpparse.Chunks, b []byte) error {
 }
 
 // onChunks passes on the data of chunks.
-func (c *conn) onChunks(b []byte) {
+func (t *transfer) onChunks(b []byte) {
+	c := t.c
 	x := c.x
 	for len(b) > 0 && !x.response.chunks.Done() {
 		n, data, err := x.response.chunks.Next(b)
@@ -278,18 +287,20 @@ func (c *conn) onChunks(b []byte) {
 		b = b[n:]
 	}
 	noteOdd(c, x.response.chunks.Odd)
-	c.endOfContent(len(b))
+	t.endOfContent(len(b))
 }
 
 // send passes b on to the client. If that fails the connection is closed, which the caller has to look at.
-func (c *conn) send(b []byte) {
+func (t *transfer) send(b []byte) {
+	c := t.c
 	if err := c.toClient.send(&c.client, b); err != nil {
 		c.abort()
 	}
 }
 
 // badResponse ends both connections; the client is told why if it has nothing of a final response yet.
-func (c *conn) badResponse(code refusal.Code, cause error) {
+func (t *transfer) badResponse(code refusal.Code, cause error) {
+	c := t.c
 	if c.x.responding {
 		c.reset()
 		return

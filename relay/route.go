@@ -28,13 +28,14 @@ const (
 )
 
 // authenticate finds out who the client is, and reports whether it may use the port.
-func (c *conn) authenticate() bool {
+func (x *exchange) authenticate() bool {
+	c := x.c
 	if c.insideAPI {
 		return true // its CONNECT has been let in
 	}
 	plan := c.port.slot.Plan()
-	if c.socks == 0 {
-		c.identify(plan)
+	if c.intake.socks == 0 {
+		x.identify(plan)
 	}
 	switch plan.Admit(c.who) {
 	case session.Missing:
@@ -56,8 +57,9 @@ func (c *conn) authenticate() bool {
 
 // identify reads the client's Proxy-Authorization, the first of them if there are several: all others are dropped. What
 // is not Basic is nothing to us. Mostly it is the same as in the request before.
-func (c *conn) identify(plan *session.Plan) {
-	r, head := &c.l.req, c.x.head.bytes()
+func (x *exchange) identify(plan *session.Plan) {
+	c := x.c
+	r, head := &c.l.req, x.head.bytes()
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		if f.Kind != httpparse.KindProxyAuthorization {
@@ -85,8 +87,9 @@ func (c *conn) identify(plan *session.Plan) {
 
 // decide finds what is to be done with the request in l.req: the first rule that matches its host says it, else the
 // mapping. It reports whether the request goes on.
-func (c *conn) decide() bool {
-	x, m := c.x, c.port.mapping
+func (x *exchange) decide() bool {
+	c := x.c
+	x, m := x, c.port.mapping
 	action := m.Action
 	if c.l.relay.rules != nil && !m.IgnoreRules {
 		host := withoutMapping(c.l.plain[:0], c.l.req.Target.Host.In(x.head.bytes()))
@@ -114,7 +117,7 @@ func (c *conn) decide() bool {
 	} else {
 		c.l.count(hostProxified)
 	}
-	c.countHost()
+	x.countHost()
 	return true
 }
 
@@ -130,13 +133,13 @@ func withoutMapping(b, host []byte) []byte {
 }
 
 // toTarget reports whether the upstream connection leads, or will lead, to the request's target alone.
-func (c *conn) toTarget() bool {
-	return c.x.direct || c.port.mapping.servers[c.server].Type != HTTP
+func (x *exchange) toTarget() bool {
+	c := x.c
+	return x.direct || c.port.mapping.servers[c.server].Type != HTTP
 }
 
 // targetHost is the host that the request is for, rules applied; an IPv6 address has no brackets.
-func (c *conn) targetHost() []byte {
-	x := c.x
+func (x *exchange) targetHost() []byte {
 	if x.rule != nil && x.rule.OverrideHost != "" {
 		return []byte(x.rule.OverrideHost)
 	}
@@ -144,8 +147,7 @@ func (c *conn) targetHost() []byte {
 }
 
 // targetPort is the port that the request is for, rules applied.
-func (c *conn) targetPort() uint16 {
-	x := c.x
+func (x *exchange) targetPort() uint16 {
 	if x.rule != nil && x.rule.OverridePort != 0 {
 		return x.rule.OverridePort
 	}
@@ -153,29 +155,27 @@ func (c *conn) targetPort() uint16 {
 }
 
 // overridden reports whether the request goes to another authority than its client has written.
-func (c *conn) overridden() bool {
-	x := c.x
-	return x.rule != nil && (x.rule.OverrideHost != "" || x.rule.OverridePort != 0) || c.sendsAddress()
+func (x *exchange) overridden() bool {
+	return x.rule != nil && (x.rule.OverrideHost != "" || x.rule.OverridePort != 0) || x.sendsAddress()
 }
 
 // sendsAddress reports whether the upstream proxy is told the target's address in place of its name. A plain request to
 // an HTTP proxy keeps the name, for its Host must be the same (RFC 9112 section 3.2.2).
-func (c *conn) sendsAddress() bool {
-	x := c.x
+func (x *exchange) sendsAddress() bool {
+	c := x.c
 	if x.direct || !x.resolved.IsValid() || !c.port.mapping.servers[c.server].ResolveIP {
 		return false
 	}
-	return c.toTarget() || x.method == httpparse.MethodConnect
+	return x.toTarget() || x.method == httpparse.MethodConnect
 }
 
 // appendAuthority appends the authority that goes upstream: what the client has written, or what takes its place.
-func (c *conn) appendAuthority(b []byte) []byte {
-	x := c.x
-	if !c.overridden() {
+func (x *exchange) appendAuthority(b []byte) []byte {
+	if !x.overridden() {
 		return append(b, x.authority.In(x.head.bytes())...)
 	}
-	host, port := c.targetHost(), c.targetPort()
-	if c.sendsAddress() && !c.toTarget() {
+	host, port := x.targetHost(), x.targetPort()
+	if x.sendsAddress() && !x.toTarget() {
 		host = x.resolved.AppendTo(nil)
 	}
 	if bytes.IndexByte(host, ':') >= 0 {
@@ -193,11 +193,12 @@ func (c *conn) appendAuthority(b []byte) []byte {
 }
 
 // leadsThere reports whether the upstream connection that there is may carry the request.
-func (c *conn) leadsThere(current *session.Session) bool {
-	x, m := c.x, c.port.mapping
+func (x *exchange) leadsThere(current *session.Session) bool {
+	c := x.c
+	x, m := x, c.port.mapping
 	switch {
 	case x.direct:
-		return c.server < 0 && c.isTarget()
+		return c.server < 0 && x.isTarget()
 	case c.server < 0 || c.sess != current:
 		return false
 	case x.rule != nil && x.rule.Server >= 0:
@@ -207,12 +208,13 @@ func (c *conn) leadsThere(current *session.Session) bool {
 	case c.server >= m.listed:
 		return false
 	}
-	return m.servers[c.server].Type == HTTP || c.sessWho == c.who && c.isTarget()
+	return m.servers[c.server].Type == HTTP || c.sessWho == c.who && x.isTarget()
 }
 
 // isTarget reports whether the upstream connection leads to the request's target.
-func (c *conn) isTarget() bool {
-	return c.target.port == c.targetPort() && bytes.EqualFold([]byte(c.target.host), c.targetHost())
+func (x *exchange) isTarget() bool {
+	c := x.c
+	return c.target.port == x.targetPort() && bytes.EqualFold([]byte(c.target.host), x.targetHost())
 }
 
 // An endpoint is a target that an upstream connection leads to.
@@ -223,7 +225,8 @@ type endpoint struct {
 
 // resolveTarget begins to look the target's name up, if it must be known before dialling. It reports whether that is to
 // be waited for, or has been answered already.
-func (c *conn) resolveTarget() bool {
+func (o *outbound) resolveTarget() bool {
+	c := o.c
 	x, m := c.x, c.port.mapping
 	resolves := m.resolves
 	if x.rule != nil && x.rule.Server >= 0 {
@@ -232,19 +235,19 @@ func (c *conn) resolveTarget() bool {
 	if x.direct || !resolves {
 		return false
 	}
-	if addr, err := netip.ParseAddr(string(c.targetHost())); err == nil {
+	if addr, err := netip.ParseAddr(string(c.x.targetHost())); err == nil {
 		x.resolved = addr
 		return false
 	}
-	d := &x.dial
-	d.target = c.l.relay.targets.of(c.targetHost(), c.targetPort())
+	d := &x.out
+	d.target = c.l.relay.targets.of(c.x.targetHost(), c.x.targetPort())
 	known, err := d.target.resolve(waiter{c.l, c.ref()})
 	if err != nil {
 		d.server, d.err = d.target, err
 		if err != errManyLookups {
 			d.err = errLookup{err}
 		}
-		c.dialFailed()
+		o.dialFailed()
 		return true
 	}
 	if known != nil {
@@ -268,4 +271,40 @@ func preferred(addrs []netip.AddrPort) netip.Addr {
 		}
 	}
 	return addrs[0].Addr()
+}
+
+// route decides who answers the request: the Session API, the provider, or we with a refusal.
+func (x *exchange) route() {
+	c := x.c
+	c.tally.requests.Add(1)
+	if !x.authenticate() {
+		return
+	}
+	switch x.apiRoute() {
+	case apiAnswers:
+		x.beginAPI()
+		return
+	case apiTunnel:
+		x.openAPITunnel()
+		return
+	case apiRefused:
+		c.refuse(refusal.NotAPI)
+		return
+	}
+	r := &c.l.req
+	switch {
+	case c.place == reserved:
+		x.refuseAboveBudget()
+	case r.Target.Form == httpparse.OriginForm:
+		c.l.count(noHost)
+		c.refuse(refusal.NoTarget)
+	case r.Target.Form == httpparse.AsteriskForm:
+		c.l.count(noHost)
+		c.refuse(refusal.NoHost)
+	case c.port.mapping.RejectPlain && r.Method != httpparse.MethodConnect:
+		c.l.count(httpRejected)
+		c.refuse(refusal.PlainRejected)
+	case x.decide() && !x.endsAtOnce():
+		c.transfer.beginExchange()
+	}
 }

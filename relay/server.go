@@ -288,7 +288,7 @@ func (s *server) tell(waiting []waiter, err error) {
 		known = nil
 	}
 	for _, w := range waiting {
-		w.l.doFor(w.ref, func(c *conn) { c.onLookup(s, known, err) })
+		w.l.doFor(w.ref, func(c *conn) { c.x.out.onLookup(s, known, err) })
 	}
 }
 

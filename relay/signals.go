@@ -138,9 +138,10 @@ func signalName(status int, failed UpstreamError) string {
 
 // noteTraffic notes that a request has come, which is traffic of the port's session. A session that has been without for
 // too long ends, for the provider has dropped it.
-func (c *conn) noteTraffic() {
+func (x *exchange) noteTraffic() {
+	c := x.c
 	p := c.port
-	if c.x.direct || p.mapping.IdleLifetime <= 0 {
+	if x.direct || p.mapping.IdleLifetime <= 0 {
 		return
 	}
 	if p.isIdle(c.l.now) {
@@ -151,10 +152,11 @@ func (c *conn) noteTraffic() {
 
 // sending is the session that the request goes under whose head is about to be written. It counts as a use of it, once; a
 // session that has been used often enough makes place for another.
-func (c *conn) sending() *session.Session {
-	x, most := c.x, int64(c.port.mapping.MaxRequests)
+func (x *exchange) sending() *session.Session {
+	c := x.c
+	x, most := x, int64(c.port.mapping.MaxRequests)
 	for {
-		s := c.current()
+		s := x.current()
 		if s == nil || most == 0 || s == x.used {
 			return s
 		}

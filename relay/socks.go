@@ -25,26 +25,28 @@ const (
 )
 
 // beginsSocks looks at the first bytes of a client. If they are SOCKS it goes on so, and reports that.
-func (c *conn) beginsSocks(b []byte) bool {
-	c.greeted = true
+func (i *intake) beginsSocks(b []byte) bool {
+	c := i.c
+	i.greeted = true
 	switch b[0] {
 	case socks.V4:
-		c.socks, c.socksStep = socks.V4, socksRequestStep
+		i.socks, i.socksStep = socks.V4, socksRequestStep
 	case socks.V5:
-		c.socks, c.socksStep = socks.V5, socksMethodStep
+		i.socks, i.socksStep = socks.V5, socksMethodStep
 	default:
 		return false
 	}
 	c.in.append(b)
 	c.enter(stageSocks)
-	c.readSocks()
+	i.readSocks()
 	return true
 }
 
 // readSocks goes on with what has come of a client's SOCKS messages.
-func (c *conn) readSocks() {
+func (i *intake) readSocks() {
+	c := i.c
 	for c.stage == stageSocks {
-		if !c.in.empty() && c.onSocksBytes() {
+		if !c.in.empty() && i.onSocksBytes() {
 			continue
 		}
 		if c.stage != stageSocks || !c.client.readable {
@@ -64,17 +66,18 @@ func (c *conn) readSocks() {
 		}
 	}
 	if c.stage == stageSocks {
-		c.sendSocks()
+		i.sendSocks()
 	}
 }
 
 // onSocksBytes takes the next message. It reports whether there was one.
-func (c *conn) onSocksBytes() bool {
+func (i *intake) onSocksBytes() bool {
+	c := i.c
 	var r socks.Request
 	var n int
 	var err error
 	out := &c.toClient.unsent
-	switch b := c.in.bytes(); c.socksStep {
+	switch b := c.in.bytes(); i.socksStep {
 	case socksMethodStep:
 		var method uint8
 		n, method, err = socks.ChooseMethod(b, needOf(c.port.slot.Plan()))
@@ -87,9 +90,9 @@ func (c *conn) onSocksBytes() bool {
 		out.append(socks.AppendMethod(nil, method))
 		switch method {
 		case socks.MethodLogin:
-			c.socksStep = socksLoginStep
+			i.socksStep = socksLoginStep
 		case socks.MethodNone:
-			c.socksStep = socksRequestStep
+			i.socksStep = socksRequestStep
 		default:
 			c.l.count(authRequired)
 			c.port.countAnswer(refusal.CredentialsMissing.Class())
@@ -112,21 +115,21 @@ func (c *conn) onSocksBytes() bool {
 			c.linger()
 			return false
 		}
-		c.socksStep = socksRequestStep
+		i.socksStep = socksRequestStep
 	default:
-		if c.socks == socks.V4 {
+		if i.socks == socks.V4 {
 			n, err = r.Parse4(b)
 		} else {
 			n, err = r.Parse5(b)
 		}
 		switch {
 		case err != nil:
-			out.append(socks.AppendReply(nil, c.socks, err.(*socks.Fault).Code))
+			out.append(socks.AppendReply(nil, i.socks, err.(*socks.Fault).Code))
 			c.l.count(headerFailed)
 			c.port.countAnswer(refusal.Malformed.Class())
 			c.linger()
 		case n > 0:
-			c.onSocksRequest(&r, n)
+			i.onSocksRequest(&r, n)
 		}
 		return false
 	}
@@ -146,15 +149,17 @@ func needOf(p *session.Plan) socks.Need {
 }
 
 // sendSocks sends what there is to be sent of SOCKS.
-func (c *conn) sendSocks() {
+func (i *intake) sendSocks() {
+	c := i.c
 	if _, err := c.toClient.flush(&c.client); err != nil {
 		c.abort()
 	}
 }
 
 // onSocksRequest makes a CONNECT of a client's request, which has n bytes of what it has sent.
-func (c *conn) onSocksRequest(r *socks.Request, n int) {
-	if c.sendSocks(); c.stage == stageClosed {
+func (i *intake) onSocksRequest(r *socks.Request, n int) {
+	c := i.c
+	if i.sendSocks(); c.stage == stageClosed {
 		return
 	}
 	if len(r.User) > 0 { // the user-id of version 4
@@ -181,9 +186,9 @@ func (c *conn) onSocksRequest(r *socks.Request, n int) {
 		c.refuseFor(refusal.UnfitName, err)
 		return
 	}
-	c.x = l.newExchange(head)
+	c.x = l.newExchange(c, head)
 	plain.release()
-	c.route()
+	c.x.route()
 }
 
 // appendTarget appends what a SOCKS request is for as an authority.

@@ -9,11 +9,12 @@ import (
 // startTunnel turns the exchange into a tunnel. grant is the head that says so, of which a SOCKS client gets its own form,
 // and first what came behind it; they go to the client first, as what the client sent behind its own head goes first to
 // the provider.
-func (c *conn) startTunnel(grant, first []byte) {
+func (t *transfer) startTunnel(grant, first []byte) {
+	c := t.c
 	c.enter(stageTunnel)
-	if c.socks != 0 {
-		grant = socksGrant(c.socks)
-		c.socks = 0
+	if c.intake.socks != 0 {
+		grant = socksGrant(c.intake.socks)
+		c.intake.socks = 0
 	}
 	err := c.toClient.send(&c.client, grant)
 	if err == nil && len(first) > 0 {
@@ -33,14 +34,15 @@ func (c *conn) startTunnel(grant, first []byte) {
 		c.in.release()
 	}
 	c.toUpstream.ended, c.toClient.ended = false, false
-	c.pumpTunnel()
+	t.pumpTunnel()
 }
 
 // pumpTunnel moves what there is to be moved, both ways. Neither direction knows of the other, but that a socket which
 // failed as a sink may still have something to say as a source: a peer that answers, closes, and resets what still comes.
-func (c *conn) pumpTunnel() {
-	more := c.pump(&c.toUpstream, &c.client, &c.upstream)
-	if c.stage != stageClosed && c.pump(&c.toClient, &c.upstream, &c.client) {
+func (t *transfer) pumpTunnel() {
+	c := t.c
+	more := t.pump(&c.toUpstream, &c.client, &c.upstream)
+	if c.stage != stageClosed && t.pump(&c.toClient, &c.upstream, &c.client) {
 		more = true
 	}
 	if c.stage != stageClosed && more {
@@ -50,7 +52,8 @@ func (c *conn) pumpTunnel() {
 
 // pump moves bytes of one direction until the source has no more, the sink takes no more, or its budget is used up. It
 // reports whether the tunnel has to be run again for all there is.
-func (c *conn) pump(d *direction, source, sink *socket) (more bool) {
+func (t *transfer) pump(d *direction, source, sink *socket) (more bool) {
+	c := t.c
 	moved := 0
 	defer func() { c.l.moved += moved; d.settle() }()
 	for moved < turnBudget {
@@ -59,7 +62,7 @@ func (c *conn) pump(d *direction, source, sink *socket) (more bool) {
 		}
 		done, err := c.flush(d, sink)
 		if err != nil {
-			return c.sinkFailed(d, sink)
+			return t.sinkFailed(d, sink)
 		}
 		if !done || !source.readable {
 			return false
@@ -75,7 +78,7 @@ func (c *conn) pump(d *direction, source, sink *socket) (more bool) {
 		case kernel.ErrAgain:
 			return false
 		case io.EOF:
-			c.endDirection(d, sink)
+			t.endDirection(d, sink)
 			return false
 		default:
 			c.reset() // the source was reset: so is the sink
@@ -89,14 +92,15 @@ func (c *conn) pump(d *direction, source, sink *socket) (more bool) {
 		moved += readSize
 		d.noteRead(n)
 		if err := d.send(sink, c.l.buf[:n]); err != nil {
-			return c.sinkFailed(d, sink)
+			return t.sinkFailed(d, sink)
 		}
 	}
 	return true
 }
 
 // endDirection passes the source's FIN on. The last direction to end closes the connection.
-func (c *conn) endDirection(d *direction, sink *socket) {
+func (t *transfer) endDirection(d *direction, sink *socket) {
+	c := t.c
 	d.ended = true
 	if c.toUpstream.ended && c.toClient.ended {
 		c.close()
@@ -108,7 +112,8 @@ func (c *conn) endDirection(d *direction, sink *socket) {
 
 // sinkFailed ends a direction whose sink takes no more. The other direction goes on: its source, the same socket, gives
 // what it still has, and then the reset that is passed on.
-func (c *conn) sinkFailed(d *direction, sink *socket) (more bool) {
+func (t *transfer) sinkFailed(d *direction, sink *socket) (more bool) {
+	c := t.c
 	d.ended = true
 	d.drop()
 	sink.readable = true

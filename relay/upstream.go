@@ -18,8 +18,9 @@ import (
 // maxServersTried is how many servers are tried for one request.
 const maxServersTried = 8
 
-// dialing is where an exchange is in finding a server that takes it.
-type dialing struct {
+// outbound is where an exchange is in finding a server that takes it.
+type outbound struct {
+	c       *conn
 	server  *server          // being tried; of a direct request the target
 	target  *server          // whose name is looked up before dialling
 	known   *addresses       // of the server being tried
@@ -38,30 +39,30 @@ type dialing struct {
 }
 
 // await begins to wait for a look-up.
-func (d *dialing) await(now int64) { d.lookup, d.asked = true, now }
+func (o *outbound) await(now int64) { o.lookup, o.asked = true, now }
 
 // goOn ends the wait for a look-up, which leaves as much time for connecting as there was.
-func (d *dialing) goOn(now int64) {
-	waited := now - d.asked
-	d.lookup = false
-	d.patient -= waited
-	if d.until != never {
-		d.until += waited
+func (o *outbound) goOn(now int64) {
+	waited := now - o.asked
+	o.lookup = false
+	o.patient -= waited
+	if o.until != never {
+		o.until += waited
 	}
 }
 
 // join takes what is known of the server by now. What has been tried is not tried again.
-func (d *dialing) join(known *addresses) {
-	if d.known == nil {
-		d.addrs = known.list
+func (o *outbound) join(known *addresses) {
+	if o.known == nil {
+		o.addrs = known.list
 	} else {
 		for _, addr := range known.list {
-			if !slices.Contains(d.known.list, addr) {
-				d.addrs = append(slices.Clip(d.addrs), addr)
+			if !slices.Contains(o.known.list, addr) {
+				o.addrs = append(slices.Clip(o.addrs), addr)
 			}
 		}
 	}
-	d.known = known
+	o.known = known
 }
 
 // errLookup wraps why a name could not be looked up.
@@ -74,11 +75,12 @@ var errDialTimeout = errors.New("no answer in time")
 
 // beginDial connects to where the request is to go: to the session's server, or the next one that takes us, to the
 // server of a rule, or to the target itself.
-func (c *conn) beginDial(s *session.Session) {
+func (o *outbound) beginDial(s *session.Session) {
+	c := o.c
 	x, m := c.x, c.port.mapping
-	x.dial = dialing{began: c.l.now, until: never, patient: int64(lookupWait)}
+	x.out = outbound{c: c, began: c.l.now, until: never, patient: int64(lookupWait)}
 	if d := c.l.relay.limits.Dial; d > 0 {
-		x.dial.until = c.l.now + int64(d)
+		x.out.until = c.l.now + int64(d)
 	}
 	c.joinSession(s)
 	switch {
@@ -91,20 +93,21 @@ func (c *conn) beginDial(s *session.Session) {
 	case c.server < 0 || c.server >= m.listed:
 		c.server = m.nextServer() // without a lifetime, each client connection is a session
 	}
-	x.dial.first = c.server
-	if c.candidates() > 1 && c.l.now < m.servers[c.server].restUntil.Load() {
-		if other := c.another(false); other >= 0 {
+	x.out.first = c.server
+	if o.candidates() > 1 && c.l.now < m.servers[c.server].restUntil.Load() {
+		if other := o.another(false); other >= 0 {
 			c.server = other
 		}
 	}
-	if !c.resolveTarget() {
-		c.tryServer()
+	if !o.resolveTarget() {
+		o.tryServer()
 	}
 }
 
 // candidates is how many servers there are to be tried.
-func (c *conn) candidates() int {
-	if n := c.port.mapping.listed; c.x.dial.first >= 0 && c.x.dial.first < n && !c.port.slot.Fixed() {
+func (o *outbound) candidates() int {
+	c := o.c
+	if n := c.port.mapping.listed; o.first >= 0 && o.first < n && !c.port.slot.Fixed() {
 		return min(n, maxServersTried)
 	}
 	return 1
@@ -112,12 +115,12 @@ func (c *conn) candidates() int {
 
 // dialTime is how long it is until something is due: another address, or the end of the server's time. A look-up has a
 // time of its own.
-func (c *conn) dialTime() time.Duration {
-	d := &c.x.dial
-	if d.lookup {
-		return time.Duration(max(d.patient, 0))
+func (o *outbound) dialTime() time.Duration {
+	c := o.c
+	if o.lookup {
+		return time.Duration(max(o.patient, 0))
 	}
-	at := d.race.Wake(len(d.addrs) > 0 || d.known != nil && d.known.more)
+	at := o.race.Wake(len(o.addrs) > 0 || o.known != nil && o.known.more)
 	if at == race.Never {
 		return -1
 	}
@@ -125,172 +128,173 @@ func (c *conn) dialTime() time.Duration {
 }
 
 // tryServer begins with c.server.
-func (c *conn) tryServer() {
-	d := &c.x.dial
+func (o *outbound) tryServer() {
+	c := o.c
 	if c.server < 0 {
-		d.server = c.l.relay.targets.of(c.targetHost(), c.targetPort())
+		o.server = c.l.relay.targets.of(c.x.targetHost(), c.x.targetPort())
 	} else {
-		d.server = c.port.mapping.servers[c.server]
+		o.server = c.port.mapping.servers[c.server]
 	}
-	d.addrs = nil
-	d.known, d.err = d.server.resolve(waiter{c.l, c.ref()})
+	o.addrs = nil
+	o.known, o.err = o.server.resolve(waiter{c.l, c.ref()})
 	switch {
-	case d.err == errManyLookups:
-		c.dialFailed() // which is not the server's fault
+	case o.err == errManyLookups:
+		o.dialFailed() // which is not the server's fault
 		return
-	case d.err != nil:
-		d.err = errLookup{d.err}
-	case d.known == nil:
-		d.await(c.l.now)
+	case o.err != nil:
+		o.err = errLookup{o.err}
+	case o.known == nil:
+		o.await(c.l.now)
 		c.enter(stageDial)
 		return
 	default:
-		d.addrs = d.known.list
+		o.addrs = o.known.list
 	}
-	c.beginRace()
+	o.beginRace()
 }
 
 // onLookup is called with the addresses that the connection waits for.
-func (c *conn) onLookup(s *server, known *addresses, err error) {
-	if c.stage != stageDial || !c.x.dial.lookup {
+func (o *outbound) onLookup(s *server, known *addresses, err error) {
+	c := o.c
+	if c.stage != stageDial || !o.lookup {
 		return // it has gone on meanwhile
 	}
-	d := &c.x.dial
 	switch s {
-	case d.target:
+	case o.target:
 		if err == nil {
 			known = s.withIPv4(known, waiter{c.l, c.ref()})
 			if known == nil {
 				return
 			}
 		}
-		d.goOn(c.l.now)
+		o.goOn(c.l.now)
 		if err != nil {
-			d.server, d.err = s, errLookup{err}
-			c.dialFailed()
+			o.server, o.err = s, errLookup{err}
+			o.dialFailed()
 			return
 		}
-		d.target = nil
+		o.target = nil
 		c.x.resolved = preferred(known.list)
-		c.tryServer()
-	case d.server:
-		d.goOn(c.l.now)
+		o.tryServer()
+	case o.server:
+		o.goOn(c.l.now)
 		if err != nil {
-			d.err = errLookup{err}
+			o.err = errLookup{err}
 		} else {
-			d.join(known)
+			o.join(known)
 		}
-		c.beginRace()
+		o.beginRace()
 	}
 }
 
 // beginRace begins with the addresses that are known of the server. All of them together have what is left of the time,
 // but for as much for each server behind it as one of them has on average.
-func (c *conn) beginRace() {
-	d := &c.x.dial
-	n, ends := int64(max(len(d.addrs), 1)), int64(race.Never)
-	if d.until != never {
-		others := int64(c.candidates() - d.tried - 1)
-		ends = c.l.now + max(d.until-c.l.now, 0)/(n+others)*n
+func (o *outbound) beginRace() {
+	c := o.c
+	n, ends := int64(max(len(o.addrs), 1)), int64(race.Never)
+	if o.until != never {
+		others := int64(o.candidates() - o.tried - 1)
+		ends = c.l.now + max(o.until-c.l.now, 0)/(n+others)*n
 	}
-	d.race = race.New(c.l.now, ends, time.Duration(d.server.usual.Load()), int(n))
-	c.connectNext()
+	o.race = race.New(c.l.now, ends, time.Duration(o.server.usual.Load()), int(n))
+	o.connectNext()
 }
 
 // connectNext begins with the server's next address, beside those that are under way. When there is neither it goes on with
 // the next server.
-func (c *conn) connectNext() {
-	d := &c.x.dial
-	srv := d.server
-	for len(d.addrs) > 0 {
-		addr, rest := d.addrs[0], d.addrs[1:]
+func (o *outbound) connectNext() {
+	c := o.c
+	srv := o.server
+	for len(o.addrs) > 0 {
+		addr, rest := o.addrs[0], o.addrs[1:]
 		if c.server < 0 {
 			if why := c.port.mapping.forbidden(c.l.relay, addr); why != 0 {
-				d.err, d.addrs = errForbidden(why), rest
+				o.err, o.addrs = errForbidden(why), rest
 				continue
 			}
 		}
 		fd, err := srv.connect(c.l, addr)
 		if err == nil {
-			err = c.beginAttempt(fd, addr)
+			err = o.beginAttempt(fd, addr)
 		}
 		if err == nil {
-			d.addrs = rest
+			o.addrs = rest
 			c.enter(stageDial)
 			return
 		}
 		if exhausted(err) {
 			c.l.outOfDescriptors()
-			if d.race.Running() == 0 {
-				d.err = err
-				c.dialFailed()
+			if o.race.Running() == 0 {
+				o.err = err
+				o.dialFailed()
 				return
 			}
-			d.race.Postpone(c.l.now)
+			o.race.Postpone(c.l.now)
 			break
 		}
-		d.err, d.addrs = err, rest
+		o.err, o.addrs = err, rest
 	}
-	d.settle(c.l)
-	if d.race.Running() > 0 {
+	o.settle(c.l)
+	if o.race.Running() > 0 {
 		c.arm()
 		return
 	}
-	if !c.awaitsRest() {
-		c.serverFailed()
+	if !o.awaitsRest() {
+		o.serverFailed()
 	}
 }
 
 // serverFailed goes on when none of a server's addresses takes a connection.
-func (c *conn) serverFailed() {
-	d := &c.x.dial
-	if d.err != unix.EADDRNOTAVAIL { // which is not the server's fault
-		d.server.failed(c.l)
+func (o *outbound) serverFailed() {
+	c := o.c
+	if o.err != unix.EADDRNOTAVAIL { // which is not the server's fault
+		o.server.failed(c.l)
 	}
-	c.nextServer()
+	o.nextServer()
 }
 
 // awaitsRest reports whether there is more to try, or may be: the look-up that gave the addresses had not ended.
-func (c *conn) awaitsRest() bool {
-	d := &c.x.dial
-	if d.known == nil || !d.known.more || d.patient <= 0 {
+func (o *outbound) awaitsRest() bool {
+	c := o.c
+	if o.known == nil || !o.known.more || o.patient <= 0 {
 		return false
 	}
-	if rest := d.server.rest(waiter{c.l, c.ref()}); rest != nil {
-		d.join(rest)
-		c.beginRace()
+	if rest := o.server.rest(waiter{c.l, c.ref()}); rest != nil {
+		o.join(rest)
+		o.beginRace()
 		return true
 	}
-	d.await(c.l.now)
+	o.await(c.l.now)
 	c.enter(stageDial)
 	return true
 }
 
 // nextServer gives the current server up.
-func (c *conn) nextServer() {
-	d := &c.x.dial
-	d.tried++
+func (o *outbound) nextServer() {
+	c := o.c
+	o.tried++
 	other := -1
-	if d.tried < c.candidates() && c.l.now < d.until {
-		if other = c.another(false); other < 0 {
-			other = c.another(true)
+	if o.tried < o.candidates() && c.l.now < o.until {
+		if other = o.another(false); other < 0 {
+			other = o.another(true)
 		}
 	}
 	if other < 0 {
-		c.dialFailed()
+		o.dialFailed()
 		return
 	}
 	c.server = other
-	c.tryServer()
+	o.tryServer()
 }
 
 // another is the listed server behind c.server that is to be tried next: one that is not in quarantine, or, if resting
 // says so, one that has been since before this request, for it may be back. It is -1 if there is none.
-func (c *conn) another(resting bool) int {
-	d, m := &c.x.dial, c.port.mapping
+func (o *outbound) another(resting bool) int {
+	c := o.c
+	m := c.port.mapping
 	for i, s := 1, m.after[c.server]; i < m.listed; i, s = i+1, m.after[s] {
 		rest := m.servers[s].restUntil.Load()
-		if resting && rest > c.l.now && rest-int64(quarantine) < d.began || !resting && rest <= c.l.now {
+		if resting && rest > c.l.now && rest-int64(quarantine) < o.began || !resting && rest <= c.l.now {
 			return s
 		}
 	}
@@ -298,8 +302,8 @@ func (c *conn) another(resting bool) int {
 }
 
 // onDialEvent is called when connecting a socket has ended.
-func (c *conn) onDialEvent(s *socket, ev poll.Events) {
-	d := &c.x.dial
+func (o *outbound) onDialEvent(s *socket, ev poll.Events) {
+	c := o.c
 	// A connect that worked makes the socket writable and nothing else, mostly. How one that failed looks differs from
 	// system to system, so whatever else there is, the socket is asked.
 	var err error
@@ -312,116 +316,116 @@ func (c *conn) onDialEvent(s *socket, ev poll.Events) {
 	if err == nil && ev&poll.Writable == 0 {
 		return
 	}
-	i := d.attemptOf(s)
-	if err == nil && d.server.metItself(c.l, s.fd, d.addrOf(i).Addr()) {
+	i := o.attemptOf(s)
+	if err == nil && o.server.metItself(c.l, s.fd, o.addrOf(i).Addr()) {
 		err = unix.ECONNREFUSED
 	}
 	if err != nil {
-		d.err = err
-		c.endAttempt(i)
-		c.connectNext()
+		o.err = err
+		o.endAttempt(i)
+		o.connectNext()
 		return
 	}
-	c.win(i)
+	o.win(i)
 	c.upstream.keepAliveAt = c.l.relay.limits.keepAliveAt(c.l.now)
-	if d.server.restUntil.Load() != 0 {
-		d.server.restUntil.Store(0)
+	if o.server.restUntil.Load() != 0 {
+		o.server.restUntil.Store(0)
 	}
-	if c.sess != nil && c.server != d.first {
-		c.repin()
+	if c.sess != nil && c.server != o.first {
+		o.repin()
 	}
 	switch {
 	case c.server < 0:
-		c.reachTarget()
+		c.transfer.reachTarget()
 	case c.port.mapping.servers[c.server].Type != HTTP:
-		c.beginHandshake()
+		o.beginHandshake()
 	default:
 		c.countConnected()
-		c.sendRequest()
+		c.transfer.sendRequest()
 	}
 }
 
 // repin leaves the port with the server that has worked in place of the first one.
-func (c *conn) repin() {
-	c.port.slot.Repin(c.x.dial.first, c.server)
+func (o *outbound) repin() {
+	c := o.c
+	c.port.slot.Repin(o.first, c.server)
 	c.l.relay.noteRepin(c.port)
 }
 
 // onDialTimeout is called when something is due: see dialTime.
-func (c *conn) onDialTimeout() {
-	d := &c.x.dial
-	if d.lookup {
-		c.onLookupTimeout()
+func (o *outbound) onDialTimeout() {
+	c := o.c
+	if o.lookup {
+		o.onLookupTimeout()
 		return
 	}
-	if d.known.more {
-		d.join(d.server.known.Load())
+	if o.known.more {
+		o.join(o.server.known.Load())
 	}
-	move := d.race.Due(c.l.now, len(d.addrs) > 0)
-	if move == race.Begin && !d.takePlace(c.l.relay) {
-		move = d.race.Crowded(c.l.now)
+	move := o.race.Due(c.l.now, len(o.addrs) > 0)
+	if move == race.Begin && !o.takePlace(c.l.relay) {
+		move = o.race.Crowded(c.l.now)
 	}
 	switch move {
 	case race.GiveUp:
-		d.err = errDialTimeout
-		for d.race.Running() > 0 {
-			c.endAttempt(0)
+		o.err = errDialTimeout
+		for o.race.Running() > 0 {
+			o.endAttempt(0)
 		}
-		d.settle(c.l)
-		c.serverFailed()
+		o.settle(c.l)
+		o.serverFailed()
 	case race.Replace:
-		c.endAttempt(0)
-		c.connectNext()
+		o.endAttempt(0)
+		o.connectNext()
 	case race.Begin:
-		c.connectNext()
+		o.connectNext()
 	default:
 		c.arm()
 	}
 }
 
 // onLookupTimeout is called when look-ups have taken too long.
-func (c *conn) onLookupTimeout() {
-	d := &c.x.dial
-	if d.err == nil {
-		d.err = errDialTimeout
+func (o *outbound) onLookupTimeout() {
+	if o.err == nil {
+		o.err = errDialTimeout
 	}
-	c.stopWaiting()
-	if d.target != nil {
-		d.server = d.target
-		c.dialFailed()
+	o.stopWaiting()
+	if o.target != nil {
+		o.server = o.target
+		o.dialFailed()
 		return
 	}
-	c.serverFailed()
+	o.serverFailed()
 }
 
 // stopWaiting ends the wait for a look-up, if there is one.
-func (c *conn) stopWaiting() {
-	d := &c.x.dial
+func (o *outbound) stopWaiting() {
+	c := o.c
 	switch {
-	case !d.lookup:
-	case d.target != nil:
-		d.target.forget(c.ref(), c.l)
+	case !o.lookup:
+	case o.target != nil:
+		o.target.forget(c.ref(), c.l)
 	default:
-		d.server.forget(c.ref(), c.l)
+		o.server.forget(c.ref(), c.l)
 	}
-	if d.lookup {
-		d.goOn(c.l.now)
+	if o.lookup {
+		o.goOn(c.l.now)
 	}
 }
 
 // dialFailed answers when nothing could be reached.
-func (c *conn) dialFailed() {
-	d := &c.x.dial
+func (o *outbound) dialFailed() {
+	c := o.c
 	c.countFailed()
-	r := refusal.Refusal{Subject: refusal.Subject{Side: refusal.Provider, Name: d.server.name()}}
-	if c.server < 0 || d.target != nil {
+	r := refusal.Refusal{Subject: refusal.Subject{Side: refusal.Provider, Name: o.server.name()}}
+	if c.server < 0 || o.target != nil {
 		r.Subject.Side = refusal.Target
 	}
 	c.server = -1
 	if r.Subject.Side == refusal.Provider {
-		c.signalDial(d.err, c.sess)
+		c.signalDial(o.err, c.sess)
 	}
-	r.Code, r.Cause = whyNotDialled(d.err)
+	r.Code, r.Cause = whyNotDialled(o.err)
 	c.refuseWith(r)
 }
 

@@ -1,0 +1,97 @@
+package relay
+
+import (
+	"io"
+
+	"proxymap/httpparse"
+	"proxymap/relay/internal/kernel"
+)
+
+// intake is the machine that takes what a client sends until that is a request: between requests, in a head, in the
+// messages of SOCKS. Who the client is, and what of its first request has come, it keeps from one request to the next.
+type intake struct {
+	c         *conn
+	progress  httpparse.Progress // in the incomplete head
+	greeted   bool               // the client's first byte has come, which tells SOCKS from HTTP
+	socks     uint8              // the version that a SOCKS client speaks until its tunnel stands; 0: it speaks HTTP
+	socksStep socksStep          // what of SOCKS comes next
+}
+
+// readHead collects a request head. Mostly it comes whole, and is parsed where it was read.
+func (i *intake) readHead() {
+	c := i.c
+	if c.stage == stageIdle && !c.in.empty() {
+		i.onHeadBytes(nil) // a pipelined request
+	}
+	// What has been read is taken before more is read: a client that sends request upon request waits its turn.
+	for c.client.readable && (c.stage == stageHead || c.stage == stageIdle && c.in.empty()) {
+		n, err := c.client.read(c.l.buf[:])
+		switch err {
+		case nil:
+			if !i.greeted && i.beginsSocks(c.l.buf[:n]) {
+				return
+			}
+			i.onHeadBytes(c.l.buf[:n])
+		case kernel.ErrAgain:
+			return
+		case io.EOF:
+			c.close() // between requests, or within a head, which nobody waits for an answer to
+			return
+		default:
+			c.abort()
+			return
+		}
+	}
+}
+
+// onHeadBytes takes more bytes of a head.
+func (i *intake) onHeadBytes(b []byte) {
+	c := i.c
+	l, limits := c.l, c.l.relay.headLimits
+	var err error
+	if c.in.empty() {
+		if err = l.req.Parse(b, limits); err == httpparse.ErrNeedMore {
+			c.in.append(b)
+		}
+	} else {
+		c.in.append(b)
+		b = c.in.bytes()
+		if err = i.progress.Next(b, limits); err == nil {
+			err = l.req.Parse(b, limits)
+		}
+	}
+	switch err {
+	case nil:
+		i.onHead(b)
+	case httpparse.ErrNeedMore:
+		if c.stage == stageIdle {
+			c.enter(stageHead)
+		}
+	default:
+		i.refuseHead(err.(*httpparse.Error), b[0])
+	}
+}
+
+// onHead begins the exchange of the head that l.req describes. b begins with it, and is the loop's or c.in's.
+func (i *intake) onHead(b []byte) {
+	c := i.c
+	l, head := c.l, b[:c.l.req.End]
+	i.progress = httpparse.Progress{}
+	if l.req.IsPlain() {
+		c.x = l.newExchange(c, head)
+	} else {
+		plain, err := putRight(&l.req, head, l.relay.headLimits)
+		if err != nil {
+			i.refuseHead(err.(*httpparse.Error), b[0])
+			return
+		}
+		c.x = l.newExchange(c, plain.bytes())
+		plain.release()
+	}
+	if c.in.empty() {
+		c.in.append(b[len(head):])
+	} else {
+		c.in.skip(len(head))
+	}
+	c.x.route()
+}
