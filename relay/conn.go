@@ -5,31 +5,7 @@ import (
 
 	"proxymap/relay/internal/kernel"
 	"proxymap/relay/internal/poll"
-	"proxymap/relay/refusal"
 	"proxymap/session"
-)
-
-// A stage is where a connection is in its life. The stages stand in the order in which a connection goes through them;
-// enter is the only place that changes one.
-type stage uint8
-
-const (
-	stageClosed      stage = iota // all given back; the struct waits for its next connection
-	stageProxyHeader              // collecting the header in which a balancer says whose connection it is
-	stageIdle                     // between requests: nothing of the next one has come
-	stageHead                     // collecting the rest of a request head
-	stageSocks                    // a SOCKS client says who it is and where it wants to go
-	stageAPIContent               // collecting the content of a Session API request
-	stageAPI                      // the Session API's answer waits for its conditions
-	stageDial                     // looking up a server's name, connecting to it
-	stageHandshake                // an upstream SOCKS server is asked for a tunnel to the target
-	stageReply                    // our CONNECT has gone; collecting the provider's response head
-	stageVerdict                  // the provider refuses our credentials; what it says of it is collected
-	stageExchange                 // plain HTTP: a framed request one way, its framed response the other
-	stageEarly                    // the response has ended, the request's content still goes upstream
-	stageTunnel                   // two directions of bytes that mean nothing to us
-	stageHalfClosed               // a tunnel of which one direction has ended and passed its FIN on
-	stageLinger                   // the last answer goes out; what still comes is discarded, or the close would reset it away
 )
 
 // lingerBytes is the most that is discarded of what a client still sends behind the last answer.
@@ -113,10 +89,10 @@ func (c *conn) open(p *port, a arrival) {
 }
 
 // enter is the only place that changes the stage, but for open and close. A closed connection's struct may be another
-// one's by now: to go on with it would mix up two clients.
+// one's by now: to go on with it would mix up two clients, and closed has no stage that may follow.
 func (c *conn) enter(s stage) {
-	if c.stage == stageClosed {
-		panic("relay: a closed connection goes on")
+	if !c.row().next.has(s) {
+		panic("relay: " + c.row().name + " is not followed by " + table[s].name)
 	}
 	c.stage = s
 	c.arm()
@@ -124,45 +100,17 @@ func (c *conn) enter(s stage) {
 
 // arm sets the stage's deadline anew: on entering it, and where bytes count as life, with them.
 func (c *conn) arm() {
-	limits := &c.l.relay.limits
-	d, abandoned := limits.Idle, int64(never)
-	if c.x != nil && c.stage >= stageDial && c.stage <= stageExchange {
+	row, limits := c.row(), &c.l.relay.limits
+	abandoned := int64(never)
+	if row.awaits {
 		c.x.noteFIN(&c.client, c.l.now)
 		abandoned = c.x.abandonedAt(limits)
 	}
-	switch c.stage {
-	case stageIdle:
-	case stageProxyHeader, stageHead, stageSocks, stageAPIContent:
-		d = limits.Head
-	case stageAPI:
-		d = limits.API
-	case stageDial:
-		d = c.x.out.dialTime()
-	case stageHandshake, stageReply, stageEarly:
-		d = limits.Reply
-	case stageVerdict:
-		d = verdictTime
-	case stageExchange:
-		d = limits.TunnelIdle
-		if !c.x.responding {
-			d = c.x.headTime(limits, c.x.request.done() && c.toUpstream.empty())
-		}
-	case stageTunnel:
-		d = limits.TunnelIdle
-	case stageHalfClosed:
-		d = limits.HalfClosed
-	case stageLinger:
-		d = limits.Linger
-		if !c.finSent {
-			d = limits.Reply
-		}
-	default:
-		panic("relay: a stage without a deadline")
-	}
+	d := row.lasts(c)
 	if c.place == reserved && (d < 0 || d > reserveTime) {
 		d = reserveTime
 	}
-	if c.port.mapping.IdleLifetime > 0 && c.stage >= stageDial && c.stage != stageLinger && !c.asksAPI() && c.isTraffic() {
+	if c.port.mapping.IdleLifetime > 0 && row.works && !c.asksAPI() && c.isTraffic() {
 		c.port.touch(c.l.now)
 	}
 	c.deadline = c.l.now + int64(d)
@@ -196,26 +144,21 @@ func (c *conn) flush(d *direction, sink *socket) (bool, error) {
 	return done, err
 }
 
-// onEvent is called when s, one of the two sockets, has news. They stand in its flags already.
+// onEvent is called when s, one of the connection's sockets, has news. They stand in its flags already.
 func (c *conn) onEvent(s *socket, ev poll.Events) {
+	ofClient := s == &c.client
 	switch {
-	case s == &c.client && ev&poll.Failed != 0:
+	case ofClient && ev&poll.Failed != 0:
 		c.abort() // the client has reset the connection
 		return
-	case s == &c.client && ev&poll.Hup != 0:
+	case ofClient && ev&poll.Hup != 0:
 		c.onClientFIN()
 	}
-	switch {
-	case c.stage > stageReply && (c.toClient.bulk > 0 || c.toUpstream.bulk > 0):
+	switch row := c.row(); {
+	case row.moves && (c.toClient.bulk > 0 || c.toUpstream.bulk > 0):
 		c.l.schedule(c) // bulk takes its turn
-	case s == &c.client:
-		c.run()
-	case c.stage == stageDial:
-		c.x.out.onDialEvent(s, ev)
-	case c.stage < stageDial:
-		if ev&poll.Readable != 0 {
-			c.closeUpstream() // between requests nothing may come: it must never answer one
-		}
+	case !ofClient && row.upstream != nil:
+		row.upstream(c, s, ev)
 	default:
 		c.run()
 	}
@@ -223,71 +166,21 @@ func (c *conn) onEvent(s *socket, ev poll.Events) {
 
 // run does what the sockets' flags allow in this stage.
 func (c *conn) run() {
-	switch c.stage {
-	case stageClosed, stageAPI, stageDial:
-	case stageProxyHeader:
-		readProxyHeader(c)
-	case stageIdle, stageHead:
-		c.intake.readHead()
-	case stageSocks:
-		c.intake.readSocks()
-	case stageAPIContent:
-		c.x.api.readAPIContent()
-	case stageHandshake:
-		c.x.out.pumpHandshake()
-	case stageReply:
-		c.transfer.pumpResponse()
-	case stageVerdict:
-		c.transfer.pumpVerdict()
-	case stageExchange:
-		c.transfer.pumpRequest()
-		if c.stage == stageExchange {
-			c.transfer.pumpResponse()
-		}
-	case stageEarly:
-		c.transfer.pumpEarly()
-	case stageTunnel, stageHalfClosed:
-		c.transfer.pumpTunnel()
-	case stageLinger:
-		c.transfer.pumpLinger()
-	default:
-		panic("relay: a stage without a way on")
+	if run := c.row().run; run != nil {
+		run(c)
 	}
 }
 
 // onDeadline is called when the stage has lasted too long.
 func (c *conn) onDeadline() {
-	if c.drainBy != 0 && c.l.now >= c.drainBy {
+	row := c.row()
+	switch {
+	case c.drainBy != 0 && c.l.now >= c.drainBy:
 		c.reset()
-		return
-	}
-	if c.x != nil && c.stage <= stageReply && c.l.now >= c.x.abandonedAt(&c.l.relay.limits) {
+	case row.abandons && c.l.now >= c.x.abandonedAt(&c.l.relay.limits):
 		c.abandon()
-		return
-	}
-	switch c.stage {
-	case stageProxyHeader:
-		refuseProxyHeader(c, errHeaderTime)
-	case stageHead:
-		c.l.count(headerFailed)
-		c.refuse(refusal.HeadTimeout)
-	case stageHandshake:
-		c.countFailed()
-		c.refuseWith(refusal.Refusal{Code: refusal.HandshakeTimeout, Subject: c.provider()})
-	case stageAPIContent:
-		c.refuse(refusal.APIContentTimeout)
-	case stageAPI:
-		c.x.api.apiTimeout()
-	case stageDial:
-		c.x.out.onDialTimeout()
-	case stageVerdict:
-		c.transfer.refuseByVerdict()
-	case stageReply, stageExchange:
-		c.transfer.onExchangeTimeout()
-	case stageIdle, stageSocks, stageTunnel, stageHalfClosed, stageEarly, stageLinger:
-		c.close()
 	default:
-		panic("relay: a stage that cannot time out did")
+		row.expire(c)
 	}
 }
 

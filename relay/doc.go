@@ -16,6 +16,9 @@
 //	                                                                              ├─ early → lingering → closed
 //	                                                                              └─ 101 → tunnel
 //
+// Three machines share this way. The intake takes what a client sends until that is a request. Outbound finds a way upstream for it. The
+// transfer moves bytes until the request is answered, or the tunnel has ended.
+//
 // Where a load balancer stands before a port it says first whose connection it is (proxyheader.go; package proxyheader has the
 // header). What a SOCKS client asks for becomes a CONNECT (socks.go; package socks has the messages). Who a client is, and where its request goes, is decided for
 // each request (route.go): mostly to the session's HTTP proxy; through a SOCKS server, which is asked for a tunnel behind
@@ -52,6 +55,12 @@
 // idna for hosts that are not ASCII, and a pool of buffers. It never parses a message by hand, and it never names a key of the settings: it reports which field of its own
 // is at fault.
 //
+// # Stages
+//
+// One table says all that is particular to a stage (stages.go): its machine, its deadline, what events mean in it, and which stages
+// may follow:
+//
+@@//
 // # Who owns what
 //
 //	thing                owner                 ended by

@@ -192,7 +192,7 @@ func (l *loop) takeOver(c *conn) {
 	l.conns[c.index] = c
 	c.scheduled = false
 	l.timers.set(c)
-	if l.draining && c.stage == stageIdle || l.ended {
+	if l.draining && c.row().empty || l.ended {
 		c.close()
 		return
 	}

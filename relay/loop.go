@@ -336,7 +336,7 @@ func (l *loop) drain(at int64) {
 		l.draining = true
 		l.closeListeners()
 		for _, c := range l.conns {
-			if c != nil && (c.stage == stageIdle || c.stage == stageProxyHeader) {
+			if c != nil && c.row().empty {
 				c.close()
 			}
 		}

@@ -20,13 +20,13 @@ const (
 
 // reach does to a connection what a rotation wants, and reports whether that has cut it.
 func (c *conn) reach(w *want) (cut bool) {
-	switch {
-	case c.stage == stageDial && w.own:
-		return false // its request will go under the next session
-	case c.stage == stageAPIContent, c.stage == stageAPI, c.stage == stageLinger, c.x != nil && c.x.api != nil:
-		c.leaveSession() // an answer of ours is on its way to it
+	switch how := c.row().rotation; {
+	case how == followsSession && w.own:
 		return false
-	case c.stage == stageIdle:
+	case how == leavesSession, c.x != nil && c.x.api != nil:
+		c.leaveSession()
+		return false
+	case how == isClosed:
 		c.close()
 	case w.how == session.CloseAll && !(w.own && c.isSpared()):
 		c.reset()

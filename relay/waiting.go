@@ -48,7 +48,7 @@ func shorter(a, b time.Duration) time.Duration {
 
 // onClientFIN is called when the FIN of a client has come that waits for an answer. It gives no wait more time.
 func (c *conn) onClientFIN() {
-	if c.x == nil || c.stage < stageDial || c.stage > stageExchange || c.x.finAt != 0 {
+	if c.x == nil || !c.row().awaits || c.x.finAt != 0 {
 		return
 	}
 	before := c.deadline
