@@ -60,7 +60,22 @@
 // One table says all that is particular to a stage (stages.go): its machine, its deadline, what events mean in it, and which stages
 // may follow:
 //
-@@//
+//	PROXY header  intake    Limits.Head        → idle, closed
+//	idle          intake    Limits.Idle        → head, SOCKS, API content, dial, exchange, linger, closed
+//	head          intake    Limits.Head        → API content, dial, exchange, linger, closed
+//	SOCKS         intake    Limits.Head        → dial, exchange, linger, closed
+//	API content   intake    Limits.Head        → API, exchange, linger, closed
+//	API           intake    Limits.API         → exchange, linger, closed
+//	dial          outbound  Limits.Dial        → dial, handshake, reply, exchange, tunnel, linger, closed
+//	handshake     outbound  Limits.Reply       → exchange, tunnel, linger, closed
+//	reply         transfer  Limits.Reply       → verdict, early, tunnel, linger, closed
+//	verdict       transfer  verdictTime        → linger, closed
+//	exchange      transfer  Limits.TunnelIdle  → idle, dial, verdict, exchange, early, tunnel, linger, closed
+//	early         transfer  Limits.Reply       → linger, closed
+//	tunnel        transfer  Limits.TunnelIdle  → half-closed, closed
+//	half-closed   transfer  Limits.HalfClosed  → closed
+//	linger        transfer  Limits.Linger      → closed
+//
 // # Who owns what
 //
 //	thing                owner                 ended by
