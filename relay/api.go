@@ -97,15 +97,6 @@ func (x *exchange) openAPITunnel() {
 	c.transfer.endOfOwnAnswer(true)
 }
 
-// endOfOwnAnswer sends what has been put behind toClient, and goes on with the next request if keep says so.
-func (t *transfer) endOfOwnAnswer(keep bool) {
-	c := t.c
-	x := c.x
-	x.ended, x.keepClient, x.keepServer = true, keep, true
-	c.enter(stageExchange)
-	t.pumpResponse()
-}
-
 // The fields of a request that the Session API looks at: who called, as browsers tell it, and that it was no browser.
 const (
 	fieldOrigin = httpparse.KindNamed + iota

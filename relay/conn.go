@@ -184,17 +184,6 @@ func (c *conn) onDeadline() {
 	}
 }
 
-// linger closes the connection such that the client still gets the last answer: it goes out, then our FIN, and what the
-// client sends meanwhile is discarded, up to a bound (RFC 9112 section 9.6). Nothing of it is parsed.
-func (c *conn) linger() {
-	c.closeUpstream()
-	c.dropExchange()
-	c.in.release()
-	c.transfer.discarded = 0
-	c.enter(stageLinger)
-	c.transfer.pumpLinger()
-}
-
 // sendFIN tells the client that no more will come.
 func (c *conn) sendFIN() {
 	if !c.finSent {

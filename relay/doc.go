@@ -24,13 +24,13 @@
 // each request (route.go): mostly to the session's HTTP proxy; through a SOCKS server, which is asked for a tunnel behind
 // dialling (handshake.go); or straight to the target (target.go).
 //
-// A request head is parsed where it was read, in the loop's one buffer (conn.go: readHead, onHead). What cannot go on as
+// A request head is parsed where it was read, in the loop's one buffer (intake.go). What cannot go on as
 // it came, though it has one plain meaning, is put right there (plain.go), so that all others see it as it goes on. It is for the
-// Session API (api.go), refused (answer.go; package refusal has the table), or goes upstream: upstream.go finds a server (server.go) and connects,
+// Session API (api.go), refused (answer.go; package refusal has the table), or goes upstream: outbound.go finds a server (server.go) and connects,
 // to the first of its addresses that answers (attempts.go; package race says when the next one is tried),
 // itself.go notices a connection that has met itself,
-// lookups.go has names looked up off the loops (package lookup), as many at once as the budget of descriptors has places for (admission.go), exchange.go
-// writes the head with the port's credentials and moves the content, response.go moves the response,
+// lookups.go has names looked up off the loops (package lookup), as many at once as the budget of descriptors has places for (admission.go), forward.go
+// writes the head with the port's credentials, transfer.go moves the content, response.go moves the response,
 // login.go hears what a provider says that does not take our credentials (package verdict), and
 // waiting.go knows how long an answer is waited for on behalf of a client that has ended its side. A CONNECT that is
 // granted, and an upgrade, become a tunnel (tunnel.go): two directions that know nothing of each other. What a sink does

@@ -3,7 +3,6 @@ package relay
 import (
 	"bytes"
 	"net/netip"
-	"strconv"
 
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
@@ -169,29 +168,6 @@ func (x *exchange) sendsAddress() bool {
 	return x.toTarget() || x.method == httpparse.MethodConnect
 }
 
-// appendAuthority appends the authority that goes upstream: what the client has written, or what takes its place.
-func (x *exchange) appendAuthority(b []byte) []byte {
-	if !x.overridden() {
-		return append(b, x.authority.In(x.head.bytes())...)
-	}
-	host, port := x.targetHost(), x.targetPort()
-	if x.sendsAddress() && !x.toTarget() {
-		host = x.resolved.AppendTo(nil)
-	}
-	if bytes.IndexByte(host, ':') >= 0 {
-		b = append(b, '[')
-		b = append(b, host...)
-		b = append(b, ']')
-	} else {
-		b = append(b, host...)
-	}
-	if port != 80 || x.method == httpparse.MethodConnect {
-		b = append(b, ':')
-		b = strconv.AppendUint(b, uint64(port), 10)
-	}
-	return b
-}
-
 // leadsThere reports whether the upstream connection that there is may carry the request.
 func (x *exchange) leadsThere(current *session.Session) bool {
 	c := x.c
@@ -221,56 +197,6 @@ func (x *exchange) isTarget() bool {
 type endpoint struct {
 	host string
 	port uint16
-}
-
-// resolveTarget begins to look the target's name up, if it must be known before dialling. It reports whether that is to
-// be waited for, or has been answered already.
-func (o *outbound) resolveTarget() bool {
-	c := o.c
-	x, m := c.x, c.port.mapping
-	resolves := m.resolves
-	if x.rule != nil && x.rule.Server >= 0 {
-		resolves = m.servers[m.listed+x.rule.Server].ResolveIP
-	}
-	if x.direct || !resolves {
-		return false
-	}
-	if addr, err := netip.ParseAddr(string(c.x.targetHost())); err == nil {
-		x.resolved = addr
-		return false
-	}
-	d := &x.out
-	d.target = c.l.relay.targets.of(c.x.targetHost(), c.x.targetPort())
-	known, err := d.target.resolve(waiter{c.l, c.ref()})
-	if err != nil {
-		d.server, d.err = d.target, err
-		if err != errManyLookups {
-			d.err = errLookup{err}
-		}
-		o.dialFailed()
-		return true
-	}
-	if known != nil {
-		known = d.target.withIPv4(known, waiter{c.l, c.ref()})
-	}
-	if known == nil {
-		d.await(c.l.now)
-		c.enter(stageDial)
-		return true
-	}
-	x.resolved = preferred(known.list)
-	return false
-}
-
-// preferred is the address of a target that an upstream proxy is told: an IPv4 address where there is one, which all
-// proxies can take.
-func preferred(addrs []netip.AddrPort) netip.Addr {
-	for _, a := range addrs {
-		if a.Addr().Is4() {
-			return a.Addr()
-		}
-	}
-	return addrs[0].Addr()
 }
 
 // route decides who answers the request: the Session API, the provider, or we with a refusal.

@@ -461,3 +461,53 @@ func (e errForbidden) Error() string { return refusal.Refusal{Code: refusal.Code
 func exhausted(err error) bool {
 	return slices.Contains([]error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ENOSPC}, err)
 }
+
+// resolveTarget begins to look the target's name up, if it must be known before dialling. It reports whether that is to
+// be waited for, or has been answered already.
+func (o *outbound) resolveTarget() bool {
+	c := o.c
+	x, m := c.x, c.port.mapping
+	resolves := m.resolves
+	if x.rule != nil && x.rule.Server >= 0 {
+		resolves = m.servers[m.listed+x.rule.Server].ResolveIP
+	}
+	if x.direct || !resolves {
+		return false
+	}
+	if addr, err := netip.ParseAddr(string(c.x.targetHost())); err == nil {
+		x.resolved = addr
+		return false
+	}
+	d := &x.out
+	d.target = c.l.relay.targets.of(c.x.targetHost(), c.x.targetPort())
+	known, err := d.target.resolve(waiter{c.l, c.ref()})
+	if err != nil {
+		d.server, d.err = d.target, err
+		if err != errManyLookups {
+			d.err = errLookup{err}
+		}
+		o.dialFailed()
+		return true
+	}
+	if known != nil {
+		known = d.target.withIPv4(known, waiter{c.l, c.ref()})
+	}
+	if known == nil {
+		d.await(c.l.now)
+		c.enter(stageDial)
+		return true
+	}
+	x.resolved = preferred(known.list)
+	return false
+}
+
+// preferred is the address of a target that an upstream proxy is told: an IPv4 address where there is one, which all
+// proxies can take.
+func preferred(addrs []netip.AddrPort) netip.Addr {
+	for _, a := range addrs {
+		if a.Addr().Is4() {
+			return a.Addr()
+		}
+	}
+	return addrs[0].Addr()
+}

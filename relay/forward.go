@@ -1,0 +1,155 @@
+package relay
+
+import (
+	"bytes"
+	"strconv"
+
+	"proxymap/httpparse"
+	"proxymap/session"
+)
+
+// What is written of a request: its head as a proxy takes it, or as the target does, with the credentials of the moment.
+
+// current is the session of this moment that the request goes under; nil if it is the connection's own, or none.
+func (x *exchange) current() *session.Session {
+	c := x.c
+	if x.direct {
+		return nil
+	}
+	return c.port.slot.Current(c.l.wall, c.who)
+}
+
+// planEdits finds the field lines that may not go upstream as they came: the client's Proxy-Authorization, and Host, which
+// is replaced if it names another authority than the target, for that decides (RFC 9112 section 3.2.2).
+func (x *exchange) planEdits() bool {
+	c := x.c
+	r, x := &c.l.req, x
+	head := x.head.bytes()
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		e := edit{line: httpparse.Span{Start: f.Name.Start, End: f.End}}
+		switch f.Kind {
+		case httpparse.KindProxyAuthorization:
+		case httpparse.KindHost:
+			e.host = true
+			x.hostAgrees = sameAuthority(&r.Target, head, f.Value.In(head))
+		default:
+			continue
+		}
+		if x.numEdits == maxEdits {
+			return false
+		}
+		x.edits[x.numEdits] = e
+		x.numEdits++
+	}
+	return true
+}
+
+// sameAuthority reports whether a Host value names the target's host and port. It may leave the port out, as clients
+// do for CONNECT.
+func sameAuthority(t *httpparse.Target, head, value []byte) bool {
+	host, port, err := httpparse.SplitHost(value)
+	return err == nil && (port == t.Port || port == 0 && (t.Port == 80 || t.Form == httpparse.AuthorityForm)) &&
+		bytes.EqualFold(host, t.Host.In(head))
+}
+
+// appendHead appends the head as it goes upstream. ok is false if it cannot go.
+func (x *exchange) appendHead(b []byte) (out []byte, ok bool) {
+	c := x.c
+	if !x.toTarget() {
+		goes := c.sess // what is used again has its session, which beginExchange has found to be the port's: one look decides both
+		if !x.reused {
+			goes = x.sending()
+		}
+		c.joinSession(goes)
+		return x.appendRequestHead(b), true
+	}
+	head, r := x.head.bytes(), x.parseAgain()
+	forwards := int64(-1)
+	if x.countsForwards() {
+		if left, _ := r.MaxForwards(head); left > 0 { // what is malformed, or 0, has been answered
+			forwards = left - 1
+		}
+	}
+	var authority [300]byte // a name has 255 bytes at most
+	return r.AppendOriginForm(b, head, x.appendAuthority(authority[:0]), forwards)
+}
+
+// parseAgain has l.req describe the request's head once more: other heads may have come since.
+func (x *exchange) parseAgain() *httpparse.Request {
+	c := x.c
+	r := &c.l.req
+	if err := r.Parse(x.head.bytes(), c.l.relay.headLimits); err != nil {
+		panic("relay: a head that was good is so no longer: " + err.Error())
+	}
+	return r
+}
+
+// appendRequestHead appends the head as a proxy takes it: as it came, with a new authority where a rule says so, without
+// the lines that planEdits found, and with our credentials as its last field line.
+func (x *exchange) appendRequestHead(b []byte) []byte {
+	head := x.head.bytes()
+	from, overridden := x.start, x.overridden()
+	if overridden {
+		b = append(b, head[from:x.authority.Start]...)
+		b = x.appendAuthority(b)
+		from = int(x.authority.End)
+	}
+	for _, e := range x.edits[:x.numEdits] {
+		if e.host && x.hostAgrees && !overridden {
+			continue
+		}
+		b = append(b, head[from:e.line.Start]...)
+		if e.host {
+			b = append(b, "Host: "...)
+			b = x.appendAuthority(b)
+			b = append(b, "\r\n"...)
+		}
+		from = int(e.line.End)
+	}
+	end := len(head) - len("\r\n")
+	b = append(b, head[from:end]...)
+	b = append(b, x.credentials()...)
+	return append(b, "\r\n"...)
+}
+
+// credentials is the field line for the server that upstream is connected to, nil if it gets none of ours. Mostly the
+// session has it ready; where it is the client connection's own it is rendered once.
+func (x *exchange) credentials() []byte {
+	c := x.c
+	if c.sess != nil {
+		if line := c.sess.Line(c.server); line != nil {
+			return line
+		}
+	}
+	if !c.hasCreds || c.credsFor != c.sess || c.credsAt != c.server || c.credsWho != c.who {
+		var line [1024]byte
+		c.creds.release()
+		c.creds.append(c.port.slot.Plan().AppendCredentials(line[:0], c.sess, c.server, c.who))
+		c.hasCreds, c.credsFor, c.credsAt, c.credsWho = true, c.sess, c.server, c.who
+	}
+	return c.creds.bytes()
+}
+
+// appendAuthority appends the authority that goes upstream: what the client has written, or what takes its place.
+func (x *exchange) appendAuthority(b []byte) []byte {
+	if !x.overridden() {
+		return append(b, x.authority.In(x.head.bytes())...)
+	}
+	host, port := x.targetHost(), x.targetPort()
+	if x.sendsAddress() && !x.toTarget() {
+		host = x.resolved.AppendTo(nil)
+	}
+	if bytes.IndexByte(host, ':') >= 0 {
+		b = append(b, '[')
+		b = append(b, host...)
+		b = append(b, ']')
+	} else {
+		b = append(b, host...)
+	}
+	if port != 80 || x.method == httpparse.MethodConnect {
+		b = append(b, ':')
+		b = strconv.AppendUint(b, uint64(port), 10)
+	}
+	return b
+}
