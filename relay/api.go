@@ -1,10 +1,7 @@
 package relay
 
 import (
-	"io"
-
 	"proxymap/httpparse"
-	"proxymap/relay/internal/kernel"
 	"proxymap/relay/refusal"
 	"proxymap/session"
 )
@@ -139,12 +136,12 @@ func (x *exchange) beginAPI() {
 			x.api.request.Header = value
 		}
 	}
-	if x.request.left > session.MaxBody {
+	if x.content.left > session.MaxBody {
 		c.refuse(refusal.APIContentTooLarge)
 		return
 	}
 	c.enter(stageAPIContent)
-	if r.ExpectsContinue() && c.in.empty() && !x.request.done() {
+	if r.ExpectsContinue() && c.in.empty() && !x.content.done() {
 		if c.transfer.send([]byte("HTTP/1.1 100 Continue\r\n\r\n")); c.stage == stageClosed {
 			return
 		}
@@ -156,28 +153,15 @@ func (x *exchange) beginAPI() {
 func (a *apiCall) readAPIContent() {
 	c := a.c
 	x := c.x
-	for !x.request.done() {
+	for !x.content.done() {
 		b := c.in.bytes()
 		held := b != nil
 		if !held {
-			if !c.client.readable {
+			if b = c.intake.receive(); b == nil {
 				return
 			}
-			n, err := c.client.read(c.l.buf[:])
-			switch err {
-			case nil:
-			case kernel.ErrAgain:
-				return
-			case io.EOF:
-				c.close() // it ended before its end
-				return
-			default:
-				c.abort()
-				return
-			}
-			b = c.l.buf[:n]
 		}
-		n, err := x.request.collect(b, &x.api.content)
+		n, err := x.content.collect(b, &x.api.content)
 		if err != nil {
 			c.refuseFor(refusal.ContentMalformed, err)
 			return
@@ -283,9 +267,4 @@ func (a *apiCall) answerAPI() {
 		content: string(answer.Body), closes: !keep,
 	})
 	c.transfer.endOfOwnAnswer(keep)
-}
-
-func (a *apiCall) apiTimeout() {
-	c := a.c
-	c.refuse(refusal.NotConfirmedInTime)
 }

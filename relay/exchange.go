@@ -40,10 +40,10 @@ type exchange struct {
 	direct     bool           // the target is dialled itself, past the upstream proxies
 	method     httpparse.Method
 	minor      uint8
-	persists   bool // the client means to use its connection again
-	upgrade    bool // Upgrade was asked for
-	idempotent bool // may be sent a second time: a safe method without content
-	request    framed
+	persists   bool   // the client means to use its connection again
+	upgrade    bool   // Upgrade was asked for
+	idempotent bool   // may be sent a second time: a safe method without content
+	content    framed // of the request
 
 	out      outbound
 	resolved netip.Addr // the target's, if an upstream proxy is to be told it
@@ -140,10 +140,10 @@ func (l *loop) newExchange(c *conn, head []byte) *exchange {
 	x.authority, x.host, x.port = r.Target.Authority, r.Target.Host, r.Target.Port
 	x.method, x.minor = r.Method, r.Minor
 	x.persists, x.upgrade = r.Persists(), r.HasUpgrade()
-	x.request = frame(r.Body())
+	x.content = frame(r.Body())
 	switch r.Method {
 	case httpparse.MethodGet, httpparse.MethodHead, httpparse.MethodOptions, httpparse.MethodTrace:
-		x.idempotent = x.request.done()
+		x.idempotent = x.content.done()
 	}
 	return x
 }

@@ -1,11 +1,6 @@
 package relay
 
-import (
-	"io"
-
-	"proxymap/httpparse"
-	"proxymap/relay/internal/kernel"
-)
+import "proxymap/httpparse"
 
 // intake is the machine that takes what a client sends until that is a request: between requests, in a head, in the
 // messages of SOCKS. Who the client is, and what of its first request has come, it keeps from one request to the next.
@@ -24,24 +19,29 @@ func (i *intake) readHead() {
 		i.onHeadBytes(nil) // a pipelined request
 	}
 	// What has been read is taken before more is read: a client that sends request upon request waits its turn.
-	for c.client.readable && (c.stage == stageHead || c.stage == stageIdle && c.in.empty()) {
-		n, err := c.client.read(c.l.buf[:])
-		switch err {
-		case nil:
-			if !i.greeted && i.beginsSocks(c.l.buf[:n]) {
-				return
-			}
-			i.onHeadBytes(c.l.buf[:n])
-		case kernel.ErrAgain:
-			return
-		case io.EOF:
-			c.close() // between requests, or within a head, which nobody waits for an answer to
-			return
-		default:
-			c.abort()
+	for c.stage == stageHead || c.stage == stageIdle && c.in.empty() {
+		b := i.receive()
+		if b == nil || !i.greeted && i.beginsSocks(b) {
 			return
 		}
+		i.onHeadBytes(b)
 	}
+}
+
+// receive reads what the client has sent into the loop's buffer, and returns it. It returns nil if there is nothing now, and
+// also if the client has gone, and the connection has been closed for that.
+func (i *intake) receive() []byte {
+	c := i.c
+	b, got := c.client.receive(c.l.buf[:])
+	switch {
+	case got == peerReset:
+		c.abort()
+	case got == peerEnded && c.stage == stageProxyHeader && !c.in.empty():
+		i.refuseProxyHeader(errHeaderCut)
+	case got == peerEnded:
+		c.close() // between requests, or within a message, which nobody waits for an answer to
+	}
+	return b
 }
 
 // onHeadBytes takes more bytes of a head.

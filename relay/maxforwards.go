@@ -58,14 +58,14 @@ func (x *exchange) endsHere(r *httpparse.Request) bool {
 // request has content, which nobody reads.
 func (x *exchange) answerAsTarget(r *httpparse.Request) {
 	c := x.c
-	keep := x.persists && x.request.done() && !c.l.draining && c.drainBy == 0
+	keep := x.persists && x.content.done() && !c.l.draining && c.drainBy == 0
 	answer := response{status: 200, fields: allowed, closes: !keep}
 	if x.method == httpparse.MethodTrace {
 		answer.fields, answer.contentType = "", "message/http"
 		answer.content = string(r.AppendTrace(nil, x.head.bytes()))
 	}
 	c.respond(answer)
-	if !x.request.done() {
+	if !x.content.done() {
 		c.linger()
 		return
 	}

@@ -2,16 +2,13 @@ package relay
 
 import (
 	"errors"
-	"io"
 
 	"proxymap/relay/allow"
-	"proxymap/relay/internal/kernel"
 	"proxymap/relay/proxyheader"
 )
 
-// Where Mapping.ProxyProtocol says so, each connection begins with a PROXY header, whatever the client speaks behind it. Whose
-// connection it is, the header says; who may send one, the address of the socket's peer. These are functions, for a conn has
-// methods enough: they are its stageProxyHeader.
+// Where Mapping.ProxyProtocol says so, each connection begins with a PROXY header, whatever the client speaks after it. The
+// header says whose connection it is; the address of the socket's peer says who may send one.
 
 var (
 	errHeaderCut  = errors.New("it ended before the header did")
@@ -19,32 +16,17 @@ var (
 )
 
 // readProxyHeader collects the header. Mostly it comes whole, and the first request with it.
-func readProxyHeader(c *conn) {
-	for c.client.readable {
-		n, err := c.client.read(c.l.buf[:])
-		switch err {
-		case nil:
-			if takeProxyHeader(c, c.l.buf[:n]) {
-				return
-			}
-		case kernel.ErrAgain:
-			return
-		case io.EOF:
-			if c.in.empty() {
-				c.close() // a balancer that looks whether the port is there
-				return
-			}
-			refuseProxyHeader(c, errHeaderCut)
-			return
-		default:
-			c.abort()
+func (i *intake) readProxyHeader() {
+	for b := i.receive(); b != nil; b = i.receive() {
+		if i.takeProxyHeader(b) {
 			return
 		}
 	}
 }
 
 // takeProxyHeader takes more bytes of the header, which are in the loop's buffer. It reports whether the stage is over.
-func takeProxyHeader(c *conn, b []byte) bool {
+func (i *intake) takeProxyHeader(b []byte) bool {
+	c := i.c
 	fresh := c.in.empty()
 	if !fresh {
 		c.in.append(b)
@@ -53,7 +35,7 @@ func takeProxyHeader(c *conn, b []byte) bool {
 	client, n, err := proxyheader.Parse(b)
 	switch {
 	case err != nil:
-		refuseProxyHeader(c, err)
+		i.refuseProxyHeader(err)
 		return true
 	case n == 0:
 		if fresh {
@@ -67,15 +49,16 @@ func takeProxyHeader(c *conn, b []byte) bool {
 	rest := c.l.buf[:copy(c.l.buf[:], b[n:])] // what is behind the header has come with its last byte, in one read
 	c.in.release()
 	c.enter(stageIdle)
-	if len(rest) > 0 && !c.intake.beginsSocks(rest) {
-		c.intake.onHeadBytes(rest)
+	if len(rest) > 0 && !i.beginsSocks(rest) {
+		i.onHeadBytes(rest)
 	}
 	c.run()
 	return true
 }
 
 // refuseProxyHeader turns a connection away whose header is not as it should be.
-func refuseProxyHeader(c *conn, why error) {
+func (i *intake) refuseProxyHeader(why error) {
+	c := i.c
 	turnAway(c.l, byHeader, allow.Connection{From: c.from, To: c.port.addr, Why: why})
 	c.close()
 }

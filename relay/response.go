@@ -109,7 +109,7 @@ func (t *transfer) onFinalHead(b []byte, pos int) {
 	c.signal(res.Status, 0, c.sess)
 	connect := x.method == httpparse.MethodConnect
 	switch {
-	case res.Status == 101 && (connect || !x.upgrade || !x.request.done()):
+	case res.Status == 101 && (connect || !x.upgrade || !x.content.done()):
 		t.badResponse(refusal.SwitchedUnasked, nil)
 		return
 	case res.Status == 101, connect && res.Status < 300:

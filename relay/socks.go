@@ -1,11 +1,9 @@
 package relay
 
 import (
-	"io"
 	"net/netip"
 	"strconv"
 
-	"proxymap/relay/internal/kernel"
 	"proxymap/relay/refusal"
 	"proxymap/relay/socks"
 	"proxymap/session"
@@ -49,21 +47,14 @@ func (i *intake) readSocks() {
 		if !c.in.empty() && i.onSocksBytes() {
 			continue
 		}
-		if c.stage != stageSocks || !c.client.readable {
+		if c.stage != stageSocks {
 			break
 		}
-		n, err := c.client.read(c.l.buf[:])
-		switch err {
-		case nil:
-			c.in.append(c.l.buf[:n])
-		case kernel.ErrAgain:
-		case io.EOF:
-			c.close()
-			return
-		default:
-			c.abort()
-			return
+		b := i.receive()
+		if b == nil {
+			break
 		}
+		c.in.append(b)
 	}
 	if c.stage == stageSocks {
 		i.sendSocks()

@@ -85,8 +85,8 @@ func init() {
 		stageClosed: {name: "closed"},
 		stageProxyHeader: {
 			name: "PROXY header", machine: "intake", next: setOf(stageIdle), empty: true,
-			limit: "Limits.Head", lasts: headTime, run: readProxyHeader,
-			expire: func(c *conn) { refuseProxyHeader(c, errHeaderTime) },
+			limit: "Limits.Head", lasts: headTime, run: func(c *conn) { c.intake.readProxyHeader() },
+			expire: func(c *conn) { c.intake.refuseProxyHeader(errHeaderTime) },
 		},
 		stageIdle: {
 			name: "idle", machine: "intake", next: atOnce | setOf(stageHead, stageSocks, stageAPIContent, stageDial), empty: true,
@@ -181,7 +181,7 @@ func exchangeTime(c *conn) time.Duration {
 	if c.x.responding {
 		return limits.TunnelIdle
 	}
-	return c.x.headTime(limits, c.x.request.done() && c.toUpstream.empty())
+	return c.x.headTime(limits, c.x.content.done() && c.toUpstream.empty())
 }
 
 // lingerTime is how long the client has to take the last answer, and then to end its side.

@@ -55,7 +55,7 @@ func (t *transfer) sendRequest() {
 		return
 	}
 	content := c.in.bytes()
-	n, err := x.request.take(content[:min(len(content), readSize/2)])
+	n, err := x.content.take(content[:min(len(content), readSize/2)])
 	if err != nil {
 		c.refuseFor(refusal.ContentMalformed, err)
 		return
@@ -77,7 +77,7 @@ func (t *transfer) sendRequest() {
 		t.upstreamTakesNoMore()
 		return
 	}
-	if c.stage == stageExchange && !x.request.done() {
+	if c.stage == stageExchange && !x.content.done() {
 		t.pumpRequest()
 	}
 	if c.stage != stageClosed && c.upstream.readable {
@@ -100,7 +100,7 @@ func (t *transfer) pumpRequest() {
 			t.upstreamTakesNoMore()
 			return
 		}
-		if !done || x.request.done() {
+		if !done || x.content.done() {
 			return
 		}
 		n, more := t.moveContent()
@@ -123,10 +123,10 @@ func (t *transfer) moveContent() (moved int, more bool) {
 		if !c.client.readable {
 			return 0, false
 		}
-		n, splices := 0, x.request.mayBeSpliced() && c.toUpstream.splices(c.l, &c.upstream)
+		n, splices := 0, x.content.mayBeSpliced() && c.toUpstream.splices(c.l, &c.upstream)
 		var err error
 		if splices {
-			n, err = c.toUpstream.fill(&c.client, x.request.left)
+			n, err = c.toUpstream.fill(&c.client, x.content.left)
 		} else {
 			n, err = c.client.read(c.l.buf[:])
 		}
@@ -138,14 +138,14 @@ func (t *transfer) moveContent() (moved int, more bool) {
 			return 0, false
 		}
 		if splices {
-			x.request.left -= int64(n)
+			x.content.left -= int64(n)
 			c.arm()
 			return n, true
 		}
 		c.toUpstream.noteRead(n)
 		b = c.l.buf[:n]
 	}
-	n, err := x.request.take(b)
+	n, err := x.content.take(b)
 	if err != nil {
 		t.badContent(err)
 		return 0, false
@@ -283,7 +283,7 @@ func (t *transfer) onExchangeTimeout() {
 	switch {
 	case x.responding, x.ended:
 		c.reset()
-	case !x.request.done() && !x.sendFailed && c.toUpstream.empty():
+	case !x.content.done() && !x.sendFailed && c.toUpstream.empty():
 		kernel.ResetOnClose(c.upstream.fd)
 		c.refuse(refusal.ContentTimeout)
 	default:
@@ -296,7 +296,7 @@ func (t *transfer) onExchangeTimeout() {
 func (t *transfer) endExchange() {
 	c := t.c
 	x := c.x
-	if !x.request.done() || !c.toUpstream.empty() {
+	if !x.content.done() || !c.toUpstream.empty() {
 		t.beginEarly()
 		return
 	}
@@ -359,7 +359,7 @@ func (t *transfer) pumpContentOfEarly() {
 	defer func() { c.l.moved += moved; c.toUpstream.settle() }()
 	for moved < turnBudget {
 		done, err := c.flush(&c.toUpstream, &c.upstream)
-		if err != nil || done && c.x.request.done() {
+		if err != nil || done && c.x.content.done() {
 			c.linger()
 			return
 		}
