@@ -168,7 +168,7 @@ func (p *Plan) New(now int64, c *Client, given []Pair) (*Session, error) {
 	}
 	return &Session{
 		id: p.accounts.ID(p.sourceFor(nil), own, given), minutes: minutes, expires: now + int64(p.shortened(lifetime)), lifetime: lifetime,
-		params: given, accounts: p.accounts,
+		params: given, accounts: p.accounts, chosen: p.accounts.ChoosesID(own, given),
 	}, nil
 }
 

@@ -29,7 +29,8 @@ func (p *Plan) Restore(id, minutes string, expires int64, lifetime time.Duration
 	if err := checkKept(params); err != nil {
 		return nil, err
 	}
-	return &Session{id: id, minutes: minutes, expires: expires, lifetime: lifetime, params: params, accounts: p.accounts}, nil
+	return &Session{id: id, minutes: minutes, expires: expires, lifetime: lifetime, params: params, accounts: p.accounts,
+		chosen: p.accounts.ChoosesID(nil, params) || !p.accounts.CouldMakeID(id, params)}, nil
 }
 
 // keeps reports whether the plan can have sessions that live longer than a client connection.

@@ -19,6 +19,7 @@ type Session struct {
 	params   []Pair
 	uses     atomic.Int64
 	number   uint64      // among its slot's
+	chosen   bool        // a client has written the id
 	over     atomic.Bool // it has been told that it has expired, so it has on every clock
 	accounts *credential.Accounts
 	lines    atomic.Pointer[line] // that are ready, the last made first

@@ -7,12 +7,12 @@ import (
 
 // A Slot is the session of one port. It may be used from any goroutine. NewSlot makes one; the zero value is of no use.
 type Slot struct {
-	plan    *Plan
+	plan    atomic.Pointer[Plan]
 	mu      sync.Mutex // held by those who replace current
 	made    uint64     // sessions so far
 	current atomic.Pointer[Session]
 	server  atomic.Int32
-	fixed   bool // server stays what it is
+	fixed   atomic.Bool // server stays what it is
 
 	// Changed is told of each change, in their order, and of what has made it. It must be set before the slot is used, and
 	// must neither block nor call the slot; nil: nobody is told.
@@ -60,10 +60,14 @@ func (s *Slot) Expire(now int64) bool {
 }
 
 // NewSlot makes the slot of a port. It has no session yet, and its server is the first.
-func NewSlot(p *Plan) *Slot { return &Slot{plan: p} }
+func NewSlot(p *Plan) *Slot {
+	s := &Slot{}
+	s.plan.Store(p)
+	return s
+}
 
 // Plan is what the slot's sessions are made by.
-func (s *Slot) Plan() *Plan { return s.plan }
+func (s *Slot) Plan() *Plan { return s.plan.Load() }
 
 // Current returns the port's session, and makes one for the client if there is none or it has expired. It is nil where
 // the lifetime is 0: each client connection is a session of its own then.
@@ -72,7 +76,7 @@ func (s *Slot) Current(now int64, c *Client) *Session {
 	if made.isAlive(now) {
 		return made
 	}
-	if made == nil && s.plan.aloneWith(c) {
+	if made == nil && s.Plan().aloneWith(c) {
 		return nil // for each request, so without the mutex
 	}
 	return s.make(now, c)
@@ -86,7 +90,7 @@ func (s *Slot) make(now int64, c *Client) *Session {
 		return made
 	}
 	s.expire(now)
-	made, _ := s.plan.New(now, c, nil) // without given parameters there is no error
+	made, _ := s.Plan().New(now, c, nil) // without given parameters there is no error
 	s.tell(s.put(made), ReasonTraffic)
 	return made
 }
@@ -109,9 +113,9 @@ func (s *Slot) Last() *Session { return s.current.Load() }
 func (s *Slot) Renew(now int64, given []Pair) (Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	made, err := s.plan.New(now, nil, given)
+	made, err := s.Plan().New(now, nil, given)
 	if err == nil && made == nil && len(given) > 0 {
-		err = s.plan.none
+		err = s.Plan().none
 	}
 	if err != nil {
 		return Change{}, err
@@ -127,7 +131,7 @@ func (s *Slot) Replace(old *Session, now int64, reason string) bool {
 	if old == nil || s.Peek(now) != old {
 		return false
 	}
-	made, err := s.plan.New(now, nil, old.params)
+	made, err := s.Plan().New(now, nil, old.params)
 	if err != nil {
 		return false // the parameters have made a session once
 	}
@@ -159,7 +163,7 @@ func (s *Slot) Server() int { return int(s.server.Load()) }
 
 // Pin pins the port to a server, unless it is pinned to one for good.
 func (s *Slot) Pin(server int) {
-	if !s.fixed {
+	if !s.fixed.Load() {
 		s.server.Store(int32(server))
 	}
 }
@@ -168,16 +172,16 @@ func (s *Slot) Pin(server int) {
 // used.
 func (s *Slot) Fix(server int) {
 	s.Pin(server)
-	s.fixed = true
+	s.fixed.Store(true)
 }
 
 // Fixed reports whether the port is pinned to its server for good.
-func (s *Slot) Fixed() bool { return s.fixed }
+func (s *Slot) Fixed() bool { return s.fixed.Load() }
 
 // Repin moves the pin from a server that failed to the next, unless the port is pinned for good. Who comes second takes
 // what the first has chosen: the result is where the pin is now.
 func (s *Slot) Repin(failed, next int) int {
-	if !s.fixed {
+	if !s.fixed.Load() {
 		s.server.CompareAndSwap(int32(failed), int32(next))
 	}
 	return s.Server()

@@ -199,6 +199,25 @@ func (a *Accounts) ID(src rand.Source, own, given []Pair) string {
 	return string(a.appendID(id[:0], orRuntime(src), own, given))
 }
 
+// ChoosesID reports whether the id of a session with these parameters is what a client has written, its own or one given to
+// the session.
+func (a *Accounts) ChoosesID(own, given []Pair) bool {
+	return a.id.from != "" && (a.id.takes(lookUp(own, a.id.from)) || a.id.takes(lookUp(given, a.id.from)))
+}
+
+// CouldMakeID reports whether ID could make that id for a session that was given these parameters.
+func (a *Accounts) CouldMakeID(id string, given []Pair) bool {
+	switch text, draw := a.id.find(nil, given); {
+	case draw != nil && draw.Matches(""):
+		return draw.Matches(id) || a.letters.Matches(id)
+	case draw != nil:
+		return draw.Matches(id)
+	case text != "":
+		return id == text
+	}
+	return a.letters.Matches(id)
+}
+
 func (a *Accounts) appendID(dst []byte, src rand.Source, own, given []Pair) []byte {
 	start := len(dst)
 	if dst = a.id.append(dst, src, own, given); len(dst) > start {

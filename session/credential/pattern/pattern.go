@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"regexp"
 	"regexp/syntax"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -16,7 +18,10 @@ const (
 
 // A Pattern draws strings that match a regular expression. It never changes, and may be used from any goroutine. Compile
 // makes one.
-type Pattern struct{ root node }
+type Pattern struct {
+	root    node
+	matches func() *regexp.Regexp // compiled when it is asked for first
+}
 
 // Compile makes a pattern of a regular expression in the syntax of package regexp. The error says what of it cannot be
 // drawn, or is that of regexp/syntax.
@@ -36,8 +41,12 @@ func Compile(expr string) (*Pattern, error) {
 	if root.longest > MaxLength {
 		return nil, fmt.Errorf("its strings could be longer than %d bytes; use smaller repeats, such as {8}", MaxLength)
 	}
-	return &Pattern{root}, nil
+	return &Pattern{root, sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A(?:` + expr + `)\z`) })}, nil
 }
+
+// Matches reports whether the pattern's expression matches all of text. It may match more than is drawn: longer repeats, and
+// characters that are not ASCII.
+func (p *Pattern) Matches(text string) bool { return p.matches().MatchString(text) }
 
 // Append draws a string and appends it.
 func (p *Pattern) Append(dst []byte, src rand.Source) []byte { return p.root.append(dst, src) }
