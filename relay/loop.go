@@ -82,6 +82,7 @@ type loop struct {
 	walk   walk // of a rotation's connections
 	pipes  pipes
 	mail   mailbox // from other loops and goroutines
+	pulse  pulse   // asks whether it turns
 	gather gathering
 
 	verdicts allowance // to look through providers' words
