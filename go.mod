@@ -4,6 +4,7 @@ go 1.26
 
 require (
 	github.com/alecthomas/kong v1.13.0
+	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/goccy/go-json v0.10.5
 	github.com/gofrs/flock v0.13.0
 	github.com/google/go-cmp v0.7.0

@@ -47,7 +47,7 @@
 // each connection.
 //
 // A connection belongs to one loop at a time. Connections gather on as few loops as keep up (gather.go), and what one
-// loop has for another goes through that one's mailbox (mailbox.go). When a burst is over its tables are made
+// loop has for another goes through that one's mailbox (mailbox.go), and so does the question whether it still turns (pulse.go). When a burst is over its tables are made
 // small again, and the process is told (memory.go). What it all comes to is counted by each loop for itself and summed up for who asks (counters.go,
 // hosts.go).
 //

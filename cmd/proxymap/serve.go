@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 
 	"proxymap/cmd/proxymap/internal/admin"
 	"proxymap/cmd/proxymap/internal/machine"
+	"proxymap/cmd/proxymap/internal/notify"
 	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/relay"
 	"proxymap/session/journal"
@@ -60,6 +62,7 @@ func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace ti
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
+	manager := notify.Open(log)
 	giveProcessors(&cfg)
 	memory := newMemoryReturn()
 	cfg.BurstEnded = memory.burstEnded
@@ -82,6 +85,9 @@ func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace ti
 	debug.FreeOSMemory() // what reading many settings has left
 	served := make(chan error, 1)
 	go func() { served <- errors.Join(r.Serve(), end()) }()
+	running, ended := context.WithCancel(context.Background())
+	defer ended()
+	tellManager(running, manager, r)
 	for stopping := false; ; {
 		select {
 		case err := <-served:
@@ -96,10 +102,24 @@ func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace ti
 			default:
 				stopping = true
 				log.Info("stopping", "signal", sig.String(), "grace", grace, "connections", r.Connections())
+				manager.Stopping()
 				r.Shutdown(grace)
 			}
 		}
 	}
+}
+
+// tellManager tells the service manager that r serves, and until running ends how it does.
+func tellManager(running context.Context, manager *notify.Notifier, r *relay.Relay) {
+	manager.Ready()
+	ports := len(r.Ports())
+	go manager.Watchdog(running, r.AwaitTurns)
+	go manager.Status(running, func() notify.Load {
+		missing := len(r.MissingPorts())
+		return notify.Load{
+			Ports: ports - missing, Missing: missing, Connections: r.Connections(), Requests: r.Requests(), Draining: r.Draining(),
+		}
+	})
 }
 
 // listenKept is relay.Listen with the sessions that a file keeps; without a name there is none. end writes what has not
