@@ -34,6 +34,7 @@ type commands struct {
 	Providers providersCommand `cmd:"" help:"Print the presets for providers' credentials, which Authentication.Provider names."`
 	Schema    schemaCommand    `cmd:"" help:"Print a JSON Schema of the settings, with which editors complete and check them."`
 	Session   ctl.Command      `cmd:"" help:"Show, replace or remove the sessions of a running relay."`
+	Health    ctl.Health       `cmd:"" help:"Ask a running relay whether clients are to be sent to it; the exit status says so."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`

@@ -57,7 +57,7 @@ func (p *places) guard(next http.Handler) http.Handler {
 			return
 		}
 		req.Body = io.NopCloser(bytes.NewReader(content))
-		if req.URL.Path != healthPath && !p.answer(connOf(req)) {
+		if !isProbe(req.URL.Path) && !p.answer(connOf(req)) {
 			w.Header().Set("Connection", "close")
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, "too many requests are being answered; ask again", http.StatusServiceUnavailable)

@@ -114,8 +114,8 @@ func TestAdminMakesRoom(t *testing.T) {
 	}
 }
 
-// As many requests are answered at a time as there are places, but for one, in which /healthz is answered and others are
-// told that there is no room.
+// As many requests are answered at a time as there are places, but for one, in which /healthz and /readyz are answered and
+// others are told that there is no room.
 func TestAdminKeepsOnePlace(t *testing.T) {
 	confirm := make(chan func(error), maxConnections)
 	g := newAdminRig(t, "", unconfirmed(confirm))
@@ -126,8 +126,10 @@ func TestAdminKeepsOnePlace(t *testing.T) {
 		busy, dones = append(busy, in), append(dones, g.asked(confirm))
 	}
 	for range 3 {
-		if res, text := g.do("GET", "/healthz"); res.StatusCode != 200 || text != "ok\n" {
-			t.Errorf("/healthz: %s: %q", res.Status, text)
+		for path, want := range map[string]string{"/healthz": "ok\n", "/readyz": "ready\n"} {
+			if res, text := g.do("GET", path); res.StatusCode != 200 || text != want {
+				t.Errorf("%s: %s: %q", path, res.Status, text)
+			}
 		}
 		res, text := g.do("GET", "/ProxyStats")
 		if res.StatusCode != 503 || res.Header.Get("Retry-After") != "1" || !res.Close || !strings.Contains(text, "too many requests") {

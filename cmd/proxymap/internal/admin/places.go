@@ -10,7 +10,7 @@ import (
 // places are the connections that the admin listener has at a time. None is refused: when all places are taken, the
 // connection that has been idle the longest, or has sent half of a request, makes room for the next. Whose request is being
 // answered is left alone. As one place is never had by such a one, a new connection always finds room, and a
-// request that is answered at once, as /healthz is, always an answer.
+// request that is answered at once, as /healthz and /readyz are, always an answer.
 //
 // Connections that read events have no place: they stay for days, and are limited by themselves.
 type places struct {

@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	_ "embed"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -101,9 +100,6 @@ func handler(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int
 	return mapServiceRouting(all, mux)
 }
 
-// healthPath is answered whatever else is under way.
-const healthPath = "/healthz"
-
 // openAPI describes the routes.
 //
 //go:embed openapi.json
@@ -138,29 +134,9 @@ func routes(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int6
 	routes["POST /ProxyStats/reset"] = reset
 	routes["POST "+mapServicePath+"/ProxyStats/reset"] = reset
 	routes["GET /metrics"] = promhttp.HandlerFor(newMetrics(r, rejected), promhttp.HandlerOpts{}).ServeHTTP
-	routes["GET "+healthPath] = func(w http.ResponseWriter, _ *http.Request) {
-		if r.Draining() {
-			http.Error(w, "draining", http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = io.WriteString(w, healthText(r.MissingPorts()))
-	}
+	routes["GET "+healthPath] = handleHealth(r.AwaitTurns)
+	routes["GET "+readyPath] = handleReady(r)
 	return routes
-}
-
-// shownPorts is how many ports that are missing /healthz names.
-const shownPorts = 100
-
-// healthText says that the relay serves, and without which ports, a line each.
-func healthText(missing []netip.AddrPort) string {
-	text := "ok\n"
-	for _, p := range missing[:min(len(missing), shownPorts)] {
-		text += fmt.Sprintf("missing %s: others have it\n", p)
-	}
-	if more := len(missing) - shownPorts; more > 0 {
-		text += fmt.Sprintf("missing %d more\n", more)
-	}
-	return text
 }
 
 func writeJSON(w http.ResponseWriter, text []byte) {

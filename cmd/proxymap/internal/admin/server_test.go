@@ -316,7 +316,7 @@ func TestAdminToken(t *testing.T) {
 		{"", 401}, {"top-secret", 401}, {"Bearer", 401}, {"Bearer top-secre", 401}, {"Bearer top-secret2", 401},
 		{"Basic top-secret", 401}, {"Bearer top-secret", 200}, {"bearer top-secret", 200},
 	} {
-		for _, path := range []string{"/ProxyStats", "/ProxyStats/Hosts", "/ProxyMapService/ProxyStats", "/metrics", "/healthz"} {
+		for _, path := range []string{"/ProxyStats", "/ProxyStats/Hosts", "/ProxyMapService/ProxyStats", "/metrics", "/healthz", "/readyz"} {
 			res, text := g.do("GET", path, "Authorization", row.authorization, "Host", "admin.example")
 			if res.StatusCode != row.status || (row.status == 401) != (res.Header.Get("WWW-Authenticate") == `Bearer realm="proxymap"`) {
 				t.Errorf("%s with %q: %s, %v", path, row.authorization, res.Status, res.Header)
@@ -393,7 +393,8 @@ func TestAdminPaths(t *testing.T) {
 		{"POST", "/proxymapservice/proxystats/", 405, "GET, HEAD"}, {"GET", "/ProxyMapService/proxystats/Reset/", 405, "POST"},
 		{"POST", "/ProxyMapService/ProxyService/stop", 404, ""}, {"GET", "/ProxyMapService/", 404, ""},
 		{"PUT", "/metrics", 405, "GET, HEAD"}, {"OPTIONS", "/healthz", 405, "GET, HEAD"},
-		{"HEAD", "/ProxyStats", 200, ""}, {"GET", "/healthz", 200, ""},
+		{"HEAD", "/ProxyStats", 200, ""}, {"GET", "/healthz", 200, ""}, {"GET", "/readyz", 200, ""},
+		{"POST", "/readyz", 405, "GET, HEAD"},
 	} {
 		res, _ := g.do(row.method, row.path)
 		if res.StatusCode != row.status || res.Header.Get("Allow") != row.allow {
@@ -410,58 +411,4 @@ func hold(t *testing.T, port netip.AddrPort) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-}
-
-// A relay that drains says so.
-func TestHealthz(t *testing.T) {
-	g := newAdminRig(t, "")
-	hold(t, g.relay.Ports()[0])
-	if res, text := g.do("GET", "/healthz"); res.StatusCode != 200 || text != "ok\n" {
-		t.Errorf("a relay that serves: %s: %s", res.Status, text)
-	}
-	g.relay.Shutdown(time.Minute)
-	if res, text := g.do("GET", "/healthz"); res.StatusCode != 503 || text != "draining\n" {
-		t.Errorf("a relay that drains: %s: %s", res.Status, text)
-	}
-}
-
-// A relay that runs without a port is healthy, and names it until it has it.
-func TestHealthzMissingPort(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	taken := l.Addr().(*net.TCPAddr)
-	g := newAdminRig(t, "", func(cfg *relay.Config) {
-		m := &cfg.Mappings[0]
-		m.First, m.Last, m.BusyPort = uint16(taken.Port), uint16(taken.Port), relay.SkipBusy
-	})
-	res, text := g.do("GET", "/healthz")
-	if want := fmt.Sprintf("ok\nmissing %s: others have it\n", taken); res.StatusCode != 200 || text != want {
-		t.Errorf("got %s: %q; want %q", res.Status, text, want)
-	}
-	if _, text := g.do("GET", "/metrics"); !strings.Contains(text, "\nproxymap_ports 1\n") {
-		t.Error("the metrics count the port among those that are listened on")
-	}
-	l.Close()
-	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		if _, text = g.do("GET", "/healthz"); text == "ok\n" {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("when the port is free: %q", text)
-		}
-	}
-	if got := asked(t, g.relay.Ports()[0], askIP); got != "HTTP/1.1 200 OK" {
-		t.Errorf("through the port: %q", got)
-	}
-}
-
-// Not all of thousands are named.
-func TestHealthTextOfMany(t *testing.T) {
-	missing := make([]netip.AddrPort, shownPorts+7)
-	if text := healthText(missing); strings.Count(text, "\n") != 1+shownPorts+1 || !strings.HasSuffix(text, "\nmissing 7 more\n") {
-		t.Errorf("got %q", text)
-	}
 }

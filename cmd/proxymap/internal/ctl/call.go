@@ -44,6 +44,23 @@ func (c *sessionCall) add(name, value string) {
 
 // do makes the call, and returns a good answer.
 func (c *sessionCall) do(timeout time.Duration) (*answer, error) {
+	res, body, err := c.send(timeout)
+	switch {
+	case err != nil:
+		return nil, err
+	case res.StatusCode != http.StatusOK:
+		return nil, c.refused(res, body)
+	}
+	a, err := c.read(body)
+	if err != nil || len(body) > maxAnswer {
+		return nil, fmt.Errorf("%s: what answers there is no proxymap, or not for sessions: no JSON of theirs, or more than %d MiB", c.server, maxAnswer>>20)
+	}
+	return &a, nil
+}
+
+// send makes the call, and returns what it is answered, whatever that is. The response's body has been read: it is body, of
+// which one byte more than maxAnswer says that there is more.
+func (c *sessionCall) send(timeout time.Duration) (res *http.Response, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	target := url.URL{Scheme: "http", Host: c.server, Path: c.path, RawQuery: strings.Join(c.query, "&")}
@@ -57,8 +74,22 @@ func (c *sessionCall) do(timeout time.Duration) (*answer, error) {
 	}
 	req, err := http.NewRequestWithContext(ctx, c.method, target.String(), bytes.NewReader(c.body))
 	if err != nil {
-		return nil, usagef("%s: %v", target.Host, err)
+		return nil, nil, usagef("%s: %v", target.Host, err)
 	}
+	c.sign(req)
+	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if res, err = client.Do(req); err != nil {
+		return nil, nil, c.unreachable(err, timeout)
+	}
+	defer res.Body.Close()
+	if body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1)); err != nil {
+		return nil, nil, c.unreachable(err, timeout)
+	}
+	return res, body, nil
+}
+
+// sign adds what a request has to show.
+func (c *sessionCall) sign(req *http.Request) {
 	req.Header.Set("X-Proxymap", "1")
 	if c.user != nil && c.host == "" {
 		password, _ := c.user.Password()
@@ -67,24 +98,6 @@ func (c *sessionCall) do(timeout time.Duration) (*answer, error) {
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	res, err := client.Do(req)
-	if err != nil {
-		return nil, c.unreachable(err, timeout)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	switch {
-	case err != nil:
-		return nil, c.unreachable(err, timeout)
-	case res.StatusCode != http.StatusOK:
-		return nil, c.refused(res, body)
-	}
-	a, err := c.read(body)
-	if err != nil || len(body) > maxAnswer {
-		return nil, fmt.Errorf("%s: what answers there is no proxymap, or not for sessions: no JSON of theirs, or more than %d MiB", c.server, maxAnswer>>20)
-	}
-	return &a, nil
 }
 
 // dialWithHeader connects to a port that wants a PROXY header, and sends one that names nobody: the caller is the client

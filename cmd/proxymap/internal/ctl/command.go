@@ -179,13 +179,8 @@ func (c *sessionFlags) toPort(call *sessionCall, set *Relay) error {
 
 // toAdmin addresses a call to the admin listener.
 func (c *sessionFlags) toAdmin(call *sessionCall, set *Relay) error {
-	call.server, call.token = c.Admin, c.Token
-	if c.Admin == "" && set != nil && set.Admin.IsValid() {
-		call.server = net.JoinHostPort(reachable(set.Admin.Addr()), strconv.Itoa(int(set.Admin.Port())))
-		call.token = cmp.Or(c.Token, set.Token)
-	}
-	if _, _, err := net.SplitHostPort(call.server); err != nil {
-		return usagef("--admin %q: the admin listener is asked here, so its HOST:PORT must be given, or a --config that has Admin.Address", c.Admin)
+	if err := call.atAdmin(c.Admin, c.Token, set); err != nil {
+		return err
 	}
 	if c.Port == "" && call.what != "list" {
 		return usagef("--port is missing: the ports whose sessions it is about, or all")
@@ -199,6 +194,20 @@ func (c *sessionFlags) toAdmin(call *sessionCall, set *Relay) error {
 	call.list, call.method, call.path = true, "POST", "/sessions/"+call.what
 	if call.what == "get" || call.what == "list" {
 		call.method, call.path = "GET", "/sessions"
+	}
+	return nil
+}
+
+// atAdmin addresses a call to the admin listener at a HOST:PORT, or if that is empty to the one of the settings, if there are
+// any. The token of the settings is for theirs alone.
+func (c *sessionCall) atAdmin(admin, token string, set *Relay) error {
+	c.server, c.token = admin, token
+	if admin == "" && set != nil && set.Admin.IsValid() {
+		c.server = net.JoinHostPort(reachable(set.Admin.Addr()), strconv.Itoa(int(set.Admin.Port())))
+		c.token = cmp.Or(token, set.Token)
+	}
+	if _, _, err := net.SplitHostPort(c.server); err != nil {
+		return usagef("--admin %q: the admin listener is asked here, so its HOST:PORT must be given, or a --config that has Admin.Address", admin)
 	}
 	return nil
 }
@@ -226,8 +235,13 @@ func checkPorts(list string) error {
 }
 
 // A UsageError is about the command line, and not about what came of it.
-type UsageError struct{ text string }
+type UsageError struct {
+	text    string
+	command string // whose help to see; empty: session
+}
 
-func (e *UsageError) Error() string { return e.text + "; see proxymap session --help" }
+func (e *UsageError) Error() string {
+	return e.text + "; see proxymap " + cmp.Or(e.command, "session") + " --help"
+}
 
-func usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+func usagef(format string, args ...any) error { return &UsageError{text: fmt.Sprintf(format, args...)} }
