@@ -57,6 +57,23 @@ func (r *Request) AppendPlain(dst, buf []byte, appendHost func(dst, host []byte)
 	return append(dst, "\r\n"...), nil
 }
 
+// AppendAuthority appends b, an authority-form (RFC 9112 section 3.2.3) that has come in another protocol than HTTP, as that
+// of a CONNECT goes on, and has t describe it where it stands in the result. It is refused for what a CONNECT's is. A host in
+// UTF-8 becomes what appendHost appends for it, as in AppendPlain.
+func (t *Target) AppendAuthority(dst, b []byte, appendHost func(dst, host []byte) ([]byte, error)) (plain []byte, err error) {
+	from := len(dst)
+	if err := t.parse(b, from, MethodConnect); err != nil {
+		return dst, err
+	}
+	if !t.Unicode {
+		return append(dst, b...), nil
+	}
+	if dst, err = appendAuthority(dst, b, true, appendHost); err != nil {
+		return dst, err
+	}
+	return dst, t.parse(dst[from:], from, MethodConnect)
+}
+
 // schemeEnd is where what stands before the authority ends, without user information.
 func (t *Target) schemeEnd() int32 {
 	if t.Userinfo.End != 0 {

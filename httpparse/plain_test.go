@@ -106,3 +106,84 @@ func TestAppendPlainAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// An authority goes on as that of a CONNECT does, or is refused for the same.
+func TestAppendAuthority(t *testing.T) {
+	long := strings.Repeat("a", 63) + "."
+	for _, row := range []struct {
+		name, in, want, host string
+		port                 uint16
+		err                  error
+	}{
+		{"a name", "a.example:443", "a.example:443", "a.example", 443, nil},
+		{"capitals", "A.Example:1", "A.Example:1", "A.Example", 1, nil},
+		{"underscore and tilde", "_a~b:65535", "_a~b:65535", "_a~b", 65535, nil},
+		{"IPv4", "1.2.3.4:80", "1.2.3.4:80", "1.2.3.4", 80, nil},
+		{"IPv6", "[2001:db8::1]:443", "[2001:db8::1]:443", "2001:db8::1", 443, nil},
+		{"UTF-8", "äb:81", "xn--b:81", "xn--b", 81, nil},
+		{"the longest name", strings.Repeat(long, 3) + strings.Repeat("a", 61) + ":1", strings.Repeat(long, 3) + strings.Repeat("a", 61) + ":1",
+			strings.Repeat(long, 3) + strings.Repeat("a", 61), 1, nil},
+		{"a name too long", strings.Repeat(long, 4) + ":1", "", "", 0, ErrHostLength},
+		{"a label too long", "a" + long + "b:1", "", "", 0, ErrHostLength},
+		{"no host", ":443", "", "", 0, ErrHost},
+		{"IPv6 without brackets", "::1:443", "", "", 0, ErrHost},
+		{"zone", "[fe80::1%25eth0]:443", "", "", 0, ErrHost},
+		{"no port", "a", "", "", 0, errConnectForm},
+		{"port 0", "a:0", "", "", 0, errPort},
+		{"port too large", "a:65536", "", "", 0, errPort},
+		{"user information", "me@a:443", "", "", 0, ErrUserinfoOfConnect},
+		{"a second line", "a:443 HTTP/1.1\r\nHost: b", "", "", 0, errTarget},
+		{"space", "a b:443", "", "", 0, errTarget},
+		{"line end", "a\r\n:443", "", "", 0, errTarget},
+		{"NUL", "a\x00:443", "", "", 0, errTarget},
+		{"broken UTF-8", "\xc3:443", "", "", 0, ErrHost},
+		{"no name for who knows them", "ß:443", "", "", 0, errNoName},
+		{"empty", "", "", "", 0, errTarget},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var target Target
+			got, err := target.AppendAuthority([]byte("before"), []byte(row.in), upper)
+			if err != row.err {
+				t.Fatalf("got %v; want %v", err, row.err)
+			}
+			if err != nil {
+				return
+			}
+			if string(got) != "before"+row.want || string(target.Host.In(got)) != row.host || string(target.Authority.In(got)) != row.want ||
+				target.Port != row.port || target.Form != AuthorityForm || target.Unicode {
+				t.Errorf("got %q, described as %+v; want %q, %q, %d", got, target, row.want, row.host, row.port)
+			}
+		})
+	}
+}
+
+// FuzzAppendAuthority: an authority is taken if and only if a CONNECT is that has it for its whole target, and both go on as
+// the same.
+func FuzzAppendAuthority(f *testing.F) {
+	for _, s := range []string{"a:443", "[::1]:443", "äb:81", "ß:1", "::1:443", "me@a:443", "a:443 HTTP/1.1\r\nHost: b", "a\x00:1", "1.2.3.4:80", "a:", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var target Target
+		got, err := target.AppendAuthority([]byte("before"), []byte(s), upper)
+		head := []byte("CONNECT " + s + " HTTP/1.1\r\n\r\n")
+		r := newRequest()
+		refused := r.Parse(head, Limits{Head: 2 << 20, Target: 1 << 20, Fields: 1 << 10})
+		if refused == nil && string(r.Target.All.In(head)) != s {
+			refused = errTarget // it is more than a target
+		}
+		var plain []byte
+		if refused == nil {
+			plain, refused = r.AppendPlain(nil, head, upper)
+		}
+		if refused == nil {
+			refused = r.Parse(plain, Limits{Head: 2 << 20, Target: 1 << 20, Fields: 1 << 10})
+		}
+		if (err == nil) != (refused == nil) {
+			t.Fatalf("%q: got %v; want %v, as for a CONNECT", s, err, refused)
+		}
+		if err == nil && (string(got) != "before"+string(r.Target.All.In(plain)) || !bytes.Equal(target.Host.In(got), r.Target.Host.In(plain)) || target.Port != r.Target.Port) {
+			t.Fatalf("%q goes on as %q, %+v; want %q", s, got, target, plain)
+		}
+	})
+}
