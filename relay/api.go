@@ -29,17 +29,17 @@ type apiCall struct {
 	err              error // of a condition that cannot be
 }
 
-// apiRoute judges the request in l.req. An absolute-form target alone decides; in origin-form, and behind a CONNECT,
+// apiRoute judges the request. An absolute-form target alone decides; in origin-form, and behind a CONNECT,
 // the Host field does.
 func (x *exchange) apiRoute() apiRoute {
 	c := x.c
-	r, api := &c.l.req, &c.port.mapping.API
+	api := &c.port.mapping.API
 	if !api.Enabled {
 		return apiNone
 	}
 	head := x.head.bytes()
-	port := r.Target.Port
-	switch r.Target.Form {
+	port := x.port
+	switch x.form {
 	case httpparse.AsteriskForm:
 		return apiNone
 	case httpparse.OriginForm:
@@ -47,7 +47,7 @@ func (x *exchange) apiRoute() apiRoute {
 			return apiAnswers
 		}
 		var host []byte
-		host, port, _ = httpparse.SplitHost(r.Host.In(head))
+		host, port, _ = httpparse.SplitHost(x.hostField.In(head))
 		if !api.Owns(host) {
 			return apiNone
 		}
@@ -55,11 +55,11 @@ func (x *exchange) apiRoute() apiRoute {
 			port = 80
 		}
 	case httpparse.AbsoluteForm:
-		if !api.Owns(r.Target.Host.In(head)) {
+		if !api.Owns(x.host.In(head)) {
 			return x.outsideAPI()
 		}
 	case httpparse.AuthorityForm:
-		if c.insideAPI || !api.Owns(r.Target.Host.In(head)) {
+		if c.insideAPI || !api.Owns(x.host.In(head)) {
 			return x.outsideAPI()
 		}
 		if port == 80 {
@@ -85,75 +85,58 @@ func (x *exchange) openAPITunnel() {
 	c := x.c
 	c.insideAPI = true
 	c.leaveSession()
-	if c.intake.socks != 0 {
-		c.toClient.unsent.append(socksGrant(c.intake.socks))
-		c.intake.socks = 0
+	if x.socks != 0 {
+		c.toClient.unsent.append(socksGrant(x.socks))
+		c.intake.socks = 0 // inside it speaks HTTP
 	} else {
 		c.toClient.unsent.append(connectGranted)
 	}
 	c.transfer.endOfOwnAnswer(true)
 }
 
-// The fields of a request that the Session API looks at: who called, as browsers tell it, and that it was no browser.
-const (
-	fieldOrigin = httpparse.KindNamed + iota
-	fieldReferer
-	fieldFetchSite
-	fieldHeader
-)
-
-var apiFields = httpparse.NewNames("Origin", "Referer", "Sec-Fetch-Site", "X-Proxymap")
+// newAPICall makes the call that the exchange's request is.
+func (x *exchange) newAPICall() *apiCall {
+	c := x.c
+	head, host := x.head.bytes(), x.hostField
+	if x.form == httpparse.AbsoluteForm {
+		host = x.authority
+	}
+	return &apiCall{c: c, request: session.Request{
+		Method:    x.methodName.In(head),
+		Path:      x.path.In(head),
+		Query:     x.query.In(head),
+		Host:      host.In(head),
+		Direct:    x.form == httpparse.OriginForm && c.port.mapping.API.Domain == "",
+		Listen:    c.port.addr,
+		Client:    c.who,
+		Origin:    x.field(x.caller.origin),
+		Referer:   x.field(x.caller.referer),
+		FetchSite: x.field(x.caller.fetchSite),
+		Header:    x.field(x.caller.header),
+	}}
+}
 
 // beginAPI takes a call of the Session API: its head now, its content as it comes.
 func (x *exchange) beginAPI() {
-	c, r := x.c, &x.c.l.req
-	head := x.head.bytes()
-	direct := r.Target.Form == httpparse.OriginForm && c.port.mapping.API.Domain == ""
-	host := r.Host
-	if r.Target.Form == httpparse.AbsoluteForm {
-		host = r.Target.Authority
-	}
-	x.api = &apiCall{c: c}
-	x.api.request = session.Request{
-		Method: r.MethodName.In(head),
-		Path:   r.Target.Path.In(head),
-		Query:  r.Target.Query.In(head),
-		Host:   host.In(head),
-		Direct: direct,
-		Listen: c.port.addr,
-		Client: c.who,
-	}
-	for i := range r.Fields {
-		value := r.Fields[i].Value.In(head)
-		switch r.Fields[i].Kind {
-		case fieldOrigin:
-			x.api.request.Origin = value
-		case fieldReferer:
-			x.api.request.Referer = value
-		case fieldFetchSite:
-			x.api.request.FetchSite = value
-		case fieldHeader:
-			x.api.request.Header = value
-		}
-	}
+	c := x.c
+	x.api = x.newAPICall()
 	if x.content.left > session.MaxBody {
 		c.refuse(refusal.APIContentTooLarge)
 		return
 	}
 	c.enter(stageAPIContent)
-	if r.ExpectsContinue() && c.in.empty() && !x.content.done() {
+	if x.expects && c.in.empty() && !x.content.done() {
 		if c.transfer.send([]byte("HTTP/1.1 100 Continue\r\n\r\n")); c.stage == stageClosed {
 			return
 		}
 	}
-	x.api.readAPIContent()
+	x.api.readContent()
 }
 
-// readAPIContent collects the call's content.
-func (a *apiCall) readAPIContent() {
-	c := a.c
-	x := c.x
-	for !x.content.done() {
+// readContent collects the call's content.
+func (a *apiCall) readContent() {
+	c, content := a.c, &a.c.x.content
+	for !content.done() {
 		b := c.in.bytes()
 		held := b != nil
 		if !held {
@@ -161,7 +144,7 @@ func (a *apiCall) readAPIContent() {
 				return
 			}
 		}
-		n, err := x.content.collect(b, &x.api.content)
+		n, err := content.collect(b, &a.content)
 		if err != nil {
 			c.refuseFor(refusal.ContentMalformed, err)
 			return
@@ -171,12 +154,12 @@ func (a *apiCall) readAPIContent() {
 		} else {
 			c.in.append(b[n:])
 		}
-		if len(x.api.content.bytes()) > session.MaxBody {
+		if len(a.content.bytes()) > session.MaxBody {
 			c.refuse(refusal.APIContentTooLarge)
 			return
 		}
 	}
-	a.callAPI()
+	a.carryOut()
 }
 
 // collect is take, with the content's data put into out.
@@ -197,48 +180,58 @@ func (f *framed) collect(b []byte, out *buffer) (n int, err error) {
 	return n, nil
 }
 
-// callAPI has the call make its change, and its answer wait for what must hold then.
-func (a *apiCall) callAPI() {
+// carryOut makes the call's change. The answer waits for what must hold when it is sent.
+func (a *apiCall) carryOut() {
 	c := a.c
-	x := c.x
-	x.api.request.Body = x.api.content.bytes()
-	x.api.answer = c.port.mapping.API.Answer(c.port.slot, &x.api.request, c.l.wall)
-	store := c.l.relay.store
-	how := c.port.mapping.onRotate(x.api.answer.OnRotate)
-	x.api.rotates = x.api.answer.Rotates && how != session.Keep
-	kept := store != nil && x.api.answer.Status == 200
-	if kept {
-		x.api.waiting++
+	a.request.Body = a.content.bytes()
+	a.answer = c.port.mapping.API.Answer(c.port.slot, &a.request, c.l.wall)
+	how := c.port.mapping.onRotate(a.answer.OnRotate)
+	a.rotates = a.answer.Rotates && how != session.Keep
+	kept := c.l.relay.store != nil && a.answer.Status == 200
+	for _, waits := range [...]bool{kept, a.rotates} {
+		if waits {
+			a.waiting++
+		}
 	}
-	if x.api.rotates {
-		x.api.waiting++
-	}
-	if x.api.waiting == 0 {
-		a.answerAPI()
+	if a.waiting == 0 {
+		a.sendAnswer()
 		return
 	}
 	c.enter(stageAPI)
-	l, r := c.l, c.ref()
-	if x.api.rotates {
-		c.leaveSession() // so it is none of those that the call reaches
-		l.relay.rotate([]want{{port: c.port, how: how, through: x.api.answer.Change.Ended}}, func(closed, draining int) {
-			l.doFor(r, func(c *conn) {
-				if c.stage == stageAPI {
-					c.x.api.closed, c.x.api.draining = closed, draining
-					c.x.api.onCondition(nil)
-				}
-			})
-		})
+	if a.rotates {
+		a.awaitRotation(how)
 	}
 	if kept {
-		store.Confirm(c.port.addr, func(err error) {
-			l.doFor(r, func(c *conn) {
-				if c.stage == stageAPI {
-					c.x.api.onCondition(err)
-				}
-			})
-		})
+		a.awaitStore()
 	}
+}
+
+// awaitRotation has the connections of the session that has ended reached, and counted.
+func (a *apiCall) awaitRotation(how session.OnRotate) {
+	c := a.c
+	c.leaveSession() // so it is none of those that the call reaches
+	l, r := c.l, c.ref()
+	l.relay.rotate([]want{{port: c.port, how: how, through: a.answer.Change.Ended}}, func(closed, draining int) {
+		l.doFor(r, func(c *conn) {
+			if c.stage == stageAPI {
+				c.x.api.closed, c.x.api.draining = closed, draining
+				c.x.api.onCondition(nil)
+			}
+		})
+	})
+}
+
+// awaitStore has the store confirm that the change is kept.
+func (a *apiCall) awaitStore() {
+	c := a.c
+	l, r := c.l, c.ref()
+	l.relay.store.Confirm(c.port.addr, func(err error) {
+		l.doFor(r, func(c *conn) {
+			if c.stage == stageAPI {
+				c.x.api.onCondition(err)
+			}
+		})
+	})
 }
 
 // onCondition is called when one condition has been met, or cannot be.
@@ -247,11 +240,12 @@ func (a *apiCall) onCondition(err error) {
 		a.err = err
 	}
 	if a.waiting--; a.waiting == 0 {
-		a.answerAPI()
+		a.sendAnswer()
 	}
 }
 
-func (a *apiCall) answerAPI() {
+// sendAnswer sends the answer, or says that the change cannot be confirmed.
+func (a *apiCall) sendAnswer() {
 	c := a.c
 	if a.err != nil {
 		c.refuseFor(refusal.NotConfirmed, a.err)

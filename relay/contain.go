@@ -138,7 +138,7 @@ func (l *loop) clearScratch() {
 // makeHeads makes what heads are parsed into.
 func (l *loop) makeHeads() {
 	l.req, l.res = httpparse.Request{}, httpparse.Response{}
-	l.req.Names = apiFields
+	l.req.Names = callerFields
 	l.req.Fields = make([]httpparse.Field, 0, l.relay.headLimits.Fields)
 	l.res.Fields = make([]httpparse.Field, 0, l.relay.headLimits.Fields)
 }

@@ -16,11 +16,12 @@
 //	                                                                              ├─ early → lingering → closed
 //	                                                                              └─ 101 → tunnel
 //
-// Three machines share this way. The intake takes what a client sends until that is a request. Outbound finds a way upstream for it. The
+// Three machines share this way. The intake takes what a client sends until that is a request (request.go), which is the same
+// whether it was said in HTTP or in SOCKS. Outbound finds a way upstream for it. The
 // transfer moves bytes until the request is answered, or the tunnel has ended.
 //
 // Where a load balancer stands before a port it says first whose connection it is (proxyheader.go; package proxyheader has the
-// header). What a SOCKS client asks for becomes a CONNECT (socks.go; package socks has the messages). Who a client is, and where its request goes, is decided for
+// header). What a SOCKS client asks for is the same request as that of a CONNECT (socks.go; package socks has the messages). Who a client is, and where its request goes, is decided for
 // each request (route.go): mostly to the session's HTTP proxy; through a SOCKS server, which is asked for a tunnel behind
 // dialling (handshake.go); or straight to the target (target.go).
 //

@@ -11,10 +11,6 @@ import (
 )
 
 const (
-	// maxEdits is how many field lines of one request may have to be dropped or replaced. Clients send one
-	// Proxy-Authorization and one Host.
-	maxEdits = 5
-
 	// maxInformational is how many 1xx responses may come before a final one. Servers send one or two.
 	maxInformational = 16
 
@@ -27,23 +23,10 @@ const (
 // API. It holds the request's head, which dialling, failover and the one retry need, and where the two messages end.
 type exchange struct {
 	c *conn
+	request
 
-	head       buffer // as it came, empty lines before it included; given back at the first response byte
-	start      int    // of the request line in head
-	edits      [maxEdits]edit
-	numEdits   int
-	authority  httpparse.Span // the target's, in head
-	host       httpparse.Span // without port and brackets
-	port       uint16
-	hostAgrees bool           // the Host field names the authority
-	rule       *hostrule.Rule // that has matched the host
-	direct     bool           // the target is dialled itself, past the upstream proxies
-	method     httpparse.Method
-	minor      uint8
-	persists   bool   // the client means to use its connection again
-	upgrade    bool   // Upgrade was asked for
-	idempotent bool   // may be sent a second time: a safe method without content
-	content    framed // of the request
+	rule   *hostrule.Rule // that has matched the host
+	direct bool           // the target is dialled itself, past the upstream proxies
 
 	out      outbound
 	resolved netip.Addr // the target's, if an upstream proxy is to be told it
@@ -68,12 +51,6 @@ type exchange struct {
 	verdict    *verdict.Verdict // what the provider says in its 407; nil: there is none
 
 	odd httpparse.Oddities // in the responses so far
-}
-
-// An edit drops a field line of a request on its way upstream, or puts a new Host in its place.
-type edit struct {
-	line httpparse.Span // its CRLF included
-	host bool
 }
 
 // framed follows one message's content to its end.
@@ -123,8 +100,8 @@ func (f *framed) take(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// newExchange makes an exchange of the request in l.req, whose head, and what stands before it, is head.
-func (l *loop) newExchange(c *conn, head []byte) *exchange {
+// newExchange makes an exchange, whose request is for the caller to fill in.
+func (l *loop) newExchange(c *conn) *exchange {
 	var x *exchange
 	if n := len(l.spare); n > 0 {
 		x, l.spare = l.spare[n-1], l.spare[:n-1]
@@ -133,18 +110,7 @@ func (l *loop) newExchange(c *conn, head []byte) *exchange {
 	}
 	l.exchanges++
 	l.peakExchanges = max(l.peakExchanges, l.exchanges)
-	r := &l.req
 	x.c, x.out.c = c, c
-	x.head.append(head)
-	x.start = r.Start
-	x.authority, x.host, x.port = r.Target.Authority, r.Target.Host, r.Target.Port
-	x.method, x.minor = r.Method, r.Minor
-	x.persists, x.upgrade = r.Persists(), r.HasUpgrade()
-	x.content = frame(r.Body())
-	switch r.Method {
-	case httpparse.MethodGet, httpparse.MethodHead, httpparse.MethodOptions, httpparse.MethodTrace:
-		x.idempotent = x.content.done()
-	}
 	return x
 }
 

@@ -19,40 +19,6 @@ func (x *exchange) current() *session.Session {
 	return c.port.slot.Current(c.l.wall, c.who)
 }
 
-// planEdits finds the field lines that may not go upstream as they came: the client's Proxy-Authorization, and Host, which
-// is replaced if it names another authority than the target, for that decides (RFC 9112 section 3.2.2).
-func (x *exchange) planEdits() bool {
-	c := x.c
-	r, x := &c.l.req, x
-	head := x.head.bytes()
-	for i := range r.Fields {
-		f := &r.Fields[i]
-		e := edit{line: httpparse.Span{Start: f.Name.Start, End: f.End}}
-		switch f.Kind {
-		case httpparse.KindProxyAuthorization:
-		case httpparse.KindHost:
-			e.host = true
-			x.hostAgrees = sameAuthority(&r.Target, head, f.Value.In(head))
-		default:
-			continue
-		}
-		if x.numEdits == maxEdits {
-			return false
-		}
-		x.edits[x.numEdits] = e
-		x.numEdits++
-	}
-	return true
-}
-
-// sameAuthority reports whether a Host value names the target's host and port. It may leave the port out, as clients
-// do for CONNECT.
-func sameAuthority(t *httpparse.Target, head, value []byte) bool {
-	host, port, err := httpparse.SplitHost(value)
-	return err == nil && (port == t.Port || port == 0 && (t.Port == 80 || t.Form == httpparse.AuthorityForm)) &&
-		bytes.EqualFold(host, t.Host.In(head))
-}
-
 // appendHead appends the head as it goes upstream. ok is false if it cannot go.
 func (x *exchange) appendHead(b []byte) (out []byte, ok bool) {
 	c := x.c
@@ -67,9 +33,7 @@ func (x *exchange) appendHead(b []byte) (out []byte, ok bool) {
 	head, r := x.head.bytes(), x.parseAgain()
 	forwards := int64(-1)
 	if x.countsForwards() {
-		if left, _ := r.MaxForwards(head); left > 0 { // what is malformed, or 0, has been answered
-			forwards = left - 1
-		}
+		forwards = max(x.forwards-1, -1) // what is malformed, or 0, has been answered
 	}
 	var authority [300]byte // a name has 255 bytes at most
 	return r.AppendOriginForm(b, head, x.appendAuthority(authority[:0]), forwards)
@@ -86,8 +50,11 @@ func (x *exchange) parseAgain() *httpparse.Request {
 }
 
 // appendRequestHead appends the head as a proxy takes it: as it came, with a new authority where a rule says so, without
-// the lines that planEdits found, and with our credentials as its last field line.
+// the lines that are to be edited, and with our credentials as its last field line.
 func (x *exchange) appendRequestHead(b []byte) []byte {
+	if x.socks != 0 {
+		return x.appendConnect(b)
+	}
 	head := x.head.bytes()
 	from, overridden := x.start, x.overridden()
 	if overridden {
@@ -109,6 +76,21 @@ func (x *exchange) appendRequestHead(b []byte) []byte {
 	}
 	end := len(head) - len("\r\n")
 	b = append(b, head[from:end]...)
+	b = append(b, x.credentials()...)
+	return append(b, "\r\n"...)
+}
+
+// appendConnect appends the CONNECT that an HTTP proxy gets for a SOCKS client's request.
+func (x *exchange) appendConnect(b []byte) []byte {
+	b = append(b, "CONNECT "...)
+	at := len(b)
+	b = x.appendAuthority(b)
+	end := len(b)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(append(b, b[at:end]...), "\r\n"...)
+	if ua := x.c.l.relay.userAgent; ua != "" {
+		b = append(append(append(b, "User-Agent: "...), ua...), "\r\n"...)
+	}
 	b = append(b, x.credentials()...)
 	return append(b, "\r\n"...)
 }

@@ -178,7 +178,7 @@ func (h *hosts) mergeInto(byName map[string]*HostStats, other *HostStats) {
 	}
 }
 
-// countHost counts the request in l.req for its host, to which the bytes that upstream carries belong from here on.
+// countHost counts the request for its host, to which the bytes that upstream carries belong from here on.
 func (x *exchange) countHost() {
 	c := x.c
 	if c.l.hosts.byName == nil {

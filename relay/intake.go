@@ -75,19 +75,20 @@ func (i *intake) onHeadBytes(b []byte) {
 // onHead begins the exchange of the head that l.req describes. b begins with it, and is the loop's or c.in's.
 func (i *intake) onHead(b []byte) {
 	c := i.c
-	l, head := c.l, b[:c.l.req.End]
+	r, head := &c.l.req, b[:c.l.req.End]
 	i.progress = httpparse.Progress{}
-	if l.req.IsPlain() {
-		c.x = l.newExchange(c, head)
-	} else {
-		plain, err := putRight(&l.req, head, l.relay.headLimits)
-		if err != nil {
+	text, plain := head, buffer{}
+	if !r.IsPlain() {
+		var err error
+		if plain, err = putRight(r, head, c.l.relay.headLimits); err != nil {
 			i.refuseHead(err.(*httpparse.Error), b[0])
 			return
 		}
-		c.x = l.newExchange(c, plain.bytes())
-		plain.release()
+		text = plain.bytes()
 	}
+	c.x = c.l.newExchange(c)
+	c.x.fromHead(r, text)
+	plain.release()
 	if c.in.empty() {
 		c.in.append(b[len(head):])
 	} else {

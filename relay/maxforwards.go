@@ -14,16 +14,10 @@ import (
 // allowed are the methods of an answer to OPTIONS: there is none that would not be forwarded, so these are the common ones.
 const allowed = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE\r\n"
 
-// countsForwards reports whether the request's method gives Max-Forwards a meaning.
-func (x *exchange) countsForwards() bool {
-	return x.method == httpparse.MethodOptions || x.method == httpparse.MethodTrace
-}
-
-// endsAtOnce is endsHere, for the request in l.req before anything is dialled. Where a list has servers of both kinds it is
+// endsAtOnce is endsHere before anything is dialled. Where a list has servers of both kinds it is
 // not known yet who counts, and sendRequest asks again.
 func (x *exchange) endsAtOnce() bool {
-	c := x.c
-	return x.countsForwards() && x.onlyToTarget() && x.endsHere(&c.l.req)
+	return x.countsForwards() && x.onlyToTarget() && x.endsHere()
 }
 
 // onlyToTarget reports whether the request can reach its target in no other way than with this relay as its last proxy.
@@ -39,15 +33,13 @@ func (x *exchange) onlyToTarget() bool {
 	return !slices.ContainsFunc(m.servers[:m.listed], func(s *server) bool { return s.Type == HTTP })
 }
 
-// endsHere answers the request that r describes if it may not be forwarded, and reports whether it did.
-func (x *exchange) endsHere(r *httpparse.Request) bool {
-	c := x.c
-	left, err := r.MaxForwards(x.head.bytes())
+// endsHere answers the request if it may not be forwarded, and reports whether it did.
+func (x *exchange) endsHere() bool {
 	switch {
-	case err != nil:
-		c.refuseFor(refusal.Malformed, err)
-	case left == 0:
-		x.answerAsTarget(r)
+	case x.forwardsFault != nil:
+		x.c.refuseFor(refusal.Malformed, x.forwardsFault)
+	case x.forwards == 0:
+		x.answerAsTarget()
 	default:
 		return false
 	}
@@ -56,13 +48,13 @@ func (x *exchange) endsHere(r *httpparse.Request) bool {
 
 // answerAsTarget answers an OPTIONS or TRACE whose final recipient is this relay. The connection closes after it if the
 // request has content, which nobody reads.
-func (x *exchange) answerAsTarget(r *httpparse.Request) {
+func (x *exchange) answerAsTarget() {
 	c := x.c
 	keep := x.persists && x.content.done() && !c.l.draining && c.drainBy == 0
 	answer := response{status: 200, fields: allowed, closes: !keep}
 	if x.method == httpparse.MethodTrace {
 		answer.fields, answer.contentType = "", "message/http"
-		answer.content = string(r.AppendTrace(nil, x.head.bytes()))
+		answer.content = string(x.parseAgain().AppendTrace(nil, x.head.bytes()))
 	}
 	c.respond(answer)
 	if !x.content.done() {

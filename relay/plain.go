@@ -26,6 +26,17 @@ func putRight(r *httpparse.Request, head []byte, limits httpparse.Limits) (plain
 	return plain, err
 }
 
+// plainAuthority returns the authority text, host:port, as that of a CONNECT goes on, and what describes it. The caller
+// releases plain, which is empty after an error.
+func plainAuthority(text []byte) (plain buffer, t httpparse.Target, err error) {
+	plain.grow(len(text) + maxHostName)
+	plain.b.B, err = t.AppendAuthority(plain.b.B, text, appendASCII)
+	if err != nil {
+		plain.release()
+	}
+	return plain, t, err
+}
+
 // names is how names of hosts that are not ASCII are looked up: the profile idna.Lookup, but that it takes what else may
 // stand in the ASCII of a name, the underscore above all. It would take delimiters too, which is for its caller to look at.
 var names = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false))

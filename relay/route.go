@@ -33,7 +33,7 @@ func (x *exchange) authenticate() bool {
 		return true // its CONNECT has been let in
 	}
 	plan := c.port.slot.Plan()
-	if c.intake.socks == 0 {
+	if x.socks == 0 {
 		x.identify(plan)
 	}
 	switch plan.Admit(c.who) {
@@ -54,45 +54,37 @@ func (x *exchange) authenticate() bool {
 	return true
 }
 
-// identify reads the client's Proxy-Authorization, the first of them if there are several: all others are dropped. What
-// is not Basic is nothing to us. Mostly it is the same as in the request before.
+// identify reads the client's Proxy-Authorization. What is not Basic is nothing to us. Mostly it is the same as in the
+// request before.
 func (x *exchange) identify(plan *session.Plan) {
 	c := x.c
-	r, head := &c.l.req, x.head.bytes()
-	for i := range r.Fields {
-		f := &r.Fields[i]
-		if f.Kind != httpparse.KindProxyAuthorization {
-			continue
-		}
-		value := f.Value.In(head)
-		if c.who != nil && string(value) == c.whoField {
-			return
-		}
-		if scheme, _, _ := bytes.Cut(value, []byte(" ")); !bytes.EqualFold(scheme, []byte("Basic")) {
-			break
-		}
-		user, password, ok := credential.ParseBasic(value)
-		if !ok {
-			if !plan.Judges() {
-				break
-			}
-			user = "\x00" // no name: it is wrong
-		}
-		c.who, c.whoField = plan.NewClient(user, password), string(value)
+	value := x.field(x.login)
+	if c.who != nil && len(value) > 0 && string(value) == c.whoField {
 		return
 	}
 	c.who, c.whoField = nil, ""
+	if scheme, _, _ := bytes.Cut(value, []byte(" ")); !bytes.EqualFold(scheme, []byte("Basic")) {
+		return
+	}
+	user, password, ok := credential.ParseBasic(value)
+	if !ok {
+		if !plan.Judges() {
+			return
+		}
+		user = "\x00" // no name: it is wrong
+	}
+	c.who, c.whoField = plan.NewClient(user, password), string(value)
 }
 
-// decide finds what is to be done with the request in l.req: the first rule that matches its host says it, else the
+// decide finds what is to be done with the request: the first rule that matches its host says it, else the
 // mapping. It reports whether the request goes on.
 func (x *exchange) decide() bool {
 	c := x.c
 	x, m := x, c.port.mapping
 	action := m.Action
 	if c.l.relay.rules != nil && !m.IgnoreRules {
-		host := withoutMapping(c.l.plain[:0], c.l.req.Target.Host.In(x.head.bytes()))
-		if rule := c.l.relay.rules.Match(host, c.l.req.Target.Port); rule != nil {
+		host := withoutMapping(c.l.plain[:0], x.host.In(x.head.bytes()))
+		if rule := c.l.relay.rules.Match(host, x.port); rule != nil {
 			x.rule, action = rule, rule.Action
 		}
 	}
@@ -217,20 +209,22 @@ func (x *exchange) route() {
 		c.refuse(refusal.NotAPI)
 		return
 	}
-	r := &c.l.req
 	switch {
 	case c.place == reserved:
 		x.refuseAboveBudget()
-	case r.Target.Form == httpparse.OriginForm:
+	case x.form == httpparse.OriginForm:
 		c.l.count(noHost)
 		c.refuse(refusal.NoTarget)
-	case r.Target.Form == httpparse.AsteriskForm:
+	case x.form == httpparse.AsteriskForm:
 		c.l.count(noHost)
 		c.refuse(refusal.NoHost)
-	case c.port.mapping.RejectPlain && r.Method != httpparse.MethodConnect:
+	case c.port.mapping.RejectPlain && x.method != httpparse.MethodConnect:
 		c.l.count(httpRejected)
 		c.refuse(refusal.PlainRejected)
-	case x.decide() && !x.endsAtOnce():
+	case !x.decide() || x.endsAtOnce():
+	case x.overfull:
+		c.refuse(refusal.TooManyCredentials)
+	default:
 		c.transfer.beginExchange()
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"proxymap/session"
 )
 
-// A client's first byte tells SOCKS from HTTP. What a SOCKS client asks for becomes a CONNECT head of ours, and from there
-// on it is like any other: the Session API, the rules, dialling and the provider's answer are the same, and only the
-// answers to the client differ.
+// A client's first byte tells SOCKS from HTTP. What a SOCKS client asks for becomes the same request as that of a CONNECT, and
+// from there on it is like any other: the Session API, the rules, dialling and the provider's answer are the same, and only
+// the answers to the client differ.
 
 // A socksStep is what of SOCKS a client has to say next.
 type socksStep uint8
@@ -147,7 +147,7 @@ func (i *intake) sendSocks() {
 	}
 }
 
-// onSocksRequest makes a CONNECT of a client's request, which has n bytes of what it has sent.
+// onSocksRequest begins the exchange of a client's request, which has n bytes of what it has sent.
 func (i *intake) onSocksRequest(r *socks.Request, n int) {
 	c := i.c
 	if i.sendSocks(); c.stage == stageClosed {
@@ -156,29 +156,14 @@ func (i *intake) onSocksRequest(r *socks.Request, n int) {
 	if len(r.User) > 0 { // the user-id of version 4
 		c.who = c.port.slot.Plan().NewClient(string(r.User), "")
 	}
-	l := c.l
-	var authority [300]byte // a name has 255 bytes at most
-	target := appendTarget(authority[:0], r)
-	head := append(l.buf[:0], "CONNECT "...)
-	head = append(append(head, target...), " HTTP/1.1\r\nHost: "...)
-	head = append(append(head, target...), "\r\n"...)
-	if ua := l.relay.userAgent; ua != "" {
-		head = append(append(append(head, "User-Agent: "...), ua...), "\r\n"...)
-	}
-	head = append(head, "\r\n"...)
+	authority, t, err := plainAuthority(appendTarget(c.l.buf[:0], r))
 	c.in.skip(n)
-	err := l.req.Parse(head, l.relay.headLimits)
-	var plain buffer
-	if err == nil && !l.req.IsPlain() {
-		plain, err = putRight(&l.req, head, l.relay.headLimits)
-		head = plain.bytes()
-	}
 	if err != nil {
 		c.refuseFor(refusal.UnfitName, err)
 		return
 	}
-	c.x = l.newExchange(c, head)
-	plain.release()
+	c.x = c.l.newExchange(c)
+	c.x.fromSocks(i.socks, authority, &t)
 	c.x.route()
 }
 

@@ -104,7 +104,7 @@ func init() {
 		},
 		stageAPIContent: {
 			name: "API content", machine: "intake", next: atOnce | setOf(stageAPI), rotation: leavesSession,
-			limit: "Limits.Head", lasts: headTime, run: func(c *conn) { c.x.api.readAPIContent() }, upstream: endIdleUpstream,
+			limit: "Limits.Head", lasts: headTime, run: func(c *conn) { c.x.api.readContent() }, upstream: endIdleUpstream,
 			expire: func(c *conn) { c.refuse(refusal.APIContentTimeout) },
 		},
 		stageAPI: {

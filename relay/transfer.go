@@ -19,10 +19,6 @@ type transfer struct {
 // session is still the same, else over a new one.
 func (t *transfer) beginExchange() {
 	c := t.c
-	if !c.x.planEdits() {
-		c.refuse(refusal.TooManyCredentials)
-		return
-	}
 	x := c.x
 	c.x.noteTraffic()
 	current := c.x.current()
@@ -51,7 +47,7 @@ func (t *transfer) upstreamQuiet() bool {
 func (t *transfer) sendRequest() {
 	c := t.c
 	x, l := c.x, c.l
-	if c.x.countsForwards() && c.x.toTarget() && c.x.endsHere(c.x.parseAgain()) {
+	if c.x.countsForwards() && c.x.toTarget() && c.x.endsHere() {
 		return
 	}
 	content := c.in.bytes()
