@@ -497,6 +497,7 @@ func (o *outbound) resolveTarget() bool {
 		c.enter(stageDial)
 		return true
 	}
+	d.target = nil
 	x.resolved = preferred(known.list)
 	return false
 }
