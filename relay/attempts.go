@@ -11,6 +11,13 @@ import (
 // the relay's: as many as attempts are under way, but for one. So who connects to a first address that answers has nothing
 // of all this.
 
+// attempts are those of one connection that are under way, by their order: 0 is the oldest.
+type attempts struct {
+	race   race.Race
+	addr   netip.AddrPort // that the oldest connects to
+	rivals *rivals        // the others; nil: there have been none
+}
+
 // rivals are a connection's attempts beside the oldest, the older ones first.
 type rivals struct {
 	list   [race.Most - 1]rival
@@ -23,99 +30,6 @@ type rival struct {
 	addr netip.AddrPort
 }
 
-// rivalOf is the rival that is watched under a generation, nil if there is none.
-func (x *exchange) rivalOf(gen uint32) *socket {
-	if x == nil || x.out.rivals == nil {
-		return nil
-	}
-	for i := range x.out.race.Running() - 1 {
-		if s := &x.out.rivals.list[i].socket; s.gen == gen {
-			return s
-		}
-	}
-	return nil
-}
-
-// attemptOf is the number of the attempt that s belongs to.
-func (o *outbound) attemptOf(s *socket) int {
-	for i := range o.race.Running() - 1 {
-		if s == &o.rivals.list[i].socket {
-			return i + 1
-		}
-	}
-	return 0
-}
-
-// addrOf is the address that attempt i connects to.
-func (o *outbound) addrOf(i int) netip.AddrPort {
-	if i > 0 {
-		return o.rivals.list[i-1].addr
-	}
-	return o.addr
-}
-
-// takePlace takes a place for one more attempt. It reports false if the relay has none. The first attempt needs none.
-func (o *outbound) takePlace(r *Relay) bool {
-	if o.race.Running() == 0 {
-		return true
-	}
-	if int(r.rivals.Add(1)) > r.admission.budget.rivals {
-		r.rivals.Add(-1)
-		return false
-	}
-	if o.rivals == nil {
-		o.rivals = &rivals{}
-	}
-	o.rivals.places++
-	return true
-}
-
-// beginAttempt takes a socket that has begun to connect. If it cannot be watched it is closed.
-func (o *outbound) beginAttempt(fd int, addr netip.AddrPort) error {
-	c := o.c
-	s := socket{fd: fd, flow: c.way(), host: c.host}
-	if err := c.l.watch(c, &s, tokenUpstream); err != nil {
-		c.l.closeLater(fd)
-		return err
-	}
-	if n := o.race.Running(); n > 0 {
-		o.rivals.list[n-1] = rival{s, addr}
-	} else {
-		c.upstream, o.addr = s, addr
-	}
-	o.race.Begins(c.l.now)
-	return nil
-}
-
-// endAttempt closes attempt i. Those after it move up. It keeps its place, for another attempt takes it or settle gives it
-// back.
-func (o *outbound) endAttempt(i int) {
-	c := o.c
-	after := o.race.Running() - 1 // rivals
-	o.race.Ended(i)
-	closed := c.upstream.fd
-	switch {
-	case i > 0:
-		closed = o.rivals.remove(i - 1).fd
-	case after > 0:
-		next := o.rivals.remove(0)
-		c.upstream, o.addr = next.socket, next.addr
-	default:
-		c.upstream = noSocket
-	}
-	c.l.closeLater(closed)
-}
-
-// settle gives back the places that no attempt has any more.
-func (o *outbound) settle(l *loop) {
-	if o.rivals == nil {
-		return
-	}
-	needed := max(o.race.Running()-1, 0)
-	l.vacated += o.rivals.places - needed
-	o.rivals.places = needed
-}
-
 // remove takes rival i out.
 func (r *rivals) remove(i int) rival {
 	out := r.list[i]
@@ -124,30 +38,134 @@ func (r *rivals) remove(i int) rival {
 	return out
 }
 
-// endRivals closes all attempts but the oldest, and gives all places back.
-func (o *outbound) endRivals(l *loop) {
-	if o.rivals == nil {
-		return
+// rivalOf is the rival that is watched under a generation, nil if there is none.
+func (x *exchange) rivalOf(gen uint32) *socket {
+	if x == nil {
+		return nil
 	}
-	for i := o.race.Running() - 1; i > 0; i-- {
-		o.race.Ended(i)
-		l.closeLater(o.rivals.list[i-1].fd)
+	a := &x.out.attempts
+	for i := range a.race.Running() - 1 {
+		if s := &a.rivals.list[i].socket; s.gen == gen {
+			return s
+		}
 	}
-	l.vacated += o.rivals.places
-	o.rivals = nil
+	return nil
 }
 
-// win ends the race with attempt i, whose socket is the upstream's from here on. Where it did not stand first it will.
-func (o *outbound) win(i int) {
-	c := o.c
-	if took := c.l.now - o.race.Begun(i); len(o.known.list) > 1 {
+// of is the number of the attempt that s belongs to.
+func (a *attempts) of(s *socket) int {
+	for i := range a.race.Running() - 1 {
+		if s == &a.rivals.list[i].socket {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// addrOf is the address that attempt i connects to.
+func (a *attempts) addrOf(i int) netip.AddrPort {
+	if i > 0 {
+		return a.rivals.list[i-1].addr
+	}
+	return a.addr
+}
+
+// due is what is to be done now. left says that there are addresses that have not been tried. To begin with one of them a
+// place is taken, where that is needed.
+func (a *attempts) due(l *loop, left bool) race.Move {
+	move := a.race.Due(l.now, left)
+	if move == race.Begin && !a.takePlace(l.relay) {
+		return a.race.Crowded(l.now)
+	}
+	return move
+}
+
+// takePlace takes a place for one more attempt. It reports false if the relay has none. The first attempt needs none.
+func (a *attempts) takePlace(r *Relay) bool {
+	if a.race.Running() == 0 {
+		return true
+	}
+	if int(r.rivals.Add(1)) > r.admission.budget.rivals {
+		r.rivals.Add(-1)
+		return false
+	}
+	if a.rivals == nil {
+		a.rivals = &rivals{}
+	}
+	a.rivals.places++
+	return true
+}
+
+// giveBack gives the places back that no attempt has any more.
+func (a *attempts) giveBack(l *loop) {
+	if a.rivals == nil {
+		return
+	}
+	needed := max(a.race.Running()-1, 0)
+	l.vacated += a.rivals.places - needed
+	a.rivals.places = needed
+}
+
+// endRivals closes all attempts but the oldest, and gives all places back.
+func (a *attempts) endRivals(l *loop) {
+	if a.rivals == nil {
+		return
+	}
+	for i := a.race.Running() - 1; i > 0; i-- {
+		a.race.Ended(i)
+		l.closeLater(a.rivals.list[i-1].fd)
+	}
+	l.vacated += a.rivals.places
+	a.rivals = nil
+}
+
+// beginAttempt takes a socket that has begun to connect. If it cannot be watched it is closed.
+func (o *outbound) beginAttempt(fd int, addr netip.AddrPort) error {
+	c, a := o.c, &o.attempts
+	s := socket{fd: fd, flow: c.tally.way(o.to.direct()), host: c.host}
+	if err := c.l.watch(c, &s, tokenUpstream); err != nil {
+		c.l.closeLater(fd)
+		return err
+	}
+	if n := a.race.Running(); n > 0 {
+		a.rivals.list[n-1] = rival{s, addr}
+	} else {
+		c.upstream, a.addr = s, addr
+	}
+	a.race.Begins(c.l.now)
+	return nil
+}
+
+// endAttempt closes attempt i. Those after it move up. It keeps its place, because another attempt takes it or giveBack gives
+// it back.
+func (o *outbound) endAttempt(i int) {
+	c, a := o.c, &o.attempts
+	after := a.race.Running() - 1 // rivals
+	a.race.Ended(i)
+	closed := c.upstream.fd
+	switch {
+	case i > 0:
+		closed = a.rivals.remove(i - 1).fd
+	case after > 0:
+		next := a.rivals.remove(0)
+		c.upstream, a.addr = next.socket, next.addr
+	default:
+		c.upstream = noSocket
+	}
+	c.l.closeLater(closed)
+}
+
+// endRace ends the race with attempt i, whose socket is the upstream's from here on. Where it did not stand first it will.
+func (o *outbound) endRace(i int) {
+	l, a, known := o.c.l, &o.attempts, o.untried.known
+	if took := l.now - a.race.Begun(i); len(known.list) > 1 {
 		o.server.noteConnect(took)
 	}
 	for ; i > 0; i-- {
 		o.endAttempt(0)
 	}
-	o.endRivals(c.l)
-	if o.addr != o.known.list[0] {
-		o.server.prefer(o.addr)
+	a.endRivals(l)
+	if a.addr != known.list[0] {
+		o.server.prefer(a.addr)
 	}
 }

@@ -237,9 +237,9 @@ func TestStaleRival(t *testing.T) {
 		t.Error("no exchange, and a rival of it")
 	}
 	x = &exchange{}
-	x.out.race.Begins(1)
-	x.out.race.Begins(2)
-	x.out.rivals = &rivals{list: [2]rival{{socket{fd: 5, gen: 7}, netip.AddrPort{}}, {socket{fd: 6, gen: 8}, netip.AddrPort{}}}}
+	x.out.attempts.race.Begins(1)
+	x.out.attempts.race.Begins(2)
+	x.out.attempts.rivals = &rivals{list: [2]rival{{socket{fd: 5, gen: 7}, netip.AddrPort{}}, {socket{fd: 6, gen: 8}, netip.AddrPort{}}}}
 	if s := x.rivalOf(7); s == nil || s.fd != 5 {
 		t.Errorf("generation 7 is %+v; want the rival", s)
 	}

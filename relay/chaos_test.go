@@ -509,7 +509,7 @@ func leftovers(l *loop) string {
 		}
 	}
 	for _, x := range l.spare {
-		if !x.head.empty() || !x.partial.empty() || x.api != nil {
+		if !x.head.empty() || !x.partial.empty() || !x.out.heard.empty() || x.api != nil {
 			return "a spare exchange holds memory"
 		}
 	}

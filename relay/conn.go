@@ -17,7 +17,7 @@ const lingerBytes = 256 << 10
 //	field       owns                     given back by
 //	client      its descriptor           close
 //	upstream    its descriptor           closeUpstream
-//	x's rivals  their descriptors        endAttempt, win; closeUpstream
+//	x's rivals  their descriptors        endAttempt, endRivals
 //	in          pooled bytes             the reader that takes the last of them; close
 //	toUpstream  pooled bytes             flush; closeUpstream
 //	toClient    pooled bytes             flush; close
@@ -237,7 +237,7 @@ func (c *conn) forget() {
 // closeUpstream ends the upstream connection, if there is one.
 func (c *conn) closeUpstream() {
 	if c.x != nil {
-		c.x.out.endRivals(c.l)
+		c.x.out.attempts.endRivals(c.l)
 	}
 	if c.upstream.fd >= 0 {
 		c.l.closeLater(c.upstream.fd)

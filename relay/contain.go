@@ -110,7 +110,7 @@ func (l *loop) discard(c *conn) {
 		}
 	}
 	if c.x != nil {
-		c.x.out.endRivals(l)
+		c.x.out.attempts.endRivals(l)
 		l.exchanges--
 	}
 	c.stage, c.scheduled = stageClosed, false

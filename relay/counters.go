@@ -51,12 +51,12 @@ func (l *loop) tallyOf(p *port) *tally {
 	}
 }
 
-// way counts the bytes of the connection's way upstream.
-func (c *conn) way() *flow {
-	if c.server < 0 {
-		return &c.tally.ways[byBypass]
+// way counts the bytes of connections upstream, to targets themselves or to servers.
+func (t *tally) way(direct bool) *flow {
+	if direct {
+		return &t.ways[byBypass]
 	}
-	return &c.tally.ways[byProxy]
+	return &t.ways[byProxy]
 }
 
 // recount has the loop that has taken the connection over count for it.
@@ -66,7 +66,7 @@ func (c *conn) recount() {
 		c.host = c.l.hosts.of([]byte(c.host.name))
 	}
 	if c.upstream.fd >= 0 {
-		c.upstream.flow, c.upstream.host = c.way(), c.host
+		c.upstream.flow, c.upstream.host = c.tally.way(c.server < 0), c.host
 	}
 }
 
@@ -95,25 +95,6 @@ const (
 )
 
 func (l *loop) count(what count) { l.counts[what].Add(1) }
-
-// countConnected and countFailed are of connections upstream: a SOCKS server counts as connected once its tunnel stands,
-// and a request has failed when no server and no address is left to be tried.
-
-func (c *conn) countConnected() {
-	if c.server < 0 {
-		c.l.count(bypassConnected)
-		return
-	}
-	c.l.count(proxyConnected)
-}
-
-func (c *conn) countFailed() {
-	if c.x.direct {
-		c.l.count(bypassFailed)
-		return
-	}
-	c.l.count(proxyFailed)
-}
 
 // answers counts a port's answers of our own by class. It is made at the port's first one: most ports never have any.
 // All loops share it, for an answer costs a thousand times what an addition does at worst.

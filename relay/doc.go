@@ -27,8 +27,9 @@
 //
 // A request head is parsed where it was read, in the loop's one buffer (intake.go). What cannot go on as
 // it came, though it has one plain meaning, is put right there (plain.go), so that all others see it as it goes on. It is for the
-// Session API (api.go), refused (answer.go; package refusal has the table), or goes upstream: outbound.go finds a server (server.go) and connects,
-// to the first of its addresses that answers (attempts.go; package race says when the next one is tried),
+// Session API (api.go), refused (answer.go; package refusal has the table), or goes upstream: outbound.go finds a way to it along a route that is decided before (route.go), to the servers that may be
+// tried in their order (candidates.go; server.go). dial.go connects to the first of a server's addresses that answers (attempts.go;
+// package race says when the next one is tried), resolve.go waits for names,
 // itself.go notices a connection that has met itself,
 // lookups.go has names looked up off the loops (package lookup), as many at once as the budget of descriptors has places for (admission.go), forward.go
 // writes the head with the port's credentials, transfer.go moves the content, response.go moves the response,
@@ -83,7 +84,7 @@
 //	listener             loop                  closeListeners
 //	client's socket      conn                  conn.close
 //	upstream socket      conn                  conn.closeUpstream
-//	attempts beside it   conn                  conn.endAttempt, conn.win, conn.closeUpstream
+//	attempts beside it   conn                  outbound.endAttempt, attempts.endRivals
 //	both, on their way   parcel                loop.unpack
 //	pipe                 loop, or a direction  direction.settle, direction.drop; closed if it holds bytes
 //	pooled buffer        a buffer of conn      buffer.skip of its last byte, buffer.release

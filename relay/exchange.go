@@ -1,11 +1,8 @@
 package relay
 
 import (
-	"net/netip"
-
 	"proxymap/httpparse"
 	"proxymap/relay/hostrule"
-	"proxymap/relay/socks"
 	"proxymap/relay/verdict"
 	"proxymap/session"
 )
@@ -28,9 +25,7 @@ type exchange struct {
 	rule   *hostrule.Rule // that has matched the host
 	direct bool           // the target is dialled itself, past the upstream proxies
 
-	out      outbound
-	resolved netip.Addr // the target's, if an upstream proxy is to be told it
-	shake    socks.Dial // with an upstream SOCKS server
+	out outbound
 
 	reused     bool             // the upstream connection has answered a request before
 	retried    bool             // this is the second try
@@ -120,7 +115,7 @@ func (c *conn) dropExchange() {
 	if x == nil {
 		return
 	}
-	c.x.out.stopWaiting()
+	x.out.drop()
 	c.x = nil
 	x.head.release()
 	x.partial.release()

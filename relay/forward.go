@@ -113,6 +113,15 @@ func (x *exchange) credentials() []byte {
 	return c.creds.bytes()
 }
 
+// takeAccount is credentials for a SOCKS server, which gets them before the request: as name and password of this moment. The
+// request counts as a use of its session.
+func (x *exchange) takeAccount() (user, password string) {
+	c := x.c
+	c.joinSession(x.sending())
+	user, password, _ = c.port.slot.Plan().Credentials(c.sess, c.server, c.who)
+	return user, password
+}
+
 // appendAuthority appends the authority that goes upstream: what the client has written, or what takes its place.
 func (x *exchange) appendAuthority(b []byte) []byte {
 	if !x.overridden() {
@@ -120,7 +129,7 @@ func (x *exchange) appendAuthority(b []byte) []byte {
 	}
 	host, port := x.targetHost(), x.targetPort()
 	if x.sendsAddress() && !x.toTarget() {
-		host = x.resolved.AppendTo(nil)
+		host = x.out.resolved.AppendTo(nil)
 	}
 	if bytes.IndexByte(host, ':') >= 0 {
 		b = append(b, '[')

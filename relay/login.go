@@ -68,7 +68,12 @@ func (t *transfer) refuseByVerdict() {
 	if c.l.verdicts.take(c.l.now, verdictsTold) {
 		said = c.x.verdict.Text(secretsOf(c.port.slot.Plan(), c.server, c.x.credentials())...)
 	}
-	t.authRefused(refusal.ProviderWantsLogin, said)
+	c.warnLogin(refusal.ProviderWantsLogin, said)
+	r := refusal.Refusal{Code: refusal.ProviderWantsLogin}
+	if said != "" {
+		r.Cause = errors.New(said)
+	}
+	c.refuseWith(r)
 }
 
 // An allowance lets something be done so many times a second. The zero value lets it.
@@ -105,10 +110,9 @@ func secretsOf(plan *session.Plan, server int, line []byte) []string {
 	return secrets
 }
 
-// authRefused answers when the provider does not take the port's credentials, by a 407 or in a handshake, as code says. said
-// is what it says about it, with none of them in it.
-func (t *transfer) authRefused(code refusal.Code, said string) {
-	c := t.c
+// warnLogin warns that the provider does not take the port's credentials, by a 407 or in a handshake, as code says. said is
+// what it says about it, with none of them in it.
+func (c *conn) warnLogin(code refusal.Code, said string) {
 	p := c.port
 	last := p.authWarned.Load()
 	if (last == 0 || c.l.wall-last >= int64(authWarnPause)) && p.authWarned.CompareAndSwap(last, c.l.wall) {
@@ -118,9 +122,4 @@ func (t *transfer) authRefused(code refusal.Code, said string) {
 		}
 		c.l.relay.warn(code, "the provider refuses the port's credentials", args...)
 	}
-	r := refusal.Refusal{Code: code}
-	if said != "" {
-		r.Cause = errors.New(said)
-	}
-	c.refuseWith(r)
 }

@@ -123,10 +123,37 @@ func withoutMapping(b, host []byte) []byte {
 	return host
 }
 
-// toTarget reports whether the upstream connection leads, or will lead, to the request's target alone.
+// dial has outbound find a way for the request, under the session of this moment.
+func (x *exchange) dial() {
+	s := x.current()
+	x.c.joinSession(s)
+	x.out.begin(x.routeUnder(s))
+}
+
+// routeUnder is the route of the request under a session: to the session's server or the next one that takes us, to the
+// server of a rule, or to the target itself.
+func (x *exchange) routeUnder(s *session.Session) route {
+	c, m := x.c, x.c.port.mapping
+	fixed := c.port.slot.Fixed()
+	to := route{host: x.targetHost(), port: x.targetPort(), server: c.server, only: fixed, pinned: s != nil, resolves: m.resolves}
+	switch {
+	case x.direct:
+		to.server, to.resolves = -1, false
+	case x.rule != nil && x.rule.Server >= 0:
+		to.server = m.listed + x.rule.Server
+		to.resolves = m.servers[to.server].ResolveIP
+	case s != nil || fixed:
+		to.server = c.port.slot.Server()
+	case c.server < 0 || c.server >= m.listed:
+		to.server = m.nextServer() // without a lifetime, each client connection is a session
+	}
+	return to
+}
+
+// toTarget reports whether the upstream connection leads to the request's target alone.
 func (x *exchange) toTarget() bool {
 	c := x.c
-	return x.direct || c.port.mapping.servers[c.server].Type != HTTP
+	return c.port.mapping.leadsToTarget(c.server)
 }
 
 // targetHost is the host that the request is for, rules applied; an IPv6 address has no brackets.
@@ -153,11 +180,7 @@ func (x *exchange) overridden() bool {
 // sendsAddress reports whether the upstream proxy is told the target's address in place of its name. A plain request to
 // an HTTP proxy keeps the name, for its Host must be the same (RFC 9112 section 3.2.2).
 func (x *exchange) sendsAddress() bool {
-	c := x.c
-	if x.direct || !x.resolved.IsValid() || !c.port.mapping.servers[c.server].ResolveIP {
-		return false
-	}
-	return x.toTarget() || x.method == httpparse.MethodConnect
+	return x.out.tellsAddress() && (x.toTarget() || x.method == httpparse.MethodConnect)
 }
 
 // leadsThere reports whether the upstream connection that there is may carry the request.

@@ -119,8 +119,8 @@ func (s *server) resolve(w waiter) (*addresses, error) {
 	return nil, err
 }
 
-// rest returns what a look-up has found, if it has ended. Else w is told when it has.
-func (s *server) rest(w waiter) *addresses {
+// askForAll returns what a look-up has found, if it has ended. Else w is told when it has.
+func (s *server) askForAll(w waiter) *addresses {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known := s.known.Load(); !known.more {
@@ -130,13 +130,13 @@ func (s *server) rest(w waiter) *addresses {
 	return nil
 }
 
-// withIPv4 is known, unless that has no IPv4 address and one may still come: then it is what rest is.
+// withIPv4 is known, unless that has no IPv4 address and one may still come: then it is what askForAll returns.
 func (s *server) withIPv4(known *addresses, w waiter) *addresses {
 	is4 := func(a netip.AddrPort) bool { return a.Addr().Is4() }
 	if !known.more || slices.ContainsFunc(known.list, is4) {
 		return known
 	}
-	return s.rest(w)
+	return s.askForAll(w)
 }
 
 // fresh is what is known of the server, nil if that is nothing, or too old.

@@ -85,14 +85,15 @@ func (c *conn) signal(status int, failed UpstreamError, s *session.Session) {
 	}
 }
 
-// signalDial is signal for a server that could not be connected to.
-func (c *conn) signalDial(err error, s *session.Session) {
+// errorOfDial is what it counts as that a server could not be connected to; 0: as nothing.
+func errorOfDial(err error) UpstreamError {
 	switch err {
 	case errDialTimeout, unix.ETIMEDOUT:
-		c.signal(0, ErrorTimeout, s)
+		return ErrorTimeout
 	case unix.ECONNREFUSED:
-		c.signal(0, ErrorRefused, s)
+		return ErrorRefused
 	}
+	return 0
 }
 
 // count counts one of the i-th signal, and reports whether it is time for another session.

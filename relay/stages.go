@@ -122,10 +122,7 @@ func init() {
 		stageHandshake: {
 			name: "handshake", machine: "outbound", next: atOnce | setOf(stageTunnel),
 			limit: "Limits.Reply", lasts: replyTime, run: func(c *conn) { c.x.out.pumpHandshake() },
-			expire: func(c *conn) {
-				c.countFailed()
-				c.refuseWith(refusal.Refusal{Code: refusal.HandshakeTimeout, Subject: c.provider()})
-			},
+			expire: func(c *conn) { c.x.out.onHandshakeTimeout() },
 			awaits: true, abandons: true, works: true,
 		},
 		stageReply: {

@@ -28,8 +28,28 @@ func (t *transfer) beginExchange() {
 		return
 	}
 	c.closeUpstream()
-	c.x.out.beginDial(c.x.current())
+	x.dial()
 }
+
+// onReached is called when outbound has found a way upstream: the request goes there. If that leads to the target itself a
+// CONNECT is granted, and rest is what the target has sent behind a SOCKS server's last message.
+func (t *transfer) onReached(rest []byte) {
+	c := t.c
+	x := c.x
+	switch {
+	case !x.toTarget():
+		t.sendRequest()
+	case x.method == httpparse.MethodConnect:
+		t.startTunnel(connectGranted, rest)
+	case len(rest) > 0:
+		c.refuseWith(refusal.Refusal{Code: refusal.SpokeFirst, Subject: refusal.Subject{Side: refusal.Target}})
+	default:
+		t.sendRequest()
+	}
+}
+
+// connectGranted is the head with which the relay itself grants a CONNECT. Some clients look for these words.
+var connectGranted = []byte("HTTP/1.1 200 Connection established\r\n\r\n")
 
 // upstreamQuiet reports whether the idle upstream connection may carry a request: nothing has come on it, not even an
 // end. It only asks where that is not known: the last read has filled its buffer, or an end was told of with what it read.
@@ -250,7 +270,7 @@ func (t *transfer) onUpstreamEnd(err error) {
 	case !x.answered && x.reused && x.idempotent && !x.retried:
 		// It closed the idle connection just as the request left (RFC 9112 section 9.3.1).
 		x.retried, x.reused, x.sendFailed = true, false, false
-		c.x.out.beginDial(c.x.current())
+		x.dial()
 	case x.answered:
 		c.refuseWith(refusal.Refusal{Code: refusal.ResponseCut, Subject: c.otherSide()})
 	default:

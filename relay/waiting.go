@@ -58,11 +58,13 @@ func (c *conn) onClientFIN() {
 
 // abandon ends the wait for a tunnel whose client has gone. One that has only ended its side is told.
 func (c *conn) abandon() {
-	if c.stage != stageReply {
-		c.countFailed()
-	}
 	if c.upstream.fd >= 0 {
 		kernel.ResetOnClose(c.upstream.fd)
 	}
-	c.refuse(refusal.Abandoned)
+	r := refusal.Refusal{Code: refusal.Abandoned}
+	if c.stage != stageReply { // there is no way upstream yet
+		c.x.out.failed(r)
+		return
+	}
+	c.refuseWith(r)
 }

@@ -154,6 +154,82 @@ func TestPackagesAreDescribed(t *testing.T) {
 	}
 }
 
+// outbound are the files of relay that find a way upstream for a request. They know no HTTP.
+var outbound = []string{"attempts.go", "candidates.go", "dial.go", "handshake.go", "lookups.go", "outbound.go", "resolve.go", "server.go", "target.go"}
+
+// ofHTTP are the names in relay of what a request and its response are in HTTP.
+var ofHTTP = []string{"head", "intake", "method", "partial", "req", "request", "res", "response"}
+
+// Finding a way upstream knows no HTTP, and ends in one place or in one other.
+func TestOutboundKnowsNoHTTP(t *testing.T) {
+	var files []sourceFile
+	for _, f := range modulePackages(t)["relay"] {
+		if slices.Contains(outbound, f.name) {
+			files = append(files, f)
+		}
+	}
+	if len(files) != len(outbound) {
+		t.Fatalf("%d of %d files of outbound are there: put the list right", len(files), len(outbound))
+	}
+	for _, fault := range faultsOfOutbound(files) {
+		t.Error(fault)
+	}
+}
+
+// faultsOfOutbound are what is in the files of outbound that belongs to another machine.
+func faultsOfOutbound(files []sourceFile) (faults []string) {
+	ends := map[string]int{"onReached": 0, "refuse": 0, "refuseFor": 0, "refuseWith": 0}
+	for _, f := range files {
+		for _, spec := range f.Imports {
+			if name, _ := strconv.Unquote(spec.Path.Value); holds([]string{"proxymap/httpparse"}, name) {
+				faults = append(faults, f.name+" imports httpparse, but it knows no HTTP: what it needs comes in with the route")
+			}
+		}
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if slices.Contains(ofHTTP, sel.Sel.Name) {
+				faults = append(faults, fmt.Sprintf("%s uses %s, but it knows no HTTP: what it needs comes in with the route", f.name, sel.Sel.Name))
+			}
+			if _, is := ends[sel.Sel.Name]; is {
+				ends[sel.Sel.Name]++
+			}
+			return true
+		})
+	}
+	for name, want := range map[string]int{"onReached": 1, "refuse": 0, "refuseFor": 0, "refuseWith": 1} {
+		if ends[name] != want {
+			faults = append(faults, fmt.Sprintf("outbound calls %s in %d places; want %d: it ends in its reached or its failed, which call it", name, ends[name], want))
+		}
+	}
+	return faults
+}
+
+// What outbound must not know is seen.
+func TestFaultsOfOutboundAreSeen(t *testing.T) {
+	const ends = "\nvar _, _ = t.onReached, c.refuseWith"
+	for _, row := range []struct{ name, code, want string }{
+		{"none", "import \"net/netip\"" + ends, ""},
+		{"the parser", "import \"proxymap/httpparse\"" + ends, "f.go imports httpparse"},
+		{"the parser by another name", "import h \"proxymap/httpparse\"" + ends, "f.go imports httpparse"},
+		{"a method", "var _ = x.method" + ends, "f.go uses method"},
+		{"two places in which it fails", "var _ = c.refuseWith" + ends, "outbound calls refuseWith in 2 places; want 1"},
+		{"an answer beside them", "var _ = c.refuse" + ends, "outbound calls refuse in 1 places; want 0"},
+		{"no end", "", "outbound calls onReached in 0 places; want 1"},
+	} {
+		parsed, err := parser.ParseFile(token.NewFileSet(), "f.go", "package p\n"+row.code, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		faults := strings.Join(faultsOfOutbound([]sourceFile{{parsed, "f.go"}}), "; ")
+		if (row.want == "") != (faults == "") || !strings.Contains(faults, row.want) {
+			t.Errorf("%s: got %q; want %q", row.name, faults, row.want)
+		}
+	}
+}
+
 // shellLines is how long the program's own package may be: what needs more has a package under internal.
 const shellLines = 1000
 
