@@ -61,71 +61,92 @@ func (i *intake) readSocks() {
 	}
 }
 
-// onSocksBytes takes the next message. It reports whether there was one.
+// onSocksBytes takes the next message. It reports whether there was one that another follows.
 func (i *intake) onSocksBytes() bool {
+	n := 0
+	switch b := i.c.in.bytes(); i.socksStep {
+	case socksMethodStep:
+		n = i.onSocksMethods(b)
+	case socksLoginStep:
+		n = i.onSocksLogin(b)
+	default:
+		i.onSocksTarget(b)
+	}
+	i.c.in.skip(n)
+	return n > 0
+}
+
+// onSocksMethods chooses one of the methods that b offers. It returns how many bytes of b they have, 0 if they are not
+// complete or none of them will do.
+func (i *intake) onSocksMethods(b []byte) int {
 	c := i.c
+	n, method, err := socks.ChooseMethod(b, needOf(c.port.slot.Plan()))
+	if n == 0 && err == nil {
+		return 0
+	}
+	if err != nil {
+		method = socks.MethodRefused
+	}
+	c.toClient.unsent.append(socks.AppendMethod(nil, method))
+	switch method {
+	case socks.MethodLogin:
+		i.socksStep = socksLoginStep
+	case socks.MethodNone:
+		i.socksStep = socksRequestStep
+	default:
+		i.endSocks(authRequired, refusal.CredentialsMissing)
+		return 0
+	}
+	return n
+}
+
+// onSocksLogin finds out by the user name and password in b who the client is. It returns how many bytes of b they have, 0
+// if they are not complete or do not let the client in.
+func (i *intake) onSocksLogin(b []byte) int {
+	c := i.c
+	var r socks.Request
+	n, err := r.ParseLogin(b)
+	if n == 0 && err == nil {
+		return 0
+	}
+	if err == nil && len(r.User)+len(r.Password) > 0 { // else it has none, and no way to say so
+		c.who = c.port.slot.Plan().NewClient(string(r.User), string(r.Password))
+	}
+	admitted := err == nil && c.port.slot.Plan().Admit(c.who) == session.Admitted
+	c.toClient.unsent.append(socks.AppendLogin(nil, admitted))
+	if !admitted {
+		i.endSocks(authInvalid, refusal.CredentialsWrong)
+		return 0
+	}
+	i.socksStep = socksRequestStep
+	return n
+}
+
+// onSocksTarget takes the request at the beginning of b, if it is complete. It is the last message.
+func (i *intake) onSocksTarget(b []byte) {
 	var r socks.Request
 	var n int
 	var err error
-	out := &c.toClient.unsent
-	switch b := c.in.bytes(); i.socksStep {
-	case socksMethodStep:
-		var method uint8
-		n, method, err = socks.ChooseMethod(b, needOf(c.port.slot.Plan()))
-		if n == 0 && err == nil {
-			return false
-		}
-		if err != nil {
-			method = socks.MethodRefused
-		}
-		out.append(socks.AppendMethod(nil, method))
-		switch method {
-		case socks.MethodLogin:
-			i.socksStep = socksLoginStep
-		case socks.MethodNone:
-			i.socksStep = socksRequestStep
-		default:
-			c.l.count(authRequired)
-			c.port.countAnswer(refusal.CredentialsMissing.Class())
-			c.linger()
-			return false
-		}
-	case socksLoginStep:
-		n, err = r.ParseLogin(b)
-		if n == 0 && err == nil {
-			return false
-		}
-		if err == nil && len(r.User)+len(r.Password) > 0 { // else it has none, and no way to say so
-			c.who = c.port.slot.Plan().NewClient(string(r.User), string(r.Password))
-		}
-		admitted := err == nil && c.port.slot.Plan().Admit(c.who) == session.Admitted
-		out.append(socks.AppendLogin(nil, admitted))
-		if !admitted {
-			c.l.count(authInvalid)
-			c.port.countAnswer(refusal.CredentialsWrong.Class())
-			c.linger()
-			return false
-		}
-		i.socksStep = socksRequestStep
-	default:
-		if i.socks == socks.V4 {
-			n, err = r.Parse4(b)
-		} else {
-			n, err = r.Parse5(b)
-		}
-		switch {
-		case err != nil:
-			out.append(socks.AppendReply(nil, i.socks, err.(*socks.Fault).Code))
-			c.l.count(headerFailed)
-			c.port.countAnswer(refusal.Malformed.Class())
-			c.linger()
-		case n > 0:
-			i.onSocksRequest(&r, n)
-		}
-		return false
+	if i.socks == socks.V4 {
+		n, err = r.Parse4(b)
+	} else {
+		n, err = r.Parse5(b)
 	}
-	c.in.skip(n)
-	return true
+	switch {
+	case err != nil:
+		i.c.toClient.unsent.append(socks.AppendReply(nil, i.socks, err.(*socks.Fault).Code))
+		i.endSocks(headerFailed, refusal.Malformed)
+	case n > 0:
+		i.onSocksRequest(&r, n)
+	}
+}
+
+// endSocks closes a connection whose client has been answered that it gets no further, which counts as what and as an answer
+// with code.
+func (i *intake) endSocks(what count, code refusal.Code) {
+	i.c.l.count(what)
+	i.c.port.countAnswer(code.Class())
+	i.c.linger()
 }
 
 // needOf is what the credentials of SOCKS clients are to a plan.
