@@ -52,7 +52,7 @@ func (s *Slot) Adopt(now int64, p *Plan, server int, fixed bool) (Change, Adopti
 
 // couldHaveMade reports whether a session that another plan has made is as one of p's would be.
 func (p *Plan) couldHaveMade(s *Session, now int64) bool {
-	if s.chosen || !p.keeps() || p.accounts.ChoosesID(nil, s.params) || p.accounts.Check(s.params) != nil {
+	if s.chosen || !p.Keeps() || p.accounts.ChoosesID(nil, s.params) || p.accounts.Check(s.params) != nil {
 		return false
 	}
 	_, lifetime, err := p.accounts.Lifetime(nil, nil, s.params)

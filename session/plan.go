@@ -179,3 +179,15 @@ func (p *Plan) shortened(lifetime time.Duration) time.Duration {
 	}
 	return lifetime
 }
+
+// IDRule says how the ids of the plan's sessions come about, for comparing plans.
+func (p *Plan) IDRule() credential.Rule { return p.accounts.IDRule() }
+
+// LifetimeRule says how the lifetimes of the plan's sessions come about, for comparing plans.
+func (p *Plan) LifetimeRule() credential.Rule { return p.accounts.LifetimeRule() }
+
+// Keeps reports whether the plan can have sessions that live longer than a client connection.
+func (p *Plan) Keeps() bool { return p.accounts.LifetimeVaries() || p.Lifetime() > 0 }
+
+// Varies reports whether the lifetimes of the plan's sessions differ, as a parameter says them.
+func (p *Plan) Varies() bool { return p.accounts.LifetimeVaries() }

@@ -23,7 +23,7 @@ func (p *Plan) Restore(id, minutes string, expires int64, lifetime time.Duration
 	if lifetime <= 0 {
 		return nil, fmt.Errorf("the lifetime %v must be positive", lifetime)
 	}
-	if !p.keeps() {
+	if !p.Keeps() {
 		return nil, p.none
 	}
 	if err := checkKept(params); err != nil {
@@ -31,11 +31,6 @@ func (p *Plan) Restore(id, minutes string, expires int64, lifetime time.Duration
 	}
 	return &Session{id: id, minutes: minutes, expires: expires, lifetime: lifetime, params: params, accounts: p.accounts,
 		chosen: p.accounts.ChoosesID(nil, params) || !p.accounts.CouldMakeID(id, params)}, nil
-}
-
-// keeps reports whether the plan can have sessions that live longer than a client connection.
-func (p *Plan) keeps() bool {
-	return p.accounts.LifetimeVaries() || p.Lifetime() > 0
 }
 
 // checkKept is for parameters that were good when they were given: what could do harm in a user name is refused.

@@ -20,6 +20,7 @@ const (
 // makes one.
 type Pattern struct {
 	root    node
+	expr    string
 	matches func() *regexp.Regexp // compiled when it is asked for first
 }
 
@@ -41,12 +42,15 @@ func Compile(expr string) (*Pattern, error) {
 	if root.longest > MaxLength {
 		return nil, fmt.Errorf("its strings could be longer than %d bytes; use smaller repeats, such as {8}", MaxLength)
 	}
-	return &Pattern{root, sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A(?:` + expr + `)\z`) })}, nil
+	return &Pattern{root, expr, sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A(?:` + expr + `)\z`) })}, nil
 }
 
 // Matches reports whether the pattern's expression matches all of text. It may match more than is drawn: longer repeats, and
 // characters that are not ASCII.
 func (p *Pattern) Matches(text string) bool { return p.matches().MatchString(text) }
+
+// String is the expression that the pattern was made of.
+func (p *Pattern) String() string { return p.expr }
 
 // Append draws a string and appends it.
 func (p *Pattern) Append(dst []byte, src rand.Source) []byte { return p.root.append(dst, src) }
