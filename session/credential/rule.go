@@ -1,7 +1,7 @@
 package credential
 
 import (
-	"fmt"
+	"strconv"
 
 	"proxymap/session/credential/pattern"
 )
@@ -25,15 +25,17 @@ func (a *Accounts) LifetimeRule() Rule {
 
 // rule is that of a value, in whose place there is what orElse draws where it is empty; nil: nothing.
 func (v *value) rule(orElse *pattern.Pattern) Rule {
-	return Rule{
-		Text:  fmt.Sprintf("%q %s %q %q %s %v %q %s", v.literal, drawn(v.draw), v.from, v.fallback, drawn(v.drawDefault), v.checked, v.legal, drawn(orElse)),
-		Given: v.from != "",
+	text := make([]byte, 0, 64)
+	for _, part := range [...]string{v.literal, drawn(v.draw), v.from, v.fallback, drawn(v.drawDefault), v.legal, drawn(orElse)} {
+		text = append(strconv.AppendQuote(text, part), ' ')
 	}
+	return Rule{Text: string(strconv.AppendBool(text, v.checked)), Given: v.from != ""}
 }
 
+// drawn is what draws, as the expression of a setting; empty: nothing does.
 func drawn(p *pattern.Pattern) string {
 	if p == nil {
-		return "-"
+		return ""
 	}
-	return fmt.Sprintf("%q", p.String())
+	return "^" + p.String()
 }

@@ -6,6 +6,6 @@
 // The relay and its sessions report which field of theirs is wrong; the key and the remedy are put in here, so that they
 // need not know how settings are written.
 //
-// It may import relay, session and what is under them, settings/layer, settings/schema and settings/serverlist. It never opens a socket: what the machine
+// It may import relay, session and what is under them, settings/change, settings/layer, settings/schema and settings/serverlist. It never opens a socket: what the machine
 // has is compared in internal/machine. It reads files, and writes none.
 package settings

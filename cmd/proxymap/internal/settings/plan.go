@@ -12,7 +12,7 @@ import (
 )
 
 // add makes the relay's mapping of m.
-func (s *Settings) add(r *reader, m *mappingSettings, api session.API) {
+func (s *Settings) add(r *reader, m *mappingSettings) {
 	cfg := session.PlanConfig{
 		Lifetime: m.rotation.lifetime, LifetimeJitter: m.rotation.jitter, Account: &m.auth.account.Account, Set: m.auth.set, Remove: m.auth.remove,
 		Require: m.auth.required, Verify: m.auth.verify, ParseParameters: m.auth.parse,
@@ -21,7 +21,7 @@ func (s *Settings) add(r *reader, m *mappingSettings, api session.API) {
 	out := relay.Mapping{
 		Address: m.listen.address, First: uint16(m.listen.first), Last: uint16(m.listen.last), BusyPort: m.listen.busy,
 		AllowFrom: m.listen.allowFrom, ProxyProtocol: m.listen.header, PerPort: m.perPort,
-		RejectPlain: m.listen.reject, Action: m.listen.action, IgnoreRules: m.listen.ignoreRules, AllowLocalTargets: m.listen.local, API: api,
+		RejectPlain: m.listen.reject, Action: m.listen.action, IgnoreRules: m.listen.ignoreRules, AllowLocalTargets: m.listen.local, API: s.api,
 		OnRotate: m.rotation.onRotate, DrainTime: m.rotation.drain, IdleLifetime: m.rotation.idle, MaxRequests: m.rotation.maxRequests,
 		RotateOn: m.rotation.on, RotateMinInterval: m.rotation.interval,
 	}

@@ -3,6 +3,7 @@ package settings
 import (
 	"proxymap/cmd/proxymap/internal/settings/schema"
 	"proxymap/relay"
+	"proxymap/session"
 )
 
 // Settings are a settings file as it was understood.
@@ -17,6 +18,7 @@ type Settings struct {
 	mappings  []mappingSettings // beside Config.Mappings: what Describe shows
 	rules     ruleSettings
 	hostStats hostStatsSettings
+	api       session.API
 
 	passwordless names // SOCKS4 servers whose account has a password
 }
@@ -27,7 +29,7 @@ type hostStatsSettings struct{ enabled, traffic bool }
 func (r *reader) root(s *Settings, n node) {
 	o := r.object(n, schema.Root)
 	auth := r.object(o.get("Authentication"), schema.Authentication)
-	api := r.sessionAPI(r.object(o.get("SessionAPI"), schema.SessionAPI))
+	s.api = r.sessionAPI(r.object(o.get("SessionAPI"), schema.SessionAPI))
 	s.Config.Remedies = remedies
 	s.Config.UserAgent = r.userAgent(r.object(o.get("HTTP"), schema.HTTP))
 	s.Config.Limits = r.limits(r.object(o.get("Limits"), schema.Limits))
@@ -62,7 +64,7 @@ func (r *reader) root(s *Settings, n node) {
 	r.circles(s)
 	r.addRules(s)
 	for i := range s.mappings {
-		s.add(r, &s.mappings[i], api)
+		s.add(r, &s.mappings[i])
 	}
 	eachNamed(s.passwordless.list, func(server string) {
 		s.Warnings = append(s.Warnings, "no password goes to "+server+", for SOCKS4 has none; Socks5 has")
