@@ -63,7 +63,8 @@ func TestHealth(t *testing.T) {
 		{[]string{"--alive", "--admin", at, "--token", token}, at + ": /healthz\n", ""},
 		{[]string{"--config", "appsettings.json"}, "", at + ": answers 503: draining; missing 127.0.0.1:10201: others have it"},
 		{[]string{"--admin", at}, "", at + ": answers 401: send the token"},
-		{[]string{"--admin", at, "--config", "appsettings.json"}, "", "answers 401"}, // the settings' token is for their listener
+		{[]string{"--admin", at, "--config", "appsettings.json"}, "", "answers 401"},                             // the settings' token is for their listener
+		{[]string{"--alive", "--admin", at, "--token", token, "--config", "none.json"}, at + ": /healthz\n", ""}, // nothing is wanted of the file
 		{[]string{"--config", "none.json"}, "", fs.ErrNotExist.Error()},
 	} {
 		out, err := askHealth(t, settings, row.args...)
