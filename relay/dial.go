@@ -41,8 +41,8 @@ func (o *outbound) tryServer() {
 func (o *outbound) beginRace() {
 	now := o.c.l.now
 	n, ends := int64(max(len(o.untried.list), 1)), int64(race.Never)
-	if o.until != never {
-		ends = now + max(o.until-now, 0)/(n+int64(o.servers.left()))*n
+	if until := o.time.until; until != never {
+		ends = now + max(until-now, 0)/(n+int64(o.servers.left()))*n
 	}
 	o.attempts.race = race.New(now, ends, time.Duration(o.server.usual.Load()), int(n))
 	o.connectNext()
@@ -101,7 +101,7 @@ func (o *outbound) connect() error {
 
 // awaitsMore reports whether there is more to try, or may be: the look-up that gave the addresses had not ended.
 func (o *outbound) awaitsMore() bool {
-	if !o.untried.mayGrow() || o.clock.left <= 0 {
+	if !o.untried.mayGrow() || o.time.lookups <= 0 {
 		return false
 	}
 	if all := o.server.askForAll(waiter{o.c.l, o.c.ref()}); all != nil {
@@ -119,7 +119,7 @@ func (o *outbound) serverFailed() {
 	if o.err != unix.EADDRNOTAVAIL { // which is not the server's fault
 		o.server.failed(o.c.l)
 	}
-	if now >= o.until || !o.servers.giveUp(now) {
+	if now >= o.time.until || !o.servers.giveUp(now) {
 		o.dialFailed()
 		return
 	}
@@ -129,8 +129,8 @@ func (o *outbound) serverFailed() {
 // dialTime is how long it is until something is due: another address, or the end of the server's time. A look-up has a
 // time of its own.
 func (o *outbound) dialTime() time.Duration {
-	if o.clock.runs {
-		return o.clock.remains()
+	if o.time.waits {
+		return time.Duration(max(o.time.lookups, 0))
 	}
 	at := o.attempts.race.Wake(len(o.untried.list) > 0 || o.untried.mayGrow())
 	if at == race.Never {
@@ -142,7 +142,7 @@ func (o *outbound) dialTime() time.Duration {
 // onDialTimeout is called when something is due: see dialTime.
 func (o *outbound) onDialTimeout() {
 	l := o.c.l
-	if o.clock.runs {
+	if o.time.waits {
 		o.onLookupTimeout()
 		return
 	}

@@ -27,7 +27,7 @@ func (o *outbound) beginHandshake() {
 	user, password := c.x.takeAccount()
 	first, err := o.shake.Begin(c.l.buf[:0], version, o.to.host, addr, o.to.port, user, password)
 	if err != nil {
-		o.failed(refusal.Refusal{Code: refusal.HandshakeUnfit, Subject: o.provider(), Cause: err})
+		o.handshakeFailed(errUnfit{err})
 		return
 	}
 	c.enter(stageHandshake)
@@ -89,33 +89,40 @@ func (o *outbound) hear(b []byte) (stands bool, err error) {
 	return stands, nil
 }
 
-// handshakeFailed fails because the SOCKS server makes no tunnel. What is none of its messages is an end of the connection.
+// handshakeFailed fails because the SOCKS server makes no tunnel.
 func (o *outbound) handshakeFailed(err error) {
 	c := o.c
-	r := refusal.Refusal{Subject: o.provider()}
-	var said *socks.Refusal
-	switch {
-	case errors.As(err, &said):
-		r.Code, r.Cause = refusal.OfHandshake(said), err
-	case errors.Is(err, socks.ErrCredentials) && c.port.slot.Plan().Sets(c.server):
+	if errors.Is(err, socks.ErrCredentials) && c.port.slot.Plan().Sets(c.server) {
 		c.warnLogin(refusal.HandshakeLogin, "")
-		r = refusal.Refusal{Code: refusal.HandshakeLogin}
-	case errors.Is(err, socks.ErrCredentials):
-		r.Code = refusal.HandshakeCredentials
-	case errors.Is(err, socks.ErrMalformed):
-		r.Code, r.Cause = refusal.HandshakeMalformed, err
-	default:
-		r.Code = refusal.HandshakeClosed
+		o.failed(refusal.Refusal{Code: refusal.HandshakeLogin})
+		return
 	}
+	r := refusal.Refusal{Subject: refusal.Subject{Side: refusal.Provider, Name: o.server.name()}}
+	r.Code, r.Cause = whyNoTunnel(err)
 	o.failed(r)
 }
 
-// onHandshakeTimeout is called when the SOCKS server has not made a tunnel in time.
-func (o *outbound) onHandshakeTimeout() {
-	o.failed(refusal.Refusal{Code: refusal.HandshakeTimeout, Subject: o.provider()})
-}
+// errUnfit wraps why a SOCKS server cannot be asked for the tunnel.
+type errUnfit struct{ error }
 
-// provider is the server that is asked for a tunnel.
-func (o *outbound) provider() refusal.Subject {
-	return refusal.Subject{Side: refusal.Provider, Name: o.server.name()}
+var errHandshakeTime = errors.New("no tunnel in time")
+
+// whyNoTunnel is what clients are told of why a SOCKS server makes no tunnel. What the server has not said itself is an end of
+// the connection to it.
+func whyNoTunnel(err error) (code refusal.Code, cause error) {
+	var said *socks.Refusal
+	var unfit errUnfit
+	switch {
+	case errors.As(err, &said):
+		return refusal.OfHandshake(said), err
+	case errors.As(err, &unfit):
+		return refusal.HandshakeUnfit, unfit.error
+	case errors.Is(err, socks.ErrCredentials):
+		return refusal.HandshakeCredentials, nil
+	case errors.Is(err, socks.ErrMalformed):
+		return refusal.HandshakeMalformed, err
+	case err == errHandshakeTime:
+		return refusal.HandshakeTimeout, nil
+	}
+	return refusal.HandshakeClosed, nil
 }

@@ -32,14 +32,13 @@ type outbound struct {
 	c  *conn
 	to route
 
-	clock    lookupClock
+	time     searchTime
 	target   *server    // whose name is looked up before dialling; nil: none, or that is done
 	resolved netip.Addr // the target's, which servers that want it are told; not valid: it was not looked up
 
 	servers candidates
 	server  *server // being tried; of a direct route the target
 	untried untried // its addresses
-	until   int64   // the loop's time when all trying ends; look-ups are not part of it
 	err     error   // why the last try failed
 
 	attempts attempts // to connect to the server
@@ -51,10 +50,7 @@ type outbound struct {
 // begin finds a way along a route.
 func (o *outbound) begin(to route) {
 	l := o.c.l
-	*o = outbound{c: o.c, to: to, until: never, clock: lookupClock{left: int64(lookupWait)}}
-	if d := l.relay.limits.Dial; d > 0 {
-		o.until = l.now + int64(d)
-	}
+	*o = outbound{c: o.c, to: to, time: newSearchTime(l.now, l.relay.limits.Dial)}
 	o.servers = newCandidates(o.c.port.mapping, to.server, to.only, l.now)
 	if to.resolves {
 		o.lookUpTarget()

@@ -9,26 +9,35 @@ import (
 // Names that outbound has looked up: a server's, and the target's where the server is to be told an address. What they stand
 // for is mostly known (server.go). If not, the connection waits in stageDial until onLookup is called.
 
-// A lookupClock is the time that a request waits for look-ups. It is no part of the time for connecting.
-type lookupClock struct {
-	runs  bool  // a look-up is waited for
-	since int64 // the loop's time
-	left  int64 // nanoseconds
+// A searchTime is what time there is for finding a way: for connecting, and for look-ups, which have a time of their own.
+type searchTime struct {
+	until   int64 // the loop's time when connecting ends; never: it has all the time
+	lookups int64 // nanoseconds that look-ups may still take
+	waits   bool  // a look-up is waited for
+	since   int64 // the loop's time
 }
 
-// begin begins to wait.
-func (w *lookupClock) begin(now int64) { w.runs, w.since = true, now }
-
-// end ends the wait, and returns how long it was.
-func (w *lookupClock) end(now int64) (waited int64) {
-	waited = now - w.since
-	w.runs = false
-	w.left -= waited
-	return waited
+// newSearchTime gives connecting as much time as it says; 0 or less: all the time.
+func newSearchTime(now int64, connecting time.Duration) searchTime {
+	t := searchTime{until: never, lookups: int64(lookupWait)}
+	if connecting > 0 {
+		t.until = now + int64(connecting)
+	}
+	return t
 }
 
-// remains is how long look-ups may still take.
-func (w *lookupClock) remains() time.Duration { return time.Duration(max(w.left, 0)) }
+// beginWait begins to wait for a look-up.
+func (t *searchTime) beginWait(now int64) { t.waits, t.since = true, now }
+
+// endWait ends the wait for a look-up, which leaves as much time for connecting as there was.
+func (t *searchTime) endWait(now int64) {
+	waited := now - t.since
+	t.waits = false
+	t.lookups -= waited
+	if t.until != never {
+		t.until += waited
+	}
+}
 
 // untried are the addresses of one server that are still to be tried.
 type untried struct {
@@ -55,21 +64,13 @@ func (u *untried) mayGrow() bool { return u.known != nil && u.known.more }
 
 // beginWait waits for a look-up.
 func (o *outbound) beginWait() {
-	o.clock.begin(o.c.l.now)
+	o.time.beginWait(o.c.l.now)
 	o.c.enter(stageDial)
-}
-
-// endWait ends the wait for a look-up, which leaves as much time for connecting as there was.
-func (o *outbound) endWait() {
-	waited := o.clock.end(o.c.l.now)
-	if o.until != never {
-		o.until += waited
-	}
 }
 
 // dropWait ends the wait for a look-up, if there is one, before its result has come.
 func (o *outbound) dropWait() {
-	if !o.clock.runs {
+	if !o.time.waits {
 		return
 	}
 	asked := o.server
@@ -77,7 +78,7 @@ func (o *outbound) dropWait() {
 		asked = o.target
 	}
 	asked.forget(o.c.ref(), o.c.l)
-	o.endWait()
+	o.time.endWait(o.c.l.now)
 }
 
 // lookUpTarget finds the address of the target that the server is to be told, and goes on with the first server.
@@ -123,7 +124,7 @@ func (o *outbound) noTarget(err error) {
 // onLookup is called with the addresses that the connection waits for.
 func (o *outbound) onLookup(s *server, known *addresses, err error) {
 	c := o.c
-	if c.stage != stageDial || !o.clock.runs {
+	if c.stage != stageDial || !o.time.waits {
 		return // it has gone on meanwhile
 	}
 	switch s {
@@ -133,14 +134,14 @@ func (o *outbound) onLookup(s *server, known *addresses, err error) {
 				return
 			}
 		}
-		o.endWait()
+		o.time.endWait(o.c.l.now)
 		if err != nil {
 			o.noTarget(err)
 			return
 		}
 		o.onTarget(known)
 	case o.server:
-		o.endWait()
+		o.time.endWait(o.c.l.now)
 		if err != nil {
 			o.err = errLookup{err}
 		} else {

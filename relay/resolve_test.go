@@ -6,19 +6,25 @@ import (
 	"testing"
 )
 
-// The time that a look-up takes is taken from what look-ups may take, however many there are.
-func TestLookupClock(t *testing.T) {
-	w := lookupClock{left: 10}
-	w.begin(100)
-	if !w.runs {
-		t.Error("the clock does not run")
+// A look-up's time is taken from what look-ups may take, however many there are, and not from that for connecting.
+func TestSearchTime(t *testing.T) {
+	s := newSearchTime(100, 50)
+	if s.until != 150 || s.lookups != int64(lookupWait) {
+		t.Errorf("until %d, %d for look-ups; want 150 and %d", s.until, s.lookups, int64(lookupWait))
 	}
-	if waited := w.end(104); waited != 4 || w.runs || w.remains() != 6 {
-		t.Errorf("waited %d, runs: %t, remains %d; want 4, false and 6", waited, w.runs, w.remains())
+	for _, wait := range [][2]int64{{110, 114}, {120, 130}} {
+		if s.beginWait(wait[0]); !s.waits {
+			t.Error("it does not wait")
+		}
+		s.endWait(wait[1])
 	}
-	w.begin(200)
-	if w.end(300); w.remains() != 0 {
-		t.Errorf("%d remains; want 0", w.remains())
+	if used := int64(lookupWait) - s.lookups; s.waits || used != 14 || s.until != 164 {
+		t.Errorf("waits: %t, used %d, until %d; want false, 14 and 164", s.waits, used, s.until)
+	}
+	s = newSearchTime(100, 0)
+	s.beginWait(100)
+	if s.endWait(200); s.until != never {
+		t.Errorf("without a limit connecting ends at %d", s.until)
 	}
 }
 

@@ -122,7 +122,7 @@ func init() {
 		stageHandshake: {
 			name: "handshake", machine: "outbound", next: atOnce | setOf(stageTunnel),
 			limit: "Limits.Reply", lasts: replyTime, run: func(c *conn) { c.x.out.pumpHandshake() },
-			expire: func(c *conn) { c.x.out.onHandshakeTimeout() },
+			expire: func(c *conn) { c.x.out.handshakeFailed(errHandshakeTime) },
 			awaits: true, abandons: true, works: true,
 		},
 		stageReply: {
