@@ -46,7 +46,7 @@
 //
 // For each port a loop keeps a list of the connections that belong to its sessions (roster.go). What rotations want of
 // these comes to the loops in errands, one at a time for all ports together (errand.go), and rotate.go says what becomes of
-// each connection.
+// each connection. A loop that cuts many has other loops close their descriptors (share.go).
 //
 // A connection belongs to one loop at a time. Connections gather on as few loops as keep up (gather.go), and what one
 // loop has for another goes through that one's mailbox (mailbox.go), and so does the question whether it still turns (pulse.go). When a burst is over its tables are made
@@ -86,6 +86,7 @@
 //	upstream socket      conn                  conn.closeUpstream
 //	attempts beside it   conn                  outbound.endAttempt, attempts.endRivals
 //	both, on their way   parcel                loop.unpack
+//	both, cut by errand  loop, or a share      loop.closeDescriptors, share.giveTo
 //	pipe                 loop, or a direction  direction.settle, direction.drop; closed if it holds bytes
 //	pooled buffer        a buffer of conn      buffer.skip of its last byte, buffer.release
 //	exchange             conn                  dropExchange, which gives it back to the loop

@@ -69,7 +69,7 @@ func (m *marks) catchUp(c *conn) {
 type errand struct {
 	wants []want
 	calls []call
-	left  atomic.Int64 // loops that have not done it yet
+	left  atomic.Int64 // loops that have not done it yet, and shares that are not closed
 
 	ended int      // wants of sessions that have ended without a call
 	own   *reached // by these
@@ -169,7 +169,7 @@ func (r *Relay) sendErrand() {
 	}
 }
 
-// finish is called for each loop when it has done the errand.
+// finish is called for each loop when it has done the errand, and for each share when it is closed.
 func (r *Relay) finish(e *errand) {
 	if e.left.Add(-1) > 0 {
 		return
@@ -188,6 +188,7 @@ func (r *Relay) finish(e *errand) {
 // they belong to later sessions, or the marks have been seen to when they were taken over.
 type walk struct {
 	errand *errand // nil: there is none
+	over   bool    // all have been looked at
 	begun  int     // wants that have been begun
 	at     *conn   // to be looked at next; nil: this is the end of a roster. seat.leave moves it on
 }
@@ -216,10 +217,8 @@ func (k *walk) goOn(l *loop) {
 	for looks := 0; looks < sweepLook && cut < sweepBudget; looks++ {
 		c, w := k.next(l)
 		if w == nil {
-			e := k.errand
-			*k = walk{}
-			l.relay.finish(e)
-			return
+			k.over = true
+			break
 		}
 		if c == nil {
 			continue
@@ -229,4 +228,18 @@ func (k *walk) goOn(l *loop) {
 			cut++
 		}
 	}
+	if cut > 0 {
+		l.helper.cutting.Store(true)
+	}
+}
+
+// end ends a walk that is over. What it has cut is closed by then, but for what other loops close.
+func (k *walk) end(l *loop) {
+	if !k.over {
+		return
+	}
+	e := k.errand
+	*k = walk{}
+	l.helper.cutting.Store(false)
+	l.relay.finish(e)
 }

@@ -201,6 +201,26 @@ func TestEndingsThatWaitAreOne(t *testing.T) {
 	}
 }
 
+// When a rotation is done the descriptors of what it has cut are closed: what their sockets had taken leaves no more.
+func TestRotationEndsWhenAllIsClosed(t *testing.T) {
+	const tunnels = 20
+	g := newRig(t, func(cfg *Config) { cfg.Loops = 2 })
+	for range tunnels {
+		g.tunnelAt(0)
+	}
+	before := openDescriptors(t)
+	after := make(chan int, 1)
+	g.relay.rotate([]want{{port: g.relay.ports[0], how: session.CloseAll, through: 1 << 62}}, func(closed, _ int) {
+		if closed != tunnels {
+			t.Errorf("%d are closed; want %d", closed, tunnels)
+		}
+		after <- openDescriptors(t)
+	})
+	if n := before - <-after; n != 2*tunnels {
+		t.Errorf("%d descriptors are closed when it is done; want %d", n, 2*tunnels)
+	}
+}
+
 // Two rotations of one port at the same moment count each connection once between them.
 func TestRotationsOfOnePortAtOnce(t *testing.T) {
 	const calls, tunnels = 6, 20

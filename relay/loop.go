@@ -79,7 +79,8 @@ type loop struct {
 	ended    bool
 	drainAt  int64 // when what is left is cut off
 
-	walk   walk // of a rotation's connections
+	walk   walk   // of a rotation's connections
+	helper helper // of loops that have cut many
 	pipes  pipes
 	mail   mailbox // from other loops and goroutines
 	pulse  pulse   // asks whether it turns
@@ -274,14 +275,13 @@ func (l *loop) runScheduled() {
 func (l *loop) closeLater(fd int) { l.closing = append(l.closing, fd) }
 
 func (l *loop) closeDescriptors() {
-	for _, fd := range l.closing {
-		_ = kernel.Close(fd) // what can fail here is only the last write, which no one waits for
-	}
+	closeAll(l.walk.share(l, l.closing))
 	l.closing, l.evicted = l.closing[:0], 0
 	if l.vacated > 0 {
 		l.relay.rivals.Add(int32(-l.vacated))
 		l.vacated = 0
 	}
+	l.walk.end(l)
 }
 
 // watch gives the poller a connection's socket, under a new generation.
