@@ -65,6 +65,7 @@ var requestsDiffer = []difference{
 	{"257 field lines", "GET /" + host11 + strings.Repeat("A: b\r\n", 256) + "\r\n", errTooManyFields, "", "likewise"},
 	{"space before a colon", "GET /" + host11 + "A : b\r\n\r\n", errSpaceColon, "", "RFC 9112 section 5.1: must be refused"},
 	{"CONNECT without a port", "CONNECT a" + host11 + "\r\n", errConnectForm, "", "RFC 9112 section 3.2.3; who dials fails later"},
+	{"CONNECT without a target", "CONNECT " + host11 + "\r\n", errTarget, "", "likewise"},
 	{"user information in a CONNECT", "CONNECT a@b:1" + host11 + "\r\n", ErrUserinfoOfConnect, "", "RFC 9112 section 3.2.3; who dials fails later"},
 	{"CONNECT with a length", "CONNECT a:1" + host11 + "Content-Length: 1\r\n\r\n", errConnectBody, "", "RFC 9110 section 9.3.6: no defined meaning"},
 	{"Connection names Host", "GET /" + host11 + "Connection: host\r\n\r\n", errOptionFraming, "", "RFC 9110 section 7.6.1; no proxy, so it drops none of them"},
