@@ -176,7 +176,7 @@ func random(text []byte) *Settings {
 }
 
 // portAt is what one port has, in the slow and obvious way.
-type portAt struct{ password, server, servers, own Sum }
+type portAt struct{ password, servers, own Sum }
 
 func portsOf(s *Settings) map[netip.AddrPort]portAt {
 	ports := map[netip.AddrPort]portAt{}
