@@ -126,7 +126,7 @@ func (x *exchange) beginAPI() {
 	}
 	c.enter(stageAPIContent)
 	if x.expects && c.in.empty() && !x.content.done() {
-		if c.transfer.send([]byte("HTTP/1.1 100 Continue\r\n\r\n")); c.stage == stageClosed {
+		if !c.transfer.send([]byte("HTTP/1.1 100 Continue\r\n\r\n")) {
 			return
 		}
 	}
@@ -160,24 +160,6 @@ func (a *apiCall) readContent() {
 		}
 	}
 	a.carryOut()
-}
-
-// collect is take, with the content's data put into out.
-func (f *framed) collect(b []byte, out *buffer) (n int, err error) {
-	if f.kind != httpparse.BodyChunked {
-		n, err = f.take(b)
-		out.append(b[:n])
-		return n, err
-	}
-	for n < len(b) && !f.chunks.Done() {
-		m, data, err := f.chunks.Next(b[n:])
-		if err != nil {
-			return n, err
-		}
-		out.append(data)
-		n += m
-	}
-	return n, nil
 }
 
 // carryOut makes the call's change. The answer waits for what must hold when it is sent.

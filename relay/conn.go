@@ -134,16 +134,6 @@ func (c *conn) isTraffic() bool {
 
 const never = 1<<63 - 1
 
-// flush writes what d keeps for sink. That counts as life too: a slow sink may take minutes for what was read at once.
-func (c *conn) flush(d *direction, sink *socket) (bool, error) {
-	kept := d.kept()
-	done, err := d.flush(sink)
-	if d.kept() < kept {
-		c.arm()
-	}
-	return done, err
-}
-
 // onEvent is called when s, one of the connection's sockets, has news. They stand in its flags already.
 func (c *conn) onEvent(s *socket, ev poll.Events) {
 	ofClient := s == &c.client

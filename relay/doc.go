@@ -32,12 +32,13 @@
 // package race says when the next one is tried), resolve.go waits for names,
 // itself.go notices a connection that has met itself,
 // lookups.go has names looked up off the loops (package lookup), as many at once as the budget of descriptors has places for (admission.go), forward.go
-// writes the head with the port's credentials, transfer.go moves the content, response.go moves the response,
+// writes the head with the port's credentials, transfer.go has the content moved, response.go the response,
 // login.go hears what a provider says that does not take our credentials (package verdict), and
 // waiting.go knows how long an answer is waited for on behalf of a client that has ended its side. A CONNECT that is
 // granted, and an upgrade, become a tunnel (tunnel.go): two directions that know nothing of each other. What a sink does
 // not take is kept in its direction (socket.go), and while there is any, the source is not read. So at most one buffer or
-// one pipe of unsent bytes exists for each direction, whoever stalls.
+// one pipe of unsent bytes exists for each direction, whoever stalls. One pump moves them all (move.go): it says why it has
+// paused, and the transfer what that means. framed.go knows where a message ends.
 //
 // A peer that has vanished is noticed by TCP keep-alive, of which an upstream connection must have stood for a while (keepalive.go).
 //

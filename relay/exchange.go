@@ -28,17 +28,13 @@ type exchange struct {
 	out outbound
 
 	reused     bool             // the upstream connection has answered a request before
-	retried    bool             // this is the second try
 	used       *session.Session // that the request counts as a use of
 	sendFailed bool             // the upstream connection takes no more
-	answered   bool             // a response byte has come
-	responding bool             // the final response's head has been passed on
-	partial    buffer           // an incomplete response head
+	progress   progress         // of the answer
+	partial    buffer           // an incomplete response head; then what has come after the response's end
 	interim    int              // 1xx responses so far
 	finAt      int64            // the loop's time at which the client's FIN was seen, while the answer is waited for; 0: it was not
-	response   framed           // of the final response
-	decode     bool             // a chunked response to HTTP/1.0 goes out without its chunks
-	ended      bool             // the response has ended; what is kept in toClient is its rest
+	response   framed           // of the final response, once its head is passed on
 	keepClient bool             // the client connection may be used again
 	keepServer bool             // the upstream connection may be used again
 	spared     bool             // the response has set off a rotation that cuts others, and comes whole all the same
@@ -48,52 +44,15 @@ type exchange struct {
 	odd httpparse.Oddities // in the responses so far
 }
 
-// framed follows one message's content to its end.
-type framed struct {
-	kind   httpparse.BodyKind
-	left   int64 // bytes to come, of BodyLength
-	chunks httpparse.Chunks
-}
+// progress is how far the answer to a request has come.
+type progress uint8
 
-func frame(b httpparse.Body) framed { return framed{kind: b.Kind, left: b.Length} }
-
-// done reports whether the content has ended.
-func (f *framed) done() bool {
-	switch f.kind {
-	case httpparse.BodyNone:
-		return true
-	case httpparse.BodyLength:
-		return f.left == 0
-	case httpparse.BodyChunked:
-		return f.chunks.Done()
-	}
-	return false
-}
-
-// mayBeSpliced reports whether the content's rest is long enough, and known to be.
-func (f *framed) mayBeSpliced() bool {
-	return f.kind == httpparse.BodyLength && f.left >= spliceContent
-}
-
-// take returns how many of b's bytes belong to the content.
-func (f *framed) take(b []byte) (n int, err error) {
-	switch f.kind {
-	case httpparse.BodyLength:
-		n = int(min(int64(len(b)), f.left))
-		f.left -= int64(n)
-	case httpparse.BodyChunked:
-		for n < len(b) && !f.chunks.Done() {
-			m, _, err := f.chunks.Next(b[n:])
-			if err != nil {
-				return n, err
-			}
-			n += m
-		}
-	case httpparse.BodyUntilClose:
-		n = len(b)
-	}
-	return n, nil
-}
+const (
+	awaited   progress = iota // nothing of it has come
+	begun                     // interim responses have come, or a part of a head
+	passing                   // the final response's head has been passed on, and its content goes after it
+	ownAnswer                 // it is an answer of the relay's own, which stands in toClient
+)
 
 // newExchange makes an exchange, whose request is for the caller to fill in.
 func (l *loop) newExchange(c *conn) *exchange {

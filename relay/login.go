@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"proxymap/relay/internal/kernel"
 	"proxymap/relay/refusal"
 	"proxymap/relay/verdict"
 	"proxymap/session"
@@ -46,19 +45,17 @@ func (t *transfer) hearVerdict(b []byte) {
 func (t *transfer) pumpVerdict() {
 	c := t.c
 	v := c.x.verdict
-	for c.upstream.readable && !v.Enough() {
-		switch n, err := c.upstream.read(c.l.buf[:]); err {
-		case nil:
-			v.Take(c.l.buf[:n])
-		case kernel.ErrAgain:
+	for !v.Enough() {
+		switch b, got := c.upstream.receive(c.l.buf[:]); got {
+		case nothingNow:
 			return
+		case bytesCame:
+			v.Take(b)
 		default:
 			v.End()
 		}
 	}
-	if v.Enough() {
-		t.refuseByVerdict()
-	}
+	t.refuseByVerdict()
 }
 
 // refuseByVerdict answers with what the provider has said so far.

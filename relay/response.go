@@ -9,31 +9,119 @@ import (
 	"proxymap/relay/refusal"
 )
 
-// onResponseBytes takes what upstream has sent: heads, then content.
-func (t *transfer) onResponseBytes(b []byte) {
+// pumpResponse moves the response to the client, as far as it has come and the client takes it.
+func (t *transfer) pumpResponse() {
+	c := t.c
+	for {
+		x := c.x
+		alive, why := c.toClient.move(c.l, &c.upstream, &c.client, &x.response, &x.partial)
+		if alive {
+			c.arm()
+		}
+		if x.progress < passing && why == complete { // nothing is content yet, and the client has taken all that was kept
+			if !t.readHeads() {
+				return
+			}
+			continue
+		}
+		t.onResponseMoved(why)
+		return
+	}
+}
+
+// onResponseMoved goes on after what had the response's content pause.
+func (t *transfer) onResponseMoved(why outcome) {
+	c := t.c
+	t.judgeContent()
+	switch why {
+	case complete:
+		t.endExchange()
+	case budgetSpent:
+		c.l.schedule(c)
+	case sourceEnded, sourceReset:
+		t.onContentCut(why)
+	case malformed:
+		c.reset() // its chunks: nothing else can be misread
+	case sinkBroken:
+		c.abort()
+	}
+}
+
+// readHeads reads on in the heads of responses. It reports whether something has come, and the exchange goes on.
+func (t *transfer) readHeads() (more bool) {
+	c := t.c
+	b, got := c.upstream.receive(c.l.buf[:])
+	switch got {
+	case nothingNow:
+		return false
+	case peerEnded, peerReset:
+		t.onHeadMissing(got == peerReset)
+		return false
+	}
+	c.l.moved += readSize
+	c.toClient.noteRead(len(b))
+	if !t.onHeadBytes(b) {
+		return false
+	}
+	if c.x.progress == passing {
+		c.arm() // a head has its time in all, however many pieces it comes in
+	}
+	return true
+}
+
+// onHeadMissing is called when upstream has ended, by FIN or by failing, before the final response's head has come.
+func (t *transfer) onHeadMissing(reset bool) {
 	c := t.c
 	x := c.x
-	if !x.answered {
-		x.answered = true
+	c.closeUpstream()
+	switch {
+	case x.progress == awaited && x.reused && x.idempotent:
+		// It closed the idle connection just as the request left (RFC 9112 section 9.3.1). The next one is new, so this is the
+		// only time.
+		x.reused, x.sendFailed = false, false
+		x.dial()
+	case x.progress == begun:
+		c.refuseWith(refusal.Refusal{Code: refusal.ResponseCut, Subject: c.otherSide()})
+	default:
+		if reset {
+			c.signal(0, ErrorReset, c.sess)
+		}
+		c.refuseWith(refusal.Refusal{Code: refusal.ResponseMissing, Subject: c.otherSide()})
+	}
+}
+
+// onContentCut is called when upstream has ended, by FIN or by failing, within the content.
+func (t *transfer) onContentCut(why outcome) {
+	c := t.c
+	c.closeUpstream()
+	if why == sourceEnded && c.x.response.kind == httpparse.BodyUntilClose {
+		t.endExchange() // which is its end
+		return
+	}
+	t.truncate()
+}
+
+// onHeadBytes takes what upstream has sent before the final head has come whole: heads, then content.
+func (t *transfer) onHeadBytes(b []byte) (goesOn bool) {
+	c := t.c
+	x := c.x
+	if x.progress == awaited {
+		x.progress = begun
 		x.head.release() // no way back from here: the request is not sent again
 	}
-	if x.responding {
-		t.onContent(b)
-		return
-	}
 	if x.partial.empty() {
-		t.onResponseHeads(b)
-		return
+		return t.onResponseHeads(b)
 	}
 	x.partial.append(b)
 	if !worthALook(x.partial.bytes(), len(b), c.l.relay.limits.ResponseHeadBytes) {
-		return
+		return true
 	}
 	// The heads' bytes leave the exchange for the time of the call: it may end the exchange.
 	partial := x.partial
 	x.partial = buffer{}
-	t.onResponseHeads(partial.bytes())
+	goesOn = t.onResponseHeads(partial.bytes())
 	partial.release()
+	return goesOn
 }
 
 // worthALook reports whether the last bytes of an incomplete head, as many as came last, may make a verdict: they end its
@@ -52,7 +140,7 @@ func worthALook(partial []byte, last, limit int) bool {
 }
 
 // onResponseHeads reads heads up to the final one; interim ones are passed on as they come (RFC 9110 section 15.2).
-func (t *transfer) onResponseHeads(b []byte) {
+func (t *transfer) onResponseHeads(b []byte) (goesOn bool) {
 	c := t.c
 	x, res := c.x, &c.l.res
 	from, pos := 0, 0 // b[from:pos] is read and to be passed on as it came
@@ -60,20 +148,17 @@ func (t *transfer) onResponseHeads(b []byte) {
 		err := res.Parse(b[pos:], c.l.relay.responseLimits)
 		if err == httpparse.ErrNeedMore {
 			x.partial.append(b[pos:])
-			t.send(b[from:pos])
-			return
+			return t.send(b[from:pos])
 		}
 		if err != nil {
-			t.badResponse(codeOfResponse(err), reasonOf(err))
-			return
+			return t.badResponse(codeOfResponse(err), reasonOf(err))
 		}
 		noteOdd(c, res.Odd)
 		if res.Status >= 200 || res.Status == 101 {
 			break
 		}
 		if x.interim++; x.interim > maxInformational {
-			t.badResponse(refusal.TooManyInterim, nil)
-			return
+			return t.badResponse(refusal.TooManyInterim, nil)
 		}
 		head := b[pos : pos+res.End]
 		pos += res.End
@@ -86,7 +171,7 @@ func (t *transfer) onResponseHeads(b []byte) {
 			from = pos
 		}
 	}
-	t.onFinalHead(b[from:], pos-from)
+	return t.onFinalHead(b[from:], pos-from)
 }
 
 // codeOfResponse is why a response head cannot be parsed.
@@ -103,80 +188,78 @@ var errCodingTo10 = errors.New("a transfer coding other than chunked, which a cl
 
 // onFinalHead takes the final response, whose head stands at b[pos:] and is described by l.res. What stands before it is
 // to be passed on.
-func (t *transfer) onFinalHead(b []byte, pos int) {
+func (t *transfer) onFinalHead(b []byte, pos int) (goesOn bool) {
 	c := t.c
 	x, res := c.x, &c.l.res
 	c.signal(res.Status, 0, c.sess)
 	connect := x.method == httpparse.MethodConnect
 	switch {
 	case res.Status == 101 && (connect || !x.upgrade || !x.content.done()):
-		t.badResponse(refusal.SwitchedUnasked, nil)
-		return
+		return t.badResponse(refusal.SwitchedUnasked, nil)
 	case res.Status == 101, connect && res.Status < 300:
 		t.grantTunnel(b, pos)
-		return
+		return false
 	case res.Status == 407 && c.x.toTarget():
-		t.badResponse(refusal.TargetWantsLogin, nil)
-		return
+		return t.badResponse(refusal.TargetWantsLogin, nil)
 	case res.Status == 407 && c.port.slot.Plan().Sets(c.server):
 		t.hearVerdict(b[pos:])
-		return
+		return false
 	}
 	if c.intake.socks != 0 {
 		c.refuseSocks(refusal.ReplyTo(res.Status))
-		return
+		return false
 	}
 	body, err := res.Body(x.method)
 	if err != nil {
-		t.badResponse(refusal.ResponseMalformed, reasonOf(err))
-		return
+		return t.badResponse(refusal.ResponseMalformed, reasonOf(err))
 	}
 	if x.minor == 0 && body.Kind != httpparse.BodyNone && res.Coded() && !res.OnlyChunked() {
-		t.badResponse(refusal.ResponseUnreadable, errCodingTo10)
-		return
+		return t.badResponse(refusal.ResponseUnreadable, errCodingTo10)
 	}
 	x.response = frame(body)
 	x.response.chunks = httpparse.ChunksOfResponse()
-	x.decode = x.minor == 0 && body.Kind == httpparse.BodyChunked
+	x.response.decodes = x.minor == 0 && body.Kind == httpparse.BodyChunked
 	x.keepServer = !connect && x.persists && res.Persists() && body.Kind != httpparse.BodyUntilClose
-	x.keepClient = x.keepServer && !x.decode
-	t.beginContent(b, pos)
+	x.keepClient = x.keepServer && !x.response.decodes
+	return t.beginContent(b, pos)
 }
 
 // beginContent passes on the final head, at b[pos:], what stands before it, and what has come of the content behind it. The
 // content is looked at first: what is odd in its chunks is for the head to tell.
-func (t *transfer) beginContent(b []byte, pos int) {
+func (t *transfer) beginContent(b []byte, pos int) (goesOn bool) {
 	c := t.c
 	x, res := c.x, &c.l.res
 	content, n := b[pos+res.End:], 0
-	if x.decode {
-		if err := readable(x.response.chunks, content); err != nil {
-			t.badResponse(refusal.ResponseUnreadable, reasonOf(err))
-			return
-		}
+	var err error
+	if x.response.decodes {
+		err = readable(x.response.chunks, content)
 	} else {
-		var ok bool
-		if n, ok = t.takeContent(content); !ok {
-			return
-		}
+		n, err = x.response.take(content)
+	}
+	if err != nil {
+		return t.badResponse(refusal.ResponseUnreadable, reasonOf(err)) // its chunks: nothing else can be misread
+	}
+	if !x.response.decodes {
+		x.partial.append(content[n:])
+		t.judgeContent()
 	}
 	how := x.rewriting(res, b[pos:pos+res.End], c.x.toTarget())
 	if res.Passes(how) {
-		x.responding = true
-		t.send(b[:pos+res.End+n])
-		return
+		x.progress = passing
+		return t.send(b[:pos+res.End+n])
 	}
 	c.toClient.unsent.append(b[:pos])
 	if !keepHead(&c.toClient, res, b[pos:pos+res.End], how) {
-		t.badResponse(refusal.ResponseTooComplex, nil)
-		return
+		return t.badResponse(refusal.ResponseTooComplex, nil)
 	}
-	x.responding = true
-	if x.decode {
-		t.onChunks(content)
-		return
+	x.progress = passing
+	if !x.response.decodes {
+		return t.send(content[:n])
 	}
-	t.send(content[:n])
+	n, _ = x.response.collect(content, &c.toClient.unsent) // readable has looked through it
+	x.partial.append(content[n:])
+	t.judgeContent()
+	return true
 }
 
 // grantTunnel begins the tunnel that the head at b[pos:] grants. What its fields say of content means nothing (RFC 9110
@@ -223,41 +306,15 @@ func keepHead(d *direction, res *httpparse.Response, b []byte, how httpparse.Rew
 	return ok
 }
 
-// onContent passes on more of the content.
-func (t *transfer) onContent(b []byte) {
-	c := t.c
-	if c.x.decode {
-		t.onChunks(b)
-		return
-	}
-	if n, ok := t.takeContent(b); ok {
-		t.send(b[:n])
-	}
-}
-
-// takeContent returns how many of b's bytes belong to the content. If it cannot be read both connections end.
-func (t *transfer) takeContent(b []byte) (n int, ok bool) {
+// judgeContent takes note of what is odd in the response's content, and of its end if it has come. What stands after the end
+// belongs to nobody, and who sends such, or leaves it in doubt where the end is, is not trusted with anything more: both
+// connections end after the response.
+func (t *transfer) judgeContent() {
 	c := t.c
 	x := c.x
-	n, err := x.response.take(b)
-	if err != nil {
-		t.badResponse(refusal.ResponseUnreadable, reasonOf(err)) // its chunks: nothing else can be misread
-		return 0, false
-	}
 	noteOdd(c, x.response.chunks.Odd)
-	t.endOfContent(len(b) - n)
-	return n, true
-}
-
-// endOfContent notes the response's end if it has come. What stands behind it belongs to nobody, and who sends such, or
-// leaves it in doubt where the end is, is not trusted with anything more: both connections end behind the response.
-func (t *transfer) endOfContent(rest int) {
-	c := t.c
-	if x := c.x; x.response.done() {
-		x.ended = true
-		clear := rest == 0 && !x.odd.InDoubt()
-		x.keepServer = x.keepServer && clear
-		x.keepClient = x.keepClient && clear
+	if x.response.done() && (!x.partial.empty() || x.odd.InDoubt()) {
+		x.keepServer, x.keepClient = false, false
 	}
 }
 
@@ -273,41 +330,24 @@ func readable(chunks httpparse.Chunks, b []byte) error {
 	return nil
 }
 
-// onChunks passes on the data of chunks.
-func (t *transfer) onChunks(b []byte) {
-	c := t.c
-	x := c.x
-	for len(b) > 0 && !x.response.chunks.Done() {
-		n, data, err := x.response.chunks.Next(b)
-		if err != nil {
-			c.reset() // the head is out, or on its way
-			return
-		}
-		c.toClient.unsent.append(data)
-		b = b[n:]
-	}
-	noteOdd(c, x.response.chunks.Odd)
-	t.endOfContent(len(b))
-}
-
-// send passes b on to the client. If that fails the connection is closed, which the caller has to look at.
-func (t *transfer) send(b []byte) {
+// send passes b on to the client. If that fails the connection is closed.
+func (t *transfer) send(b []byte) (goesOn bool) {
 	c := t.c
 	if err := c.toClient.send(&c.client, b); err != nil {
 		c.abort()
+		return false
 	}
+	return true
 }
 
-// badResponse ends both connections; the client is told why if it has nothing of a final response yet.
-func (t *transfer) badResponse(code refusal.Code, cause error) {
+// badResponse ends both connections, and tells the client why: it has nothing of a final response yet. It returns false,
+// for the callers to return.
+func (t *transfer) badResponse(code refusal.Code, cause error) (goesOn bool) {
 	c := t.c
-	if c.x.responding {
-		c.reset()
-		return
-	}
 	from := c.otherSide()
 	if code == refusal.TargetWantsLogin || code == refusal.ResponseTooComplex {
 		from.Side = refusal.Target // through a SOCKS server
 	}
 	c.refuseWith(refusal.Refusal{Code: code, Subject: from, Cause: cause})
+	return false
 }

@@ -139,7 +139,7 @@ func init() {
 		stageExchange: {
 			name: "exchange", machine: "transfer",
 			next:  setOf(stageIdle, stageDial, stageVerdict, stageExchange, stageEarly, stageTunnel, stageLinger),
-			limit: "Limits.TunnelIdle", lasts: exchangeTime, run: pumpExchange, expire: func(c *conn) { c.transfer.onExchangeTimeout() },
+			limit: "Limits.TunnelIdle", lasts: exchangeTime, run: func(c *conn) { c.transfer.pumpExchange() }, expire: func(c *conn) { c.transfer.onExchangeTimeout() },
 			awaits: true, works: true, moves: true,
 		},
 		stageEarly: {
@@ -175,7 +175,7 @@ func replyTime(c *conn) time.Duration { return c.l.relay.limits.Reply }
 // exchangeTime is how long it may take until something moves: a byte of content, or the response's head.
 func exchangeTime(c *conn) time.Duration {
 	limits := &c.l.relay.limits
-	if c.x.responding {
+	if c.x.progress == passing {
 		return limits.TunnelIdle
 	}
 	return c.x.headTime(limits, c.x.content.done() && c.toUpstream.empty())
@@ -194,13 +194,5 @@ func lingerTime(c *conn) time.Duration {
 func endIdleUpstream(c *conn, _ *socket, ev poll.Events) {
 	if ev&poll.Readable != 0 {
 		c.closeUpstream()
-	}
-}
-
-// pumpExchange moves the request and the response.
-func pumpExchange(c *conn) {
-	c.transfer.pumpRequest()
-	if c.stage == stageExchange {
-		c.transfer.pumpResponse()
 	}
 }

@@ -1,8 +1,6 @@
 package relay
 
 import (
-	"io"
-
 	"proxymap/httpparse"
 	"proxymap/relay/internal/kernel"
 	"proxymap/relay/refusal"
@@ -55,11 +53,8 @@ var connectGranted = []byte("HTTP/1.1 200 Connection established\r\n\r\n")
 // end. It only asks where that is not known: the last read has filled its buffer, or an end was told of with what it read.
 func (t *transfer) upstreamQuiet() bool {
 	c := t.c
-	if c.upstream.readable {
-		_, err := c.upstream.read(c.l.buf[:1])
-		return err == kernel.ErrAgain
-	}
-	return true
+	_, got := c.upstream.receive(c.l.buf[:1])
+	return got == nothingNow
 }
 
 // sendRequest writes the head, with the credentials of this moment, and what has come of the content, in one call. The
@@ -93,106 +88,67 @@ func (t *transfer) sendRequest() {
 		t.upstreamTakesNoMore()
 		return
 	}
-	if c.stage == stageExchange && !x.content.done() {
-		t.pumpRequest()
+	if x.method != httpparse.MethodConnect && !x.content.done() && !t.pumpRequest() {
+		return
 	}
-	if c.stage != stageClosed && c.upstream.readable {
+	if c.upstream.readable {
 		c.l.schedule(c) // it has spoken, or ended, already as it was connected to
 	}
 }
 
-// pumpRequest moves the request's content upstream, as far as it has come and upstream takes it.
-func (t *transfer) pumpRequest() {
-	c := t.c
-	x := c.x
-	moved := 0
-	defer func() { c.l.moved += moved; c.toUpstream.settle() }()
-	for moved < turnBudget {
-		if x.sendFailed {
-			return
-		}
-		done, err := c.flush(&c.toUpstream, &c.upstream)
-		if err != nil {
-			t.upstreamTakesNoMore()
-			return
-		}
-		if !done || x.content.done() {
-			return
-		}
-		n, more := t.moveContent()
-		if !more {
-			return
-		}
-		moved += n
+// pumpExchange moves the request and the response.
+func (t *transfer) pumpExchange() {
+	if t.pumpRequest() {
+		t.pumpResponse()
 	}
-	c.l.schedule(c)
 }
 
-// moveContent moves a buffer or a pipe of the request's content. It returns what that counts for in the turn's budget,
-// and whether there may be more.
-func (t *transfer) moveContent() (moved int, more bool) {
+// pumpRequest moves the request's content upstream, as far as it has come and upstream takes it.
+func (t *transfer) pumpRequest() (goesOn bool) {
 	c := t.c
-	x := c.x
-	b := c.in.bytes()
-	held := b != nil
-	if !held {
-		if !c.client.readable {
-			return 0, false
-		}
-		n, splices := 0, x.content.mayBeSpliced() && c.toUpstream.splices(c.l, &c.upstream)
-		var err error
-		if splices {
-			n, err = c.toUpstream.fill(&c.client, x.content.left)
-		} else {
-			n, err = c.client.read(c.l.buf[:])
-		}
-		if err == kernel.ErrAgain {
-			return 0, false
-		}
-		if err != nil {
-			c.abort() // it ended before its end
-			return 0, false
-		}
-		if splices {
-			x.content.left -= int64(n)
-			c.arm()
-			return n, true
-		}
-		c.toUpstream.noteRead(n)
-		b = c.l.buf[:n]
+	if c.x.sendFailed {
+		return true
 	}
-	n, err := x.content.take(b)
-	if err != nil {
-		t.badContent(err)
-		return 0, false
-	}
-	err = c.toUpstream.send(&c.upstream, b[:n])
-	if held {
-		c.in.skip(n)
-	} else {
-		c.in.append(b[n:]) // a pipelined request
-	}
-	if err != nil {
+	switch t.moveContent() {
+	case sourceEnded, sourceReset:
+		c.abort() // it ended before its end
+		return false
+	case malformed:
+		t.badContent()
+		return false
+	case sinkBroken:
 		t.upstreamTakesNoMore()
-		return 0, false
+		return false
 	}
-	c.arm() // the last byte begins the wait for the response
-	return readSize, true
+	return true
+}
+
+// moveContent moves the request's content.
+func (t *transfer) moveContent() outcome {
+	c := t.c
+	alive, why := c.toUpstream.move(c.l, &c.client, &c.upstream, &c.x.content, &c.in)
+	if alive {
+		c.arm() // the last byte begins the wait for the response
+	}
+	if why == budgetSpent {
+		c.l.schedule(c)
+	}
+	return why
 }
 
 // badContent ends an exchange whose request is malformed behind its head. The provider must not take it for complete.
-func (t *transfer) badContent(err error) {
+func (t *transfer) badContent() {
 	c := t.c
 	kernel.ResetOnClose(c.upstream.fd)
-	if c.x.responding {
+	if c.x.progress == passing {
 		c.reset()
 		return
 	}
-	c.refuseFor(refusal.ContentMalformed, err)
+	c.refuseFor(refusal.ContentMalformed, c.x.content.fault)
 }
 
 // upstreamTakesNoMore is called when a write upstream has failed. What the provider said before may still be there to be
-// read, and mostly says why.
+// read, and mostly says why: the response is moved.
 func (t *transfer) upstreamTakesNoMore() {
 	c := t.c
 	c.x.sendFailed = true
@@ -201,91 +157,11 @@ func (t *transfer) upstreamTakesNoMore() {
 	t.pumpResponse()
 }
 
-// pumpResponse moves the response to the client, as far as it has come and the client takes it.
-func (t *transfer) pumpResponse() {
-	c := t.c
-	moved := 0
-	defer func() { c.l.moved += moved; c.toClient.settle() }()
-	for moved < turnBudget {
-		x := c.x
-		done, err := c.flush(&c.toClient, &c.client)
-		if err != nil {
-			c.abort()
-			return
-		}
-		if !done {
-			return
-		}
-		if x.ended {
-			t.endExchange()
-			return
-		}
-		if !c.upstream.readable {
-			return
-		}
-		n, splices := 0, x.responding && !x.decode && x.response.mayBeSpliced() && c.toClient.splices(c.l, &c.client)
-		if splices {
-			n, err = c.toClient.fill(&c.upstream, x.response.left)
-		} else {
-			n, err = c.upstream.read(c.l.buf[:])
-		}
-		if err == kernel.ErrAgain {
-			return
-		}
-		if err != nil {
-			t.onUpstreamEnd(err)
-			return
-		}
-		if splices {
-			moved += n
-			x.response.left -= int64(n)
-			t.endOfContent(0)
-			c.arm()
-			continue
-		}
-		moved += readSize
-		c.toClient.noteRead(n)
-		t.onResponseBytes(c.l.buf[:n])
-		if c.stage != stageReply && c.stage != stageExchange {
-			return
-		}
-		if c.x.responding {
-			c.arm() // a head has its time in all, however many pieces it comes in
-		}
-	}
-	c.l.schedule(c)
-}
-
-// onUpstreamEnd is called when upstream has ended, by FIN or by failing, before we know the response to be complete.
-func (t *transfer) onUpstreamEnd(err error) {
-	c := t.c
-	x := c.x
-	c.closeUpstream()
-	switch {
-	case x.responding && x.response.kind == httpparse.BodyUntilClose && err == io.EOF:
-		x.ended = true
-		t.pumpResponse()
-	case x.responding:
-		t.truncate()
-	case !x.answered && x.reused && x.idempotent && !x.retried:
-		// It closed the idle connection just as the request left (RFC 9112 section 9.3.1).
-		x.retried, x.reused, x.sendFailed = true, false, false
-		x.dial()
-	case x.answered:
-		c.refuseWith(refusal.Refusal{Code: refusal.ResponseCut, Subject: c.otherSide()})
-	default:
-		if err != io.EOF {
-			c.signal(0, ErrorReset, c.sess)
-		}
-		c.refuseWith(refusal.Refusal{Code: refusal.ResponseMissing, Subject: c.otherSide()})
-	}
-}
-
 // truncate ends a response that broke off such that the client sees it. What has a length shows by itself that
 // something is missing; the rest has to end in a reset.
 func (t *transfer) truncate() {
 	c := t.c
-	if c.x.decode || c.x.response.kind == httpparse.BodyUntilClose {
+	if c.x.response.decodes || c.x.response.kind == httpparse.BodyUntilClose {
 		c.reset()
 		return
 	}
@@ -297,7 +173,7 @@ func (t *transfer) onExchangeTimeout() {
 	c := t.c
 	x := c.x
 	switch {
-	case x.responding, x.ended:
+	case x.progress >= passing:
 		c.reset()
 	case !x.content.done() && !x.sendFailed && c.toUpstream.empty():
 		kernel.ResetOnClose(c.upstream.fd)
@@ -356,46 +232,29 @@ func (t *transfer) beginEarly() {
 	t.pumpEarly()
 }
 
+// pumpEarly moves the rest of the content. Whatever ends that leaves the client to its answer, but for a client that has not
+// sent all that it has begun.
 func (t *transfer) pumpEarly() {
 	c := t.c
-	if c.upstream.readable {
-		// Nothing can come that belongs to this exchange: it is the end, or as good as one.
-		if _, err := c.upstream.read(c.l.buf[:]); err != kernel.ErrAgain {
-			c.linger()
-			return
-		}
+	if _, got := c.upstream.receive(c.l.buf[:]); got != nothingNow {
+		c.linger() // nothing can come that belongs to this exchange: it is the end, or as good as one
+		return
 	}
-	t.pumpContentOfEarly()
-}
-
-// pumpContentOfEarly is pumpRequest, with lingering for what pumpRequest leaves to the response.
-func (t *transfer) pumpContentOfEarly() {
-	c := t.c
-	moved := 0
-	defer func() { c.l.moved += moved; c.toUpstream.settle() }()
-	for moved < turnBudget {
-		done, err := c.flush(&c.toUpstream, &c.upstream)
-		if err != nil || done && c.x.content.done() {
-			c.linger()
-			return
-		}
-		if !done {
-			return
-		}
-		n, more := t.moveContent()
-		if !more {
-			return
-		}
-		moved += n
+	switch t.moveContent() {
+	case complete, sinkBroken:
+		c.linger()
+	case malformed:
+		t.badContent()
+	case sourceEnded, sourceReset:
+		c.abort()
 	}
-	c.l.schedule(c)
 }
 
 // endOfOwnAnswer sends what has been put behind toClient, and goes on with the next request if keep says so.
 func (t *transfer) endOfOwnAnswer(keep bool) {
 	c := t.c
 	x := c.x
-	x.ended, x.keepClient, x.keepServer = true, keep, true
+	x.progress, x.keepClient, x.keepServer = ownAnswer, keep, true
 	c.enter(stageExchange)
 	t.pumpResponse()
 }
@@ -425,13 +284,13 @@ func (t *transfer) pumpLinger() {
 		c.sendFIN()
 		c.arm()
 	}
-	for c.client.readable {
-		n, err := c.client.read(c.l.buf[:])
-		if err == kernel.ErrAgain {
+	for {
+		b, got := c.client.receive(c.l.buf[:])
+		if got == nothingNow {
 			return
 		}
-		t.discarded += n
-		if err != nil || t.discarded > lingerBytes {
+		t.discarded += len(b)
+		if got != bytesCame || t.discarded > lingerBytes {
 			c.close()
 			return
 		}

@@ -1,10 +1,6 @@
 package relay
 
-import (
-	"io"
-
-	"proxymap/relay/internal/kernel"
-)
+import "proxymap/relay/internal/kernel"
 
 // startTunnel turns the exchange into a tunnel. grant is the head that says so, of which a SOCKS client gets its own form,
 // and first what came behind it; they go to the client first, as what the client sent behind its own head goes first to
@@ -41,78 +37,51 @@ func (t *transfer) startTunnel(grant, first []byte) {
 // failed as a sink may still have something to say as a source: a peer that answers, closes, and resets what still comes.
 func (t *transfer) pumpTunnel() {
 	c := t.c
-	more := t.pump(&c.toUpstream, &c.client, &c.upstream)
-	if c.stage != stageClosed && t.pump(&c.toClient, &c.upstream, &c.client) {
-		more = true
-	}
-	if c.stage != stageClosed && more {
-		c.l.schedule(c)
+	if t.pumpDirection(&c.toUpstream, &c.client, &c.upstream) {
+		t.pumpDirection(&c.toClient, &c.upstream, &c.client)
 	}
 }
 
-// pump moves bytes of one direction until the source has no more, the sink takes no more, or its budget is used up. It
-// reports whether the tunnel has to be run again for all there is.
-func (t *transfer) pump(d *direction, source, sink *socket) (more bool) {
+// pumpDirection moves what there is to be moved one way.
+func (t *transfer) pumpDirection(d *direction, source, sink *socket) (goesOn bool) {
 	c := t.c
-	moved := 0
-	defer func() { c.l.moved += moved; d.settle() }()
-	for moved < turnBudget {
-		if d.ended {
-			return false
-		}
-		done, err := c.flush(d, sink)
-		if err != nil {
-			return t.sinkFailed(d, sink)
-		}
-		if !done || !source.readable {
-			return false
-		}
-		n, splices := 0, d.splices(c.l, sink)
-		if splices {
-			n, err = d.fill(source, pipeSize)
-		} else {
-			n, err = source.read(c.l.buf[:])
-		}
-		switch err {
-		case nil:
-		case kernel.ErrAgain:
-			return false
-		case io.EOF:
-			t.endDirection(d, sink)
-			return false
-		default:
-			c.reset() // the source was reset: so is the sink
-			return false
-		}
+	if d.ended {
+		return true
+	}
+	alive, why := d.move(c.l, source, sink, nil, nil)
+	if alive {
 		c.arm()
-		if splices {
-			moved += n
-			continue
-		}
-		moved += readSize
-		d.noteRead(n)
-		if err := d.send(sink, c.l.buf[:n]); err != nil {
-			return t.sinkFailed(d, sink)
-		}
+	}
+	switch why {
+	case sourceEnded:
+		return t.endDirection(d, sink)
+	case sourceReset:
+		c.reset() // so is the sink
+		return false
+	case sinkBroken:
+		return t.sinkFailed(d, sink)
+	case budgetSpent:
+		c.l.schedule(c)
 	}
 	return true
 }
 
 // endDirection passes the source's FIN on. The last direction to end closes the connection.
-func (t *transfer) endDirection(d *direction, sink *socket) {
+func (t *transfer) endDirection(d *direction, sink *socket) (goesOn bool) {
 	c := t.c
 	d.ended = true
 	if c.toUpstream.ended && c.toClient.ended {
 		c.close()
-		return
+		return false
 	}
 	kernel.ShutdownWrite(sink.fd)
 	c.enter(stageHalfClosed)
+	return true
 }
 
 // sinkFailed ends a direction whose sink takes no more. The other direction goes on: its source, the same socket, gives
 // what it still has, and then the reset that is passed on.
-func (t *transfer) sinkFailed(d *direction, sink *socket) (more bool) {
+func (t *transfer) sinkFailed(d *direction, sink *socket) (goesOn bool) {
 	c := t.c
 	d.ended = true
 	d.drop()
@@ -122,5 +91,6 @@ func (t *transfer) sinkFailed(d *direction, sink *socket) (more bool) {
 		return false
 	}
 	c.enter(stageHalfClosed)
+	c.l.schedule(c) // no event reports what is there already
 	return true
 }
