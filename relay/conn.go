@@ -67,7 +67,10 @@ type conn struct {
 }
 
 // open begins the life of a connection with a client's socket.
-func (c *conn) open(p *port, a arrival) {
+//
+// Here and wherever a call may close the connection, or have it go on in another stage with another machine, it returns
+// whether it has not: goesOn is false if the caller has to leave the connection alone.
+func (c *conn) open(p *port, a arrival) (goesOn bool) {
 	*c = conn{l: c.l, index: c.index, timer: -1, place: a.place, port: p, from: a.from, client: socket{fd: a.fd}, upstream: noSocket, server: -1,
 		intake: intake{c: c}, transfer: transfer{c: c}}
 	// A new socket has room; the poller's first event would say so too, but not before the first answer.
@@ -79,13 +82,14 @@ func (c *conn) open(p *port, a arrival) {
 		c.l.relay.log.Warn("cannot watch a connection", "port", p.addr, "client", c.from, "err", err)
 		c.stage = stageLinger
 		c.close()
-		return
+		return false
 	}
 	c.stage = stageIdle
 	if p.mapping.ProxyProtocol {
 		c.stage = stageProxyHeader
 	}
 	c.arm()
+	return true
 }
 
 // enter is the only place that changes the stage, but for open and close. A closed connection's struct may be another

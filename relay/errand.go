@@ -54,13 +54,14 @@ func (m *marks) set(w want) {
 }
 
 // catchUp does to a connection from another loop what rotations have done meanwhile to those of its session.
-func (m *marks) catchUp(c *conn) {
+func (m *marks) catchUp(c *conn) (goesOn bool) {
 	for _, w := range [...]*want{m.closes.Load(), m.drains.Load()} {
 		if w != nil && w.isOf(c) {
 			c.l.reach(c, w)
-			return
+			return c.stage != stageClosed // a panic ends it too
 		}
 	}
+	return true
 }
 
 // An errand has all loops reach connections of some ports, each its own. A connection that a loop takes over after the

@@ -196,7 +196,7 @@ func (l *loop) takeOver(c *conn) {
 		c.close()
 		return
 	}
-	if c.port.marks.catchUp(c); c.stage == stageClosed {
+	if !c.port.marks.catchUp(c) {
 		return
 	}
 	if c.sess != nil {

@@ -300,8 +300,7 @@ func (l *loop) adopt(p *port, a arrival) {
 		l.conns[i] = c
 	}
 	l.open.Add(1)
-	c.open(p, a)
-	if a.place == reserved && c.stage != stageClosed {
+	if c.open(p, a) && a.place == reserved {
 		l.joinReserve(c)
 	}
 }
