@@ -161,17 +161,19 @@ func needOf(p *session.Plan) socks.Need {
 }
 
 // sendSocks sends what there is to be sent of SOCKS.
-func (i *intake) sendSocks() {
+func (i *intake) sendSocks() (goesOn bool) {
 	c := i.c
 	if _, err := c.toClient.flush(&c.client); err != nil {
 		c.abort()
+		return false
 	}
+	return true
 }
 
 // onSocksRequest begins the exchange of a client's request, which has n bytes of what it has sent.
 func (i *intake) onSocksRequest(r *socks.Request, n int) {
 	c := i.c
-	if i.sendSocks(); c.stage == stageClosed {
+	if !i.sendSocks() {
 		return
 	}
 	if len(r.User) > 0 { // the user-id of version 4
