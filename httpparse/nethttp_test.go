@@ -81,12 +81,15 @@ var chunksDiffer = []difference{
 	{"white space behind the size", "3 \r\nabc\r\n0\r\n\r\n", errChunkSize, "", "RFC 9112 section 7.1.1 allows BWS before an extension only"},
 	{"quote left open", "3;a=\"\r\nabc\r\n0\r\n\r\n", errChunkExtension, "", "it does not follow quotes: a line cannot end in one"},
 	{"control character in an extension", "3;\x01\r\nabc\r\n0\r\n\r\n", errChunkExtension, "", "it does not look at extensions"},
+	{"extension of 2 KiB", "3;" + strings.Repeat("x", 2<<10) + "\r\nabc\r\n0\r\n\r\n", errChunkLine, "", "our bound is 1 KiB, its 4"},
+	{"space before a trailer's colon", "0\r\nA : b\r\n\r\n", errTrailer, "", "RFC 9112 section 5.1: must be refused"},
 	{"forbidden trailer", "0\r\nContent-Length: 5\r\n\r\n", errTrailerField, "", "RFC 9110 section 6.5.1; it drops what was not announced"},
 }
 
 // All differences in chunked bodies of responses.
 var responseChunksDiffer = []difference{
 	chunksDiffer[0], chunksDiffer[1], chunksDiffer[2],
+	{"extension of 2 KiB", "3;" + strings.Repeat("x", 2<<10) + "\r\nabc\r\n0\r\n\r\n", errChunkLine, "", "our bound is 1 KiB, its 4"},
 	{"LF alone behind a size", "3\nabc\r\n0\r\n\r\n", nil, "chunked line ends with bare LF", "RFC 9112 section 2.2: may be accepted; curl and older ones do"},
 	{"LF alone behind the data", "3\r\nabc\n0\r\n\r\n", nil, "malformed chunked encoding", "likewise"},
 	{"LF alone as the end", "0\r\n\n", nil, "unexpected EOF reading trailer", "likewise"},
