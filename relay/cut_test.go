@@ -80,12 +80,12 @@ func tunnelEnds(b *testing.B, g *rig, tunnels int) func(order string) {
 	}
 }
 
-// TestTunnelEnds is the process with the tunnels' ends.
+// TestTunnelEnds is the process with the tunnels' ends, where BenchmarkCutTunnels starts it, and nothing anywhere else.
 func TestTunnelEnds(t *testing.T) {
 	var tunnels int
 	var port, provider string
 	if n, _ := fmt.Sscan(os.Getenv("TUNNEL_ENDS"), &tunnels, &port, &provider); n != 3 {
-		t.Skip("this is a process that BenchmarkCutTunnels starts")
+		return // BenchmarkCutTunnels has not started this process
 	}
 	l, err := net.Listen("tcp", provider)
 	if err != nil {

@@ -16,15 +16,23 @@ const (
 	AdoptedReplaced                 // another takes its place, or none where the new plan has none
 )
 
+// A Fate says what is to become of a session when its slot adopts another plan.
+type Fate uint8
+
+const (
+	FateJudged   Fate = iota // it goes on if the new plan could have made it, and is replaced otherwise
+	FateKept                 // it goes on, because nothing has changed that sessions are made by
+	FateReplaced             // it is replaced, because the new plan's sessions mean something else
+)
+
 // Adopt has a slot's sessions be made by another plan from here on. server is what the port is pinned to, an index of the
 // new plan's servers, and fixed says whether it is so for good.
 //
-// The session goes on under its id, to the same end, if the new plan could have made it: it is a new Session then, with the
-// same uses, so that what compares sessions finds a difference. Otherwise it is replaced, and the change is told with
-// ReasonReload. A session whose id a client has chosen is replaced, and so is one that would last longer than the new plan's sessions
-// do. Where only the user name beside the id differs, the change is told with ReasonChanged, because a provider may bind an
-// exit to the whole name.
-func (s *Slot) Adopt(now int64, p *Plan, server int, fixed bool) (Change, Adoption) {
+// A session that goes on keeps its id, its end and its uses. It is a new Session, so that what compares sessions finds a
+// difference. One that is replaced has the change told with ReasonReload. Of those that are judged, a session whose id a client has chosen is
+// replaced, and so is one that would last longer than the new plan's sessions do. Where only the user name beside the id
+// differs, the change is told with ReasonChanged, because a provider may bind an exit to the whole name.
+func (s *Slot) Adopt(now int64, p *Plan, server int, fixed bool, fate Fate) (Change, Adoption) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire(now)
@@ -36,7 +44,7 @@ func (s *Slot) Adopt(now int64, p *Plan, server int, fixed bool) (Change, Adopti
 	case old == nil:
 		s.current.Store(nil)
 		return Change{}, AdoptedNone
-	case !p.couldHaveMade(old, now):
+	case fate == FateReplaced, fate == FateJudged && !p.couldHaveMade(old, now):
 		made, err := p.New(now, nil, old.params)
 		if err != nil { // the new plan does not take the parameters
 			made, _ = p.New(now, nil, nil)

@@ -59,7 +59,7 @@ func TestAdopt(t *testing.T) {
 				}
 			}
 			next := mustPlan(t, with(row.change))
-			change, got := slot.Adopt(now+int64(time.Minute), next, 1, true)
+			change, got := slot.Adopt(now+int64(time.Minute), next, 1, true, FateJudged)
 			if got != row.want || change.Old != old || change.Ended != old.Number() {
 				t.Fatalf("got %d, %+v; want %d", got, change, row.want)
 			}
@@ -107,7 +107,7 @@ func TestAdoptReplacesWhatClientsChose(t *testing.T) {
 		if id := slot.Last().ID(); id != "mine" {
 			t.Fatalf("%s: the id is %q", name, id)
 		}
-		if _, got := slot.Adopt(now, mustPlan(t, cfg), 0, false); got != AdoptedReplaced {
+		if _, got := slot.Adopt(now, mustPlan(t, cfg), 0, false, FateJudged); got != AdoptedReplaced {
 			t.Errorf("%s: got %d; want it replaced", name, got)
 		}
 	}
@@ -116,13 +116,32 @@ func TestAdoptReplacesWhatClientsChose(t *testing.T) {
 // An expired session ends, and is nobody's any more.
 func TestAdoptOfExpired(t *testing.T) {
 	slot := testSlot(t)
-	if change, got := slot.Adopt(now, slot.Plan(), 0, false); got != AdoptedNone || change != (Change{}) {
+	if change, got := slot.Adopt(now, slot.Plan(), 0, false, FateJudged); got != AdoptedNone || change != (Change{}) {
 		t.Errorf("a slot without a session: %d, %+v", got, change)
 	}
 	s := slot.Current(now, nil)
 	var told string
 	slot.Changed = func(_ Change, reason string) { told += reason }
-	if _, got := slot.Adopt(s.Expires(), slot.Plan(), 0, false); got != AdoptedNone || slot.Last() != nil || told != ReasonExpired {
+	if _, got := slot.Adopt(s.Expires(), slot.Plan(), 0, false, FateJudged); got != AdoptedNone || slot.Last() != nil || told != ReasonExpired {
 		t.Errorf("got %d, told %q", got, told)
+	}
+}
+
+// The caller may know better than the ids do.
+func TestAdoptTakesItsCallersWord(t *testing.T) {
+	chosen := PlanConfig{Lifetime: 10 * time.Minute, Set: true, Servers: []*credential.Account{nil}, Account: account("$session"), ParseParameters: true}
+	drawn := chosen
+	drawn.Account = account("^[a-z]{8}")
+	for _, row := range []struct {
+		cfg  PlanConfig // whose session would be judged otherwise
+		fate Fate
+		want Adoption
+	}{{chosen, FateKept, AdoptedKept}, {drawn, FateReplaced, AdoptedReplaced}} {
+		plan := mustPlan(t, row.cfg)
+		slot := NewSlot(plan)
+		old := slot.Current(now, plan.NewClient("user-session-mine", "x"))
+		if _, got := slot.Adopt(now, plan, 0, false, row.fate); got != row.want || (slot.Last().ID() == old.ID()) != (row.fate == FateKept) {
+			t.Errorf("fate %d: got %d with session %q after %q; want %d", row.fate, got, slot.Last().ID(), old.ID(), row.want)
+		}
 	}
 }
