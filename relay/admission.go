@@ -229,7 +229,7 @@ func (x *exchange) refuseAboveBudget() {
 
 // fullCode is why there is no room for more connections: a limit that somebody has set, or that of open files.
 func (r *Relay) fullCode() refusal.Code {
-	if r.limits.Connections == r.admission.budget.Connections {
+	if r.setup().limits.Connections == r.admission.budget.Connections {
 		return refusal.ConnectionsLimited
 	}
 	return refusal.ConnectionsFull

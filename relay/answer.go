@@ -78,7 +78,7 @@ func (c *conn) refuseWith(r refusal.Refusal) {
 	}
 	c.respond(response{
 		status: code.Status(), class: code.Class(), proxyStatus: r.ProxyStatus(), fields: code.Fields(), contentType: "text/plain; charset=utf-8",
-		content: "proxymap: " + r.Text(c.l.relay.remedies) + "\n", closes: true,
+		content: "proxymap: " + r.Text(c.m.remedies) + "\n", closes: true,
 	})
 	c.linger()
 }
@@ -107,7 +107,7 @@ func (c *conn) otherSide() refusal.Subject {
 
 // warn logs a warning, with what an operator can change about it.
 func (r *Relay) warn(code refusal.Code, text string, args ...any) {
-	if remedy := r.remedies[code]; remedy != "" {
+	if remedy := r.setup().remedies[code]; remedy != "" {
 		text += "; " + remedy
 	}
 	r.log.Warn(text, args...)

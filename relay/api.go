@@ -33,7 +33,7 @@ type apiCall struct {
 // the Host field does.
 func (x *exchange) apiRoute() apiRoute {
 	c := x.c
-	api := &c.port.mapping.API
+	api := &c.m.API
 	if !api.Enabled {
 		return apiNone
 	}
@@ -106,7 +106,7 @@ func (x *exchange) newAPICall() *apiCall {
 		Path:      x.path.In(head),
 		Query:     x.query.In(head),
 		Host:      host.In(head),
-		Direct:    x.form == httpparse.OriginForm && c.port.mapping.API.Domain == "",
+		Direct:    x.form == httpparse.OriginForm && c.m.API.Domain == "",
 		Listen:    c.port.addr,
 		Client:    c.who,
 		Origin:    x.field(x.caller.origin),
@@ -166,8 +166,8 @@ func (a *apiCall) readContent() {
 func (a *apiCall) carryOut() {
 	c := a.c
 	a.request.Body = a.content.bytes()
-	a.answer = c.port.mapping.API.Answer(c.port.slot, &a.request, c.l.wall)
-	how := c.port.mapping.onRotate(a.answer.OnRotate)
+	a.answer = c.m.API.Answer(c.port.slot, &a.request, c.l.wall)
+	how := c.m.onRotate(a.answer.OnRotate)
 	a.rotates = a.answer.Rotates && how != session.Keep
 	kept := c.l.relay.store != nil && a.answer.Status == 200
 	for _, waits := range [...]bool{kept, a.rotates} {

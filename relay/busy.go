@@ -64,7 +64,7 @@ func (m *missing) those(what BusyPort) (list []*port) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range m.list {
-		if p.mapping.BusyPort == what {
+		if p.mapping().BusyPort == what {
 			list = append(list, p)
 		}
 	}
@@ -85,7 +85,7 @@ func (r *Relay) MissingPorts() []netip.AddrPort {
 
 // bind listens on the port's address, and returns the socket.
 func (r *Relay) bind(p *port) (fd int, bound netip.AddrPort, err error) {
-	fd, bound, err = kernel.Listen(p.addr, r.limits.KeepAlive)
+	fd, bound, err = kernel.Listen(p.addr, r.setup().limits.KeepAlive)
 	if err != nil {
 		err = fmt.Errorf("listen on port %d of %s: %w", p.addr.Port(), p.addr.Addr(), err)
 	}
@@ -140,9 +140,10 @@ func (r *Relay) busyError(p *port, err error) error {
 	if n := len(r.missing.those(FailBusy)); n > 1 {
 		more = fmt.Sprintf(" (and so are %d others)", n-1)
 	}
-	ports := fmt.Sprint(p.mapping.First)
-	if p.mapping.Last > p.mapping.First {
-		ports += fmt.Sprintf("-%d", p.mapping.Last)
+	m := p.mapping()
+	ports := fmt.Sprint(m.First)
+	if m.Last > m.First {
+		ports += fmt.Sprintf("-%d", m.Last)
 	}
 	return fmt.Errorf("%w%s: %w; stop who has it, or, if that is an outgoing connection, add %s to the sysctl net.ipv4.ip_local_reserved_ports",
 		err, more, ErrPortBusy, ports)

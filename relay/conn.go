@@ -37,6 +37,7 @@ type conn struct {
 	finSent   bool  // the client has our FIN
 
 	port     *port
+	m        *mapping   // that its last request is served by, from the first byte on; before it, the port's when it was opened
 	from     netip.Addr // the client's: the socket's peer, or who a balancer says it is
 	tally    *tally     // the loop's, of the port
 	seat     seat       // among those that belong to the port's sessions
@@ -71,7 +72,7 @@ type conn struct {
 // Here and wherever a call may close the connection, or have it go on in another stage with another machine, it returns
 // whether it has not: goesOn is false if the caller has to leave the connection alone.
 func (c *conn) open(p *port, a arrival) (goesOn bool) {
-	*c = conn{l: c.l, index: c.index, timer: -1, place: a.place, port: p, from: a.from, client: socket{fd: a.fd}, upstream: noSocket, server: -1,
+	*c = conn{l: c.l, index: c.index, timer: -1, place: a.place, port: p, m: p.mapping(), from: a.from, client: socket{fd: a.fd}, upstream: noSocket, server: -1,
 		intake: intake{c: c}, transfer: transfer{c: c}}
 	// A new socket has room; the poller's first event would say so too, but not before the first answer.
 	c.client.writable = true
@@ -85,7 +86,7 @@ func (c *conn) open(p *port, a arrival) (goesOn bool) {
 		return false
 	}
 	c.stage = stageIdle
-	if p.mapping.ProxyProtocol {
+	if c.m.ProxyProtocol {
 		c.stage = stageProxyHeader
 	}
 	c.arm()
@@ -104,7 +105,7 @@ func (c *conn) enter(s stage) {
 
 // arm sets the stage's deadline anew: on entering it, and where bytes count as life, with them.
 func (c *conn) arm() {
-	row, limits := c.row(), &c.l.relay.limits
+	row, limits := c.row(), &c.m.limits
 	abandoned := int64(never)
 	if row.awaits {
 		c.x.noteFIN(&c.client, c.l.now)
@@ -114,7 +115,7 @@ func (c *conn) arm() {
 	if c.place == reserved && (d < 0 || d > reserveTime) {
 		d = reserveTime
 	}
-	if c.port.mapping.IdleLifetime > 0 && row.works && !c.asksAPI() && c.isTraffic() {
+	if c.m.IdleLifetime > 0 && row.works && !c.asksAPI() && c.isTraffic() {
 		c.port.touch(c.l.now)
 	}
 	c.deadline = c.l.now + int64(d)
@@ -171,7 +172,7 @@ func (c *conn) onDeadline() {
 	switch {
 	case c.drainBy != 0 && c.l.now >= c.drainBy:
 		c.reset()
-	case row.abandons && c.l.now >= c.x.abandonedAt(&c.l.relay.limits):
+	case row.abandons && c.l.now >= c.x.abandonedAt(&c.m.limits):
 		c.abandon()
 	default:
 		row.expire(c)
@@ -216,7 +217,7 @@ func (c *conn) close() {
 	c.forget()
 	c.port.open.Add(-1)
 	c.seat.leave(c.l)
-	c.sess, c.port, c.tally, c.host = nil, nil, nil, nil
+	c.sess, c.port, c.m, c.tally, c.host = nil, nil, nil, nil, nil
 	c.l.release(c)
 }
 

@@ -139,6 +139,6 @@ func (l *loop) clearScratch() {
 func (l *loop) makeHeads() {
 	l.req, l.res = httpparse.Request{}, httpparse.Response{}
 	l.req.Names = callerFields
-	l.req.Fields = make([]httpparse.Field, 0, l.relay.headLimits.Fields)
-	l.res.Fields = make([]httpparse.Field, 0, l.relay.headLimits.Fields)
+	l.req.Fields = make([]httpparse.Field, 0, l.relay.setup().headLimits.Fields)
+	l.res.Fields = make([]httpparse.Field, 0, l.relay.setup().headLimits.Fields)
 }

@@ -236,7 +236,7 @@ func (r *Relay) collect() Stats {
 		s.Mappings[i] = MappingStats{First: m.First, Last: m.Last}
 	}
 	for i, p := range r.ports {
-		s.Ports[i] = PortStats{Port: p.addr.Port(), Mapping: p.mapping.index, Traffic: p.traffic()}
+		s.Ports[i] = PortStats{Port: p.addr.Port(), Mapping: p.mapping().index, Traffic: p.traffic()}
 	}
 	return s
 }

@@ -334,7 +334,7 @@ func BenchmarkStats(b *testing.B) {
 	m := &mapping{Mapping: Mapping{First: 10000, Last: 19999}}
 	r.mappings = []*mapping{m}
 	for i := range 10000 {
-		p := &port{mapping: m, addr: netip.AddrPortFrom(netip.IPv6Loopback(), uint16(10000+i))}
+		p := newPort(m, netip.AddrPortFrom(netip.IPv6Loopback(), uint16(10000+i)))
 		for _, l := range r.loops {
 			l.tallyOf(p).requests.Add(1)
 		}

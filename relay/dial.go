@@ -85,7 +85,7 @@ func (o *outbound) connectNext() {
 func (o *outbound) connect() error {
 	c, addr := o.c, o.untried.list[0]
 	if o.to.direct() {
-		if why := c.port.mapping.forbidden(c.l.relay, addr); why != 0 {
+		if why := c.m.forbidden(addr); why != 0 {
 			return errForbidden(why)
 		}
 	}
@@ -205,7 +205,7 @@ func connectError(s *socket, ev poll.Events) error {
 func (o *outbound) onConnected() {
 	c := o.c
 	c.server = o.servers.at
-	c.upstream.keepAliveAt = c.l.relay.limits.keepAliveAt(c.l.now)
+	c.upstream.keepAliveAt = c.m.limits.keepAliveAt(c.l.now)
 	if o.server.restUntil.Load() != 0 {
 		o.server.restUntil.Store(0)
 	}
@@ -213,7 +213,7 @@ func (o *outbound) onConnected() {
 		c.port.slot.Repin(o.servers.first, o.servers.at)
 		c.l.relay.noteRepin(c.port)
 	}
-	if !o.to.direct() && c.port.mapping.leadsToTarget(c.server) {
+	if !o.to.direct() && c.m.leadsToTarget(c.server) {
 		o.beginHandshake()
 		return
 	}

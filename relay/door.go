@@ -50,7 +50,7 @@ type arrival struct {
 
 // mayConnect reports whether somebody who has come to the port is let in, and turns away who is not.
 func (p *port) mayConnect(l *loop, a arrival) bool {
-	if p.mapping.allowed.Has(a.from) {
+	if p.mapping().allowed.Has(a.from) {
 		return true
 	}
 	turnAway(l, byAddress, allow.Connection{From: a.from, To: p.addr}) // first, so that who sees the end finds it counted

@@ -43,7 +43,7 @@ func (x *exchange) appendHead(b []byte) (out []byte, ok bool) {
 func (x *exchange) parseAgain() *httpparse.Request {
 	c := x.c
 	r := &c.l.req
-	if err := r.Parse(x.head.bytes(), c.l.relay.headLimits); err != nil {
+	if err := r.Parse(x.head.bytes(), c.m.headLimits); err != nil {
 		panic("relay: a head that was good is so no longer: " + err.Error())
 	}
 	return r
@@ -88,7 +88,7 @@ func (x *exchange) appendConnect(b []byte) []byte {
 	end := len(b)
 	b = append(b, " HTTP/1.1\r\nHost: "...)
 	b = append(append(b, b[at:end]...), "\r\n"...)
-	if ua := x.c.l.relay.userAgent; ua != "" {
+	if ua := x.c.m.userAgent; ua != "" {
 		b = append(append(append(b, "User-Agent: "...), ua...), "\r\n"...)
 	}
 	b = append(b, x.credentials()...)
@@ -107,7 +107,7 @@ func (x *exchange) credentials() []byte {
 	if !c.hasCreds || c.credsFor != c.sess || c.credsAt != c.server || c.credsWho != c.who {
 		var line [1024]byte
 		c.creds.release()
-		c.creds.append(c.port.slot.Plan().AppendCredentials(line[:0], c.sess, c.server, c.who))
+		c.creds.append(c.m.Plan.AppendCredentials(line[:0], c.sess, c.server, c.who))
 		c.hasCreds, c.credsFor, c.credsAt, c.credsWho = true, c.sess, c.server, c.who
 	}
 	return c.creds.bytes()
@@ -118,7 +118,7 @@ func (x *exchange) credentials() []byte {
 func (x *exchange) takeAccount() (user, password string) {
 	c := x.c
 	c.joinSession(x.sending())
-	user, password, _ = c.port.slot.Plan().Credentials(c.sess, c.server, c.who)
+	user, password, _ = c.m.Plan.Credentials(c.sess, c.server, c.who)
 	return user, password
 }
 

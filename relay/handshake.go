@@ -92,7 +92,7 @@ func (o *outbound) hear(b []byte) (stands bool, err error) {
 // handshakeFailed fails because the SOCKS server makes no tunnel.
 func (o *outbound) handshakeFailed(err error) {
 	c := o.c
-	if errors.Is(err, socks.ErrCredentials) && c.port.slot.Plan().Sets(c.server) {
+	if errors.Is(err, socks.ErrCredentials) && c.m.Plan.Sets(c.server) {
 		c.warnLogin(refusal.HandshakeLogin, "")
 		o.failed(refusal.Refusal{Code: refusal.HandshakeLogin})
 		return

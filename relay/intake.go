@@ -44,10 +44,12 @@ func (i *intake) receive() []byte {
 	return b
 }
 
-// onHeadBytes takes more bytes of a head.
+// onHeadBytes takes more bytes of a head. What the request is served by is found here, each time, so what has parsed the
+// whole head also serves the request.
 func (i *intake) onHeadBytes(b []byte) {
 	c := i.c
-	l, limits := c.l, c.l.relay.headLimits
+	c.m = c.port.mapping()
+	l, limits := c.l, c.m.headLimits
 	var err error
 	if c.in.empty() {
 		if err = l.req.Parse(b, limits); err == httpparse.ErrNeedMore {
@@ -80,7 +82,7 @@ func (i *intake) onHead(b []byte) {
 	text, plain := head, buffer{}
 	if !r.IsPlain() {
 		var err error
-		if plain, err = putRight(r, head, c.l.relay.headLimits); err != nil {
+		if plain, err = putRight(r, head, c.m.headLimits); err != nil {
 			i.refuseHead(err.(*httpparse.Error), b[0])
 			return
 		}

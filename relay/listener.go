@@ -13,7 +13,7 @@ import (
 
 // A port is one local port: its listener, and the session that is behind it.
 type port struct {
-	mapping *mapping
+	current atomic.Pointer[mapping]
 	slot    *session.Slot
 	rosters rosters // of the slot
 	addr    netip.AddrPort
@@ -38,8 +38,13 @@ type port struct {
 
 // newPort is a port that is not bound yet.
 func newPort(m *mapping, addr netip.AddrPort) *port {
-	return &port{mapping: m, slot: session.NewSlot(m.Plan), addr: addr, fd: -1}
+	p := &port{slot: session.NewSlot(m.Plan), addr: addr, fd: -1}
+	p.current.Store(m)
+	return p
 }
+
+// mapping is the one that the port's next request is served by.
+func (p *port) mapping() *mapping { return p.current.Load() }
 
 // listen gives a port to the loop.
 func (l *loop) listen(p *port) error {

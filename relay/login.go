@@ -63,7 +63,7 @@ func (t *transfer) refuseByVerdict() {
 	c := t.c
 	said := ""
 	if c.l.verdicts.take(c.l.now, verdictsTold) {
-		said = c.x.verdict.Text(secretsOf(c.port.slot.Plan(), c.server, c.x.credentials())...)
+		said = c.x.verdict.Text(secretsOf(c.m.Plan, c.server, c.x.credentials())...)
 	}
 	c.warnLogin(refusal.ProviderWantsLogin, said)
 	r := refusal.Refusal{Code: refusal.ProviderWantsLogin}
@@ -113,7 +113,7 @@ func (c *conn) warnLogin(code refusal.Code, said string) {
 	p := c.port
 	last := p.authWarned.Load()
 	if (last == 0 || c.l.wall-last >= int64(authWarnPause)) && p.authWarned.CompareAndSwap(last, c.l.wall) {
-		args := []any{"port", p.addr.Port(), "client", c.from, "upstream", p.mapping.servers[c.server].name()}
+		args := []any{"port", p.addr.Port(), "client", c.from, "upstream", c.m.servers[c.server].name()}
 		if said != "" {
 			args = append(args, "said", said)
 		}

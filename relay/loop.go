@@ -215,7 +215,7 @@ func (l *loop) Turn() (ended bool) {
 		l.unpack(p)
 	}
 	for c := l.timers.due(l.now); c != nil; c = l.timers.due(l.now) {
-		c.upstream.keepAlive(l.now, l.relay.limits.KeepAlive)
+		c.upstream.keepAlive(l.now, c.m.limits.KeepAlive)
 		if c.deadline <= l.now {
 			l.onDeadline(c)
 		}

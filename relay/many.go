@@ -82,7 +82,7 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 			failed = fmt.Errorf("port %d: %w", p.addr.Port(), err)
 			continue
 		}
-		if how := p.mapping.onRotate(ro.OnRotate); how != session.Keep {
+		if how := p.mapping().onRotate(ro.OnRotate); how != session.Keep {
 			reach = append(reach, want{port: p, how: how, through: change.Ended})
 		}
 	}
@@ -128,11 +128,12 @@ func (r *Relay) checkParameters(ports []int, ro *Rotation, now int64) error {
 	checked := map[*mapping]bool{}
 	for _, i := range ports {
 		p := r.ports[i]
-		if checked[p.mapping] {
+		m := p.mapping()
+		if checked[m] {
 			continue
 		}
-		checked[p.mapping] = true
-		s, err := p.mapping.Plan.New(now, nil, ro.Parameters)
+		checked[m] = true
+		s, err := m.Plan.New(now, nil, ro.Parameters)
 		if err == nil && s == nil {
 			err = errors.New("the lifetime is 0, so there is no session that could have them")
 		}

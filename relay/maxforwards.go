@@ -23,7 +23,7 @@ func (x *exchange) endsAtOnce() bool {
 // onlyToTarget reports whether the request can reach its target in no other way than with this relay as its last proxy.
 func (x *exchange) onlyToTarget() bool {
 	c := x.c
-	x, m := x, c.port.mapping
+	m := c.m
 	switch {
 	case x.direct:
 		return true

@@ -53,7 +53,7 @@ func noteOdd(c *conn, found httpparse.Oddities) {
 	}
 	from := "the target"
 	if c.server >= 0 {
-		from = p.mapping.servers[c.server].name()
+		from = c.m.servers[c.server].name()
 	}
 	for kind := range found.All() {
 		c.l.odd[kind].Add(1)

@@ -50,8 +50,8 @@ type outbound struct {
 // begin finds a way along a route.
 func (o *outbound) begin(to route) {
 	l := o.c.l
-	*o = outbound{c: o.c, to: to, time: newSearchTime(l.now, l.relay.limits.Dial)}
-	o.servers = newCandidates(o.c.port.mapping, to.server, to.only, l.now)
+	*o = outbound{c: o.c, to: to, time: newSearchTime(l.now, o.c.m.limits.Dial)}
+	o.servers = newCandidates(o.c.m, to.server, to.only, l.now)
 	if to.resolves {
 		o.lookUpTarget()
 		return
@@ -67,7 +67,7 @@ func (o *outbound) reached() {
 	} else {
 		c.l.count(proxyConnected)
 	}
-	if c.port.mapping.leadsToTarget(c.server) {
+	if c.m.leadsToTarget(c.server) {
 		c.target = endpoint{string(o.to.host), o.to.port}
 	}
 	rest := o.heard // leaves the exchange, which may end

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -13,24 +12,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	"proxymap/httpparse"
-	"proxymap/relay/allow"
-	"proxymap/relay/hostrule"
 	"proxymap/relay/internal/kernel"
 	"proxymap/relay/internal/lookup"
 	"proxymap/relay/internal/poll"
-	"proxymap/relay/refusal"
 	"proxymap/session"
 )
 
 // A Relay is a set of local ports and the event loops that serve them.
 type Relay struct {
-	limits         Limits
-	headLimits     httpparse.Limits // of requests
-	responseLimits httpparse.Limits
-	log            *slog.Logger
-	store          Store
-	start          time.Time
+	log   *slog.Logger
+	store Store
+	start time.Time
+
+	latest atomic.Pointer[setup]
 
 	ports      []*port
 	mappings   []*mapping
@@ -40,16 +34,12 @@ type Relay struct {
 	accept     accepter
 	spread     bool // connections go to the loops in turn
 	inOrder    bool
-	rules      *hostrule.Index
-	remedies   refusal.Remedies
 	targets    targets
 	lookups    lookups
-	own        map[uint16][]netip.Addr // where no request may be dialled for, by port
 	machine    machineAddrs
 	missing    missing
 	turned     turnedAway
 	busy       busyTimes
-	userAgent  string
 	admission  admission
 	rivals     atomic.Int32 // places that are taken; see Budget
 	pipes      pipeCount
@@ -67,19 +57,6 @@ type Relay struct {
 // processors is how many processors Go may use, as found at the start: a program that runs relays raises GOMAXPROCS.
 var processors = runtime.GOMAXPROCS(0)
 
-// A mapping is a Mapping with its servers' state.
-type mapping struct {
-	Mapping
-	index    int // in the relay's mappings
-	allowed  allow.List
-	servers  []*server // those listed, then those of rules
-	listed   int
-	order    []int         // indexes of those listed, shuffled, in which they are given out
-	after    []int         // the listed server that is next behind each: they are shuffled at the start
-	resolves bool          // one of those listed is to be told targets' addresses
-	chosen   atomic.Uint32 // servers given out in turn
-}
-
 // Listen binds every port of cfg and makes the loops. Nothing is served before Serve; a relay that is not to be served is
 // to be closed. An error names the port and the address that it is about; nothing stays bound then.
 func Listen(cfg Config) (*Relay, error) {
@@ -90,7 +67,6 @@ func Listen(cfg Config) (*Relay, error) {
 	r := &Relay{
 		admission: admission{budget: budget},
 		lookups:   lookups{most: budget.lookups},
-		limits:    cfg.Limits.withDefaults(),
 		log:       cfg.Log,
 		store:     cfg.Store,
 		start:     time.Now(),
@@ -98,15 +74,9 @@ func Listen(cfg Config) (*Relay, error) {
 		lookup:    cfg.lookup,
 		spread:    cfg.spread || !poll.Measures,
 	}
-	r.headLimits = httpparse.Limits{Head: r.limits.HeadBytes, Target: r.limits.TargetBytes, Fields: r.limits.HeadFields}
-	r.responseLimits = httpparse.Limits{Head: r.limits.ResponseHeadBytes, Fields: r.limits.HeadFields}
 	r.inOrder, r.loud, r.burstEnded = cfg.inOrder, cfg.loud, cfg.BurstEnded
-	r.rules, r.remedies, r.userAgent = cfg.Rules, cfg.Remedies, cfg.UserAgent
+	r.latest.Store(newSetup(&cfg))
 	r.machine.refresh()
-	r.own = map[uint16][]netip.Addr{}
-	for _, addr := range cfg.OtherPorts {
-		r.disown(addr)
-	}
 	r.busy = busyTimes{cmp.Or(cfg.busy.time, busyTime), cmp.Or(cfg.busy.retry, busyRetry)}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -141,7 +111,7 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 		if err != nil {
 			return err
 		}
-		m := &mapping{Mapping: cfg, index: len(r.mappings), allowed: allowed, listed: len(cfg.Servers)}
+		m := &mapping{Mapping: cfg, setup: r.setup(), index: len(r.mappings), allowed: allowed, listed: len(cfg.Servers)}
 		m.shuffle(cfg.Servers, r.inOrder)
 		r.mappings = append(r.mappings, m)
 		for i, s := range slices.Concat(cfg.Servers, ruleServers) {
@@ -163,15 +133,10 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 			m.assign(p)
 			r.watch(p)
 			r.ports = append(r.ports, p)
-			r.disown(p.addr)
+			m.disown(p.addr)
 		}
 	}
 	return r.awaitPorts()
-}
-
-// disown notes that no request may be dialled to addr for.
-func (r *Relay) disown(addr netip.AddrPort) {
-	r.own[addr.Port()] = append(r.own[addr.Port()], addr.Addr().Unmap())
 }
 
 // openLoops makes the loops and gives them the ports. Each port belongs to one loop; its connections may go to others.
@@ -322,34 +287,4 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	return l
-}
-
-// nextServer gives out the mapping's servers in turn.
-func (m *mapping) nextServer() int {
-	if m.listed == 0 {
-		return 0
-	}
-	return m.order[int(m.chosen.Add(1)-1)%m.listed]
-}
-
-// assign gives a port its first server. With PerPort that is its only one: the first port has the first server, the next one
-// the next, and behind the last comes the first again. Rotation, failover, quarantine and a kept session leave it there.
-func (m *mapping) assign(p *port) {
-	if m.PerPort && m.listed > 0 {
-		p.slot.Fix(int(p.addr.Port()-m.First) % m.listed)
-		return
-	}
-	p.slot.Pin(m.nextServer())
-}
-
-// shuffle puts the listed servers into the order in which they are given out.
-func (m *mapping) shuffle(servers []Server, inOrder bool) {
-	m.order = rand.Perm(len(servers))
-	if inOrder {
-		slices.Sort(m.order)
-	}
-	m.after = make([]int, len(servers))
-	for i, s := range m.order {
-		m.after[s] = m.order[(i+1)%len(m.order)]
-	}
 }

@@ -113,7 +113,7 @@ func (t *transfer) onHeadBytes(b []byte) (goesOn bool) {
 		return t.onResponseHeads(b)
 	}
 	x.partial.append(b)
-	if !worthALook(x.partial.bytes(), len(b), c.l.relay.limits.ResponseHeadBytes) {
+	if !worthALook(x.partial.bytes(), len(b), c.m.limits.ResponseHeadBytes) {
 		return true
 	}
 	// The heads' bytes leave the exchange for the time of the call: it may end the exchange.
@@ -145,7 +145,7 @@ func (t *transfer) onResponseHeads(b []byte) (goesOn bool) {
 	x, res := c.x, &c.l.res
 	from, pos := 0, 0 // b[from:pos] is read and to be passed on as it came
 	for {
-		err := res.Parse(b[pos:], c.l.relay.responseLimits)
+		err := res.Parse(b[pos:], c.m.responseLimits)
 		if err == httpparse.ErrNeedMore {
 			x.partial.append(b[pos:])
 			return t.send(b[from:pos])
@@ -201,7 +201,7 @@ func (t *transfer) onFinalHead(b []byte, pos int) (goesOn bool) {
 		return false
 	case res.Status == 407 && c.x.toTarget():
 		return t.badResponse(refusal.TargetWantsLogin, nil)
-	case res.Status == 407 && c.port.slot.Plan().Sets(c.server):
+	case res.Status == 407 && c.m.Plan.Sets(c.server):
 		t.hearVerdict(b[pos:])
 		return false
 	}

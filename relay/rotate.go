@@ -48,7 +48,7 @@ func (c *conn) isSpared() bool { return c.x != nil && c.x.spared }
 
 // drainTime is what a connection is given to end.
 func (c *conn) drainTime() time.Duration {
-	if d := c.port.mapping.DrainTime; d > 0 || !c.isSpared() {
+	if d := c.m.DrainTime; d > 0 || !c.isSpared() {
 		return d
 	}
 	return spareTime
@@ -57,8 +57,8 @@ func (c *conn) drainTime() time.Duration {
 // sessionEnded has the end of a port's sessions up to that number, which no call has ended, reach their connections, as the
 // settings say. It may be called from any goroutine, and while the slot is locked.
 func (r *Relay) sessionEnded(p *port, through uint64) {
-	if p.mapping.reaches() {
-		r.rotate([]want{{port: p, how: p.mapping.OnRotate, own: true, through: through}}, nil)
+	if m := p.mapping(); m.reaches() {
+		r.rotate([]want{{port: p, how: m.OnRotate, own: true, through: through}}, nil)
 	}
 }
 
@@ -83,7 +83,7 @@ func (m *mapping) onRotate(called session.OnRotate) session.OnRotate {
 func (r *Relay) watchExpiry(stop <-chan struct{}) {
 	var watched []*port
 	for _, p := range r.ports {
-		if m := p.mapping; r.hasSubscribers() || m.reaches() || m.IdleLifetime > 0 {
+		if m := p.mapping(); r.hasSubscribers() || m.reaches() || m.IdleLifetime > 0 {
 			watched = append(watched, p)
 		}
 	}

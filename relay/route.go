@@ -32,7 +32,7 @@ func (x *exchange) authenticate() bool {
 	if c.insideAPI {
 		return true // its CONNECT has been let in
 	}
-	plan := c.port.slot.Plan()
+	plan := c.m.Plan
 	if x.socks == 0 {
 		x.identify(plan)
 	}
@@ -80,11 +80,11 @@ func (x *exchange) identify(plan *session.Plan) {
 // mapping. It reports whether the request goes on.
 func (x *exchange) decide() bool {
 	c := x.c
-	x, m := x, c.port.mapping
+	m := c.m
 	action := m.Action
-	if c.l.relay.rules != nil && !m.IgnoreRules {
+	if m.rules != nil && !m.IgnoreRules {
 		host := withoutMapping(c.l.plain[:0], x.host.In(x.head.bytes()))
-		if rule := c.l.relay.rules.Match(host, x.port); rule != nil {
+		if rule := m.rules.Match(host, x.port); rule != nil {
 			x.rule, action = rule, rule.Action
 		}
 	}
@@ -133,7 +133,7 @@ func (x *exchange) dial() {
 // routeUnder is the route of the request under a session: to the session's server or the next one that takes us, to the
 // server of a rule, or to the target itself.
 func (x *exchange) routeUnder(s *session.Session) route {
-	c, m := x.c, x.c.port.mapping
+	c, m := x.c, x.c.m
 	fixed := c.port.slot.Fixed()
 	to := route{host: x.targetHost(), port: x.targetPort(), server: c.server, only: fixed, pinned: s != nil, resolves: m.resolves}
 	switch {
@@ -153,7 +153,7 @@ func (x *exchange) routeUnder(s *session.Session) route {
 // toTarget reports whether the upstream connection leads to the request's target alone.
 func (x *exchange) toTarget() bool {
 	c := x.c
-	return c.port.mapping.leadsToTarget(c.server)
+	return c.m.leadsToTarget(c.server)
 }
 
 // targetHost is the host that the request is for, rules applied; an IPv6 address has no brackets.
@@ -186,7 +186,7 @@ func (x *exchange) sendsAddress() bool {
 // leadsThere reports whether the upstream connection that there is may carry the request.
 func (x *exchange) leadsThere(current *session.Session) bool {
 	c := x.c
-	x, m := x, c.port.mapping
+	m := c.m
 	switch {
 	case x.direct:
 		return c.server < 0 && x.isTarget()
@@ -241,7 +241,7 @@ func (x *exchange) route() {
 	case x.form == httpparse.AsteriskForm:
 		c.l.count(noHost)
 		c.refuse(refusal.NoHost)
-	case c.port.mapping.RejectPlain && x.method != httpparse.MethodConnect:
+	case c.m.RejectPlain && x.method != httpparse.MethodConnect:
 		c.l.count(httpRejected)
 		c.refuse(refusal.PlainRejected)
 	case !x.decide() || x.endsAtOnce():

@@ -87,7 +87,7 @@ func TestQuarantine(t *testing.T) {
 	})
 	g.served()
 	p := g.relay.ports[0]
-	srv := p.mapping.servers[0]
+	srv := p.mapping().servers[0]
 	if srv.restUntil.Load() == 0 {
 		t.Fatal("the dead server is not in quarantine")
 	}

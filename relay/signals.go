@@ -69,7 +69,7 @@ type signals struct {
 // signal is called when something has happened, a status or an error, that may count against the session s, which the
 // connection belongs to.
 func (c *conn) signal(status int, failed UpstreamError, s *session.Session) {
-	m := c.port.mapping
+	m := c.m
 	if len(m.RotateOn) == 0 || s == nil || c.port.slot.Peek(c.l.wall) != s {
 		return
 	}
@@ -120,7 +120,7 @@ func (g *signals) count(i int, s *session.Session, m *mapping, now int64) bool {
 func (c *conn) rotateBySignal(s *session.Session, status int, failed UpstreamError, want *Signal) {
 	reason := fmt.Sprintf("%s, %d within %v", signalName(status, failed), want.Count, want.Within)
 	if c.port.slot.Replace(s, c.l.wall, reason) {
-		c.x.spared = c.port.mapping.reaches()
+		c.x.spared = c.m.reaches()
 		c.l.relay.log.Info("a session is replaced", "port", c.port.addr.Port(), "old", s.ID(), "reason", reason)
 	}
 }
@@ -142,7 +142,7 @@ func signalName(status int, failed UpstreamError) string {
 func (x *exchange) noteTraffic() {
 	c := x.c
 	p := c.port
-	if x.direct || p.mapping.IdleLifetime <= 0 {
+	if x.direct || c.m.IdleLifetime <= 0 {
 		return
 	}
 	if p.isIdle(c.l.now) {
@@ -155,7 +155,7 @@ func (x *exchange) noteTraffic() {
 // session that has been used often enough makes place for another.
 func (x *exchange) sending() *session.Session {
 	c := x.c
-	x, most := x, int64(c.port.mapping.MaxRequests)
+	most := int64(c.m.MaxRequests)
 	for {
 		s := x.current()
 		if s == nil || most == 0 || s == x.used {
@@ -172,11 +172,8 @@ func (x *exchange) sending() *session.Session {
 // idleLook is how exactly the last traffic is known: all loops write it.
 const idleLook = 100 * time.Millisecond
 
-// touch notes traffic of the port.
+// touch notes traffic of the port, where IdleLifetime asks for it.
 func (p *port) touch(now int64) {
-	if p.mapping.IdleLifetime <= 0 {
-		return
-	}
 	// The loops' clock begins with the relay, so the first traffic may come within that time of 0.
 	if used := p.usedAt.Load(); used == 0 || now-used > int64(idleLook) {
 		p.usedAt.Store(now)
@@ -185,7 +182,7 @@ func (p *port) touch(now int64) {
 
 // isIdle reports whether the port has been without traffic for too long.
 func (p *port) isIdle(now int64) bool {
-	idle, used := p.mapping.IdleLifetime, p.usedAt.Load()
+	idle, used := p.mapping().IdleLifetime, p.usedAt.Load()
 	return idle > 0 && used != 0 && now-used >= int64(idle)
 }
 
@@ -196,7 +193,7 @@ func (r *Relay) watch(p *port) {
 	used := false
 	p.slot.Changed = func(change session.Change, reason string) {
 		if used && change.New != nil { // the first goes to the server that the port was given at the start
-			p.slot.Pin(p.mapping.nextServer())
+			p.slot.Pin(p.mapping().nextServer())
 		}
 		used = used || change.New != nil
 		if change.New != nil {

@@ -63,6 +63,7 @@ func (i *intake) readSocks() {
 
 // onSocksBytes takes the next message. It reports whether there was one that another follows.
 func (i *intake) onSocksBytes() bool {
+	i.c.m = i.c.port.mapping()
 	n := 0
 	switch b := i.c.in.bytes(); i.socksStep {
 	case socksMethodStep:
@@ -80,7 +81,7 @@ func (i *intake) onSocksBytes() bool {
 // complete or none of them will do.
 func (i *intake) onSocksMethods(b []byte) int {
 	c := i.c
-	n, method, err := socks.ChooseMethod(b, needOf(c.port.slot.Plan()))
+	n, method, err := socks.ChooseMethod(b, needOf(c.m.Plan))
 	if n == 0 && err == nil {
 		return 0
 	}
@@ -110,9 +111,9 @@ func (i *intake) onSocksLogin(b []byte) int {
 		return 0
 	}
 	if err == nil && len(r.User)+len(r.Password) > 0 { // else it has none, and no way to say so
-		c.who = c.port.slot.Plan().NewClient(string(r.User), string(r.Password))
+		c.who = c.m.Plan.NewClient(string(r.User), string(r.Password))
 	}
-	admitted := err == nil && c.port.slot.Plan().Admit(c.who) == session.Admitted
+	admitted := err == nil && c.m.Plan.Admit(c.who) == session.Admitted
 	c.toClient.unsent.append(socks.AppendLogin(nil, admitted))
 	if !admitted {
 		i.endSocks(authInvalid, refusal.CredentialsWrong)
@@ -177,7 +178,7 @@ func (i *intake) onSocksRequest(r *socks.Request, n int) {
 		return
 	}
 	if len(r.User) > 0 { // the user-id of version 4
-		c.who = c.port.slot.Plan().NewClient(string(r.User), "")
+		c.who = c.m.Plan.NewClient(string(r.User), "")
 	}
 	authority, t, err := plainAuthority(appendTarget(c.l.buf[:0], r))
 	c.in.skip(n)

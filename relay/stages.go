@@ -90,7 +90,7 @@ func init() {
 		},
 		stageIdle: {
 			name: "idle", machine: "intake", next: atOnce | setOf(stageHead, stageSocks, stageAPIContent, stageDial), empty: true,
-			limit: "Limits.Idle", lasts: func(c *conn) time.Duration { return c.l.relay.limits.Idle },
+			limit: "Limits.Idle", lasts: func(c *conn) time.Duration { return c.port.mapping().limits.Idle },
 			run: func(c *conn) { c.intake.readHead() }, upstream: endIdleUpstream, expire: (*conn).close, rotation: isClosed,
 		},
 		stageHead: {
@@ -109,7 +109,7 @@ func init() {
 		},
 		stageAPI: {
 			name: "API", machine: "intake", next: atOnce, rotation: leavesSession,
-			limit: "Limits.API", lasts: func(c *conn) time.Duration { return c.l.relay.limits.API }, upstream: endIdleUpstream,
+			limit: "Limits.API", lasts: func(c *conn) time.Duration { return c.m.limits.API }, upstream: endIdleUpstream,
 			expire: func(c *conn) { c.refuse(refusal.NotConfirmedInTime) },
 		},
 		stageDial: {
@@ -149,12 +149,12 @@ func init() {
 		},
 		stageTunnel: {
 			name: "tunnel", machine: "transfer", next: setOf(stageHalfClosed),
-			limit: "Limits.TunnelIdle", lasts: func(c *conn) time.Duration { return c.l.relay.limits.TunnelIdle },
+			limit: "Limits.TunnelIdle", lasts: func(c *conn) time.Duration { return c.m.limits.TunnelIdle },
 			run: func(c *conn) { c.transfer.pumpTunnel() }, expire: (*conn).close, works: true, moves: true,
 		},
 		stageHalfClosed: {
 			name: "half-closed", machine: "transfer",
-			limit: "Limits.HalfClosed", lasts: func(c *conn) time.Duration { return c.l.relay.limits.HalfClosed },
+			limit: "Limits.HalfClosed", lasts: func(c *conn) time.Duration { return c.m.limits.HalfClosed },
 			run: func(c *conn) { c.transfer.pumpTunnel() }, expire: (*conn).close, works: true, moves: true,
 		},
 		stageLinger: {
@@ -168,13 +168,13 @@ func init() {
 // row is what the table says of the connection's stage.
 func (c *conn) row() *stageRow { return &table[c.stage] }
 
-func headTime(c *conn) time.Duration { return c.l.relay.limits.Head }
+func headTime(c *conn) time.Duration { return c.m.limits.Head }
 
-func replyTime(c *conn) time.Duration { return c.l.relay.limits.Reply }
+func replyTime(c *conn) time.Duration { return c.m.limits.Reply }
 
 // exchangeTime is how long it may take until something moves: a byte of content, or the response's head.
 func exchangeTime(c *conn) time.Duration {
-	limits := &c.l.relay.limits
+	limits := &c.m.limits
 	if c.x.progress == passing {
 		return limits.TunnelIdle
 	}
@@ -184,9 +184,9 @@ func exchangeTime(c *conn) time.Duration {
 // lingerTime is how long the client has to take the last answer, and then to end its side.
 func lingerTime(c *conn) time.Duration {
 	if c.finSent {
-		return c.l.relay.limits.Linger
+		return c.m.limits.Linger
 	}
-	return c.l.relay.limits.Reply
+	return c.m.limits.Reply
 }
 
 // endIdleUpstream closes an upstream connection that no request uses: between requests nothing may come, for it must never

@@ -47,8 +47,8 @@ func (r *Relay) load() {
 	var of *mapping
 	var servers []string
 	for _, p := range r.ports {
-		if p.mapping != of {
-			of, servers = p.mapping, p.mapping.keptNames()
+		if m := p.mapping(); m != of {
+			of, servers = m, m.keptNames()
 		}
 		r.store.Load(p.addr, p.slot, servers)
 	}

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -47,9 +46,9 @@ func (t *targets) of(host []byte, port uint16) *server {
 
 // forbidden says why a target's address must not be dialled, 0 if it may. The relay's own ports are never a target:
 // requests would go round in circles.
-func (m *mapping) forbidden(r *Relay, addr netip.AddrPort) refusal.Code {
+func (m *mapping) forbidden(addr netip.AddrPort) refusal.Code {
 	ip := addr.Addr().Unmap().WithZone("")
-	if r.owns(netip.AddrPortFrom(ip, addr.Port())) {
+	if m.owns(netip.AddrPortFrom(ip, addr.Port())) {
 		return refusal.OwnPort
 	}
 	local := ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast()
@@ -57,32 +56,4 @@ func (m *mapping) forbidden(r *Relay, addr netip.AddrPort) refusal.Code {
 		return refusal.LocalTarget
 	}
 	return 0
-}
-
-// owns reports whether addr leads to a port of the relay's.
-func (r *Relay) owns(addr netip.AddrPort) bool {
-	for _, own := range r.own[addr.Port()] {
-		if own == addr.Addr() || addr.Addr().IsUnspecified() {
-			return true
-		}
-		if own.IsUnspecified() && (addr.Addr().IsLoopback() || r.isInterface(addr.Addr())) {
-			return true
-		}
-	}
-	return false
-}
-
-// isInterface reports whether addr is one of this machine's. Asking the system is slow, and only done for a target with
-// a port of ours where we listen on all addresses.
-func (r *Relay) isInterface(addr netip.Addr) bool {
-	list, err := net.InterfaceAddrs()
-	if err != nil {
-		return true // we cannot tell, so it may be
-	}
-	for _, a := range list {
-		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Unmap() == addr {
-			return true
-		}
-	}
-	return false
 }
