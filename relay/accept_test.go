@@ -82,7 +82,7 @@ func TestAcceptThatKeepsFailing(t *testing.T) {
 			return kernel.Accept(fd)
 		}
 	})
-	sick.Store(int32(g.relay.ports[1].fd))
+	sick.Store(int32(g.relay.ports()[1].fd))
 	stuck := g.client(1)
 	await(t, "the port rests", func() bool { return onLoops(g.relay, func(l *loop) int { return len(l.paused) }) == 1 })
 	g.served()

@@ -107,7 +107,7 @@ func TestEndOfARace(t *testing.T) {
 	}{
 		{"reset", func(c *peer) { c.reset() }},
 		{"rotation", func(c *peer) {
-			if err := g.relay.Rotate(t.Context(), []int{0}, &Rotation{OnRotate: session.CloseAll}); err != nil {
+			if err := g.relay.Rotate(t.Context(), g.relay.Ports()[:1], &Rotation{OnRotate: session.CloseAll}); err != nil {
 				t.Error(err)
 			}
 			c.expectReset()
@@ -163,7 +163,7 @@ func TestSilentServerIsPassedOver(t *testing.T) {
 	if g.server().restUntil.Load() == 0 {
 		t.Error("the silent server does not rest")
 	}
-	if got := g.relay.ports[0].slot.Server(); got != 1 {
+	if got := g.relay.ports()[0].slot.Server(); got != 1 {
 		t.Errorf("the port is pinned to server %d; want the one that answers, 1", got)
 	}
 	g.races(0)

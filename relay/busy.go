@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,46 +40,36 @@ type busyTimes struct{ time, retry time.Duration }
 // ErrPortBusy is wrapped by Listen's error where a port could not be had, for others have it.
 var ErrPortBusy = errors.New("port is taken")
 
-// missing are the ports that others have.
-type missing struct {
-	mu   sync.Mutex
-	list []*port
-}
-
-func (m *missing) add(p *port) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.list = append(m.list, p)
-}
-
-func (m *missing) remove(p *port) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.list = slices.DeleteFunc(m.list, func(o *port) bool { return o == p })
-}
-
-// those returns the ports that are missing, of the mappings that say what.
-func (m *missing) those(what BusyPort) (list []*port) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, p := range m.list {
-		if p.mapping().BusyPort == what {
+// missing returns those of ports that others have.
+func missing(ports []*port) (list []*port) {
+	for _, p := range ports {
+		if p.missing.Load() {
 			list = append(list, p)
 		}
 	}
 	return list
 }
 
+// missingTo is missing, of the mappings that say what is to become of such ports.
+func missingTo(what BusyPort, ports []*port) []*port {
+	return slices.DeleteFunc(missing(ports), func(p *port) bool { return p.mapping().BusyPort != what })
+}
+
 // MissingPorts are those of Ports that are not listened on, for others have them. They are tried again while Serve runs. It
 // may be called from any goroutine.
 func (r *Relay) MissingPorts() []netip.AddrPort {
-	r.missing.mu.Lock()
-	defer r.missing.mu.Unlock()
-	list := make([]netip.AddrPort, len(r.missing.list))
-	for i, p := range r.missing.list {
-		list[i] = p.addr
+	return portAddresses(missing(r.ports()))
+}
+
+// CountPorts is how many ports the relay listens on, and how many are missing besides, see MissingPorts.
+func (r *Relay) CountPorts() (listening, lacking int) {
+	ports := r.ports()
+	for _, p := range ports {
+		if p.missing.Load() {
+			lacking++
+		}
 	}
-	return list
+	return len(ports) - lacking, lacking
 }
 
 // bind listens on the port's address, and returns the socket.
@@ -99,7 +88,7 @@ func (r *Relay) openPort(p *port) error {
 	case err == nil:
 		p.fd, p.addr = fd, bound
 	case errors.Is(err, unix.EADDRINUSE):
-		r.missing.add(p)
+		p.missing.Store(true)
 	default:
 		return err
 	}
@@ -107,38 +96,47 @@ func (r *Relay) openPort(p *port) error {
 }
 
 // awaitPorts tries ports without which the relay does not start until they can be had, or the time for that is over.
-func (r *Relay) awaitPorts() error {
-	list := r.missing.those(FailBusy)
+func (r *Relay) awaitPorts(ports []*port) error {
+	list := missingTo(FailBusy, ports)
 	if len(list) > 0 {
 		r.log.Info("ports are taken; they are tried again", "ports", shown(list), "for", r.busy.time)
 	}
-	for until := time.Now().Add(r.busy.time); len(list) > 0; list = r.missing.those(FailBusy) {
-		var taken error
-		for _, p := range list {
-			fd, _, err := r.bind(p)
-			switch {
-			case err == nil:
-				p.fd = fd
-				r.missing.remove(p)
-			case !errors.Is(err, unix.EADDRINUSE):
-				return err
-			case taken == nil:
-				taken = r.busyError(p, err)
-			}
+	for until := time.Now().Add(r.busy.time); len(list) > 0; {
+		taken, err := r.tryPorts(list)
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return err
 		}
-		if taken != nil && time.Now().After(until) {
-			return taken
+		if list = missingTo(FailBusy, list); time.Now().After(until) {
+			return busyError(taken, len(list)-1, err)
 		}
 		time.Sleep(busyPause)
 	}
 	return nil
 }
 
-// busyError says what can be done about a port that others have.
-func (r *Relay) busyError(p *port, err error) error {
+// tryPorts binds what it can of ports that are missing. The first that cannot be bound for another reason than that others
+// have it ends that; else the error is of the first that is still taken.
+func (r *Relay) tryPorts(list []*port) (failed *port, err error) {
+	for _, p := range list {
+		fd, _, fault := r.bind(p)
+		switch {
+		case fault == nil:
+			p.fd = fd
+			p.missing.Store(false)
+		case !errors.Is(fault, unix.EADDRINUSE):
+			return p, fault
+		case err == nil:
+			failed, err = p, fault
+		}
+	}
+	return failed, err
+}
+
+// busyError says what can be done about a port that others have, and so many more.
+func busyError(p *port, others int, err error) error {
 	more := ""
-	if n := len(r.missing.those(FailBusy)); n > 1 {
-		more = fmt.Sprintf(" (and so are %d others)", n-1)
+	if others > 0 {
+		more = fmt.Sprintf(" (and so are %d others)", others)
 	}
 	m := p.mapping()
 	ports := fmt.Sprint(m.First)
@@ -149,33 +147,49 @@ func (r *Relay) busyError(p *port, err error) error {
 		err, more, ErrPortBusy, ports)
 }
 
-// retryPorts goes on trying the ports that are missing, until it has them or stop is closed.
+// retryPorts goes on trying the ports that are missing, whichever they are by then, until stop is closed or the relay ends.
 func (r *Relay) retryPorts(stop <-chan struct{}) {
-	pause, warnAt := busyPause, time.Now().Add(r.busy.time)
-	for list := r.missing.those(SkipBusy); len(list) > 0 && !r.Draining(); list = r.missing.those(SkipBusy) {
+	var since time.Time // when the first of those that are missing was seen; zero: none is missing
+	warned := false
+	for !r.Draining() {
+		list := missingTo(SkipBusy, r.ports())
+		switch {
+		case len(list) == 0:
+			since, warned = time.Time{}, false
+		case since.IsZero():
+			since = time.Now()
+		}
+		pause := r.busy.retry
+		if len(list) > 0 && !warned {
+			pause = busyPause
+		}
 		select {
 		case <-stop:
 			return
 		case <-time.After(pause):
 		}
-		var found []*port
-		var failed error
-		for _, p := range list {
-			if err := r.openLate(p, stop); err == nil {
-				found = append(found, p)
-			} else if failed == nil {
-				failed = err
-			}
-		}
-		if len(found) > 0 {
-			r.log.Info("ports that were taken are listened on now", "ports", shown(found))
-		}
-		if failed != nil && pause != r.busy.retry && time.Now().After(warnAt) {
-			pause = r.busy.retry
-			r.log.Warn("the relay runs without ports that others have; they are tried again", "ports", shown(r.missing.those(SkipBusy)),
-				"each", pause, "err", failed)
+		if err := r.openMissing(list, stop); err != nil && !warned && time.Since(since) > r.busy.time {
+			warned = true
+			r.log.Warn("the relay runs without ports that others have; they are tried again", "ports", shown(missing(list)),
+				"each", r.busy.retry, "err", err)
 		}
 	}
+}
+
+// openMissing has what it can of ports that are missing listened on. The error is of the first that cannot be.
+func (r *Relay) openMissing(list []*port, stop <-chan struct{}) (failed error) {
+	var found []*port
+	for _, p := range list {
+		if err := r.openLate(p, stop); err == nil {
+			found = append(found, p)
+		} else if failed == nil {
+			failed = err
+		}
+	}
+	if len(found) > 0 {
+		r.log.Info("ports that were taken are listened on now", "ports", shown(found))
+	}
+	return failed
 }
 
 // openLate binds a port that was missing, and has its loop listen on it.

@@ -39,7 +39,7 @@ func busyMapping(t *testing.T, what BusyPort) (cfg Config, taken netip.AddrPort,
 	g := newRig(t)
 	g.echo()
 	conn, taken := outgoing(t, g.provider.Addr())
-	one := g.relay.mappings[0].Mapping
+	one := g.relay.table.Load().mappings[0].Mapping
 	other := one
 	one.Address, one.First, one.Last, one.BusyPort = taken.Addr(), taken.Port(), taken.Port(), what
 	other.First, other.Last = 0, 0
@@ -138,6 +138,32 @@ func TestBusyPortSkipped(t *testing.T) {
 	}
 }
 
+// A port that is missing from a later moment on, when none has been for long, is tried like one that was at the start.
+func TestBusyPortComesLater(t *testing.T) {
+	g := newRig(t, func(cfg *Config) { cfg.busy.retry = time.Millisecond })
+	g.echo()
+	conn, taken := outgoing(t, g.provider.Addr())
+	was := g.relay.table.Load()
+	of := was.mappings[0]
+	m := &mapping{Mapping: of.Mapping, setup: of.setup, allowed: of.allowed, servers: of.servers, listed: 1, order: []int{0}, after: []int{0}}
+	m.BusyPort = SkipBusy
+	p := newPort(m, taken)
+	p.missing.Store(true)
+	listened := make(chan error, 1)
+	l := g.relay.loops[0]
+	l.do(func() { listened <- l.listen(p) })
+	if err := <-listened; err != nil {
+		t.Fatal(err)
+	}
+	g.relay.table.Store(newPortTable(append(slices.Clone(was.mappings), m), append(slices.Clone(was.ports), p), []int{0, 1}))
+	if listening, missing := g.relay.CountPorts(); listening != 1 || missing != 1 {
+		t.Errorf("the relay listens on %d ports, and %d are missing; want 1 of each", listening, missing)
+	}
+	conn.Close()
+	await(t, "the port is listened on", func() bool { return len(g.relay.MissingPorts()) == 0 })
+	asks(t, taken)
+}
+
 // A relay can end while a port is missing, also when it has just been had.
 func TestBusyPortAtTheEnd(t *testing.T) {
 	cfg, taken, free := busyMapping(t, SkipBusy)
@@ -150,8 +176,8 @@ func TestBusyPortAtTheEnd(t *testing.T) {
 		var err error
 		for end := time.Now().Add(patience); time.Now().Before(end); {
 			var fd int
-			if fd, _, err = r.bind(r.ports[0]); err == nil {
-				err = l.listenLate(r.ports[0], fd)
+			if fd, _, err = r.bind(r.ports()[0]); err == nil {
+				err = l.listenLate(r.ports()[0], fd)
 				break
 			}
 		}

@@ -54,7 +54,7 @@ func endChaos(g *rig, before *chaosMix, kept *keptOpen, seed uint64, descriptors
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), chaosPatience)
 	defer cancel()
-	if err := r.Rotate(ctx, []int{mix.first}, &Rotation{OnRotate: session.CloseAll}); errors.Is(err, context.DeadlineExceeded) {
+	if err := r.Rotate(ctx, r.Ports()[mix.first:mix.first+1], &Rotation{OnRotate: session.CloseAll}); errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a rotation of a relay that has ended does not end: %v", err)
 	}
 	mix.end()
@@ -78,7 +78,7 @@ func checkEnded(t *testing.T, r *Relay, descriptors, goroutines int) {
 		t.Errorf("%d connections and %d of the reserve have places after the relay's end", a.served.Load(), a.reserved.Load())
 	}
 	await(t, "the descriptors of the ports and the loops are closed too", func() bool {
-		return openDescriptors(t) <= descriptors-len(r.ports)-len(r.loops)
+		return openDescriptors(t) <= descriptors-len(r.ports())-len(r.loops)
 	})
 	await(t, "the goroutines of the loops have ended too", func() bool { return runtime.NumGoroutine() <= goroutines-len(r.loops) })
 }

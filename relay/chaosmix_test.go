@@ -235,12 +235,12 @@ func (m *chaosMix) begin(seed uint64) {
 			}
 		})
 	}
-	for i, p := range m.ports[m.first:] {
+	for _, p := range m.ports[m.first:] {
 		for range 2 {
 			run(func(*rand.Rand) { m.request(p) })
 			run(func(rnd *rand.Rand) { m.tunnel(p, rnd) })
 		}
-		run(func(rnd *rand.Rand) { m.call(p, m.first+i, rnd) })
+		run(func(rnd *rand.Rand) { m.call(p, rnd) })
 	}
 	run(func(*rand.Rand) { m.lone(m.ports[m.first-1]) })
 	run(m.handOver)
@@ -359,7 +359,7 @@ func (m *chaosMix) tunnel(p *chaosPort, rnd *rand.Rand) {
 }
 
 // call rotates the port, through itself or from outside, and leaves without an answer now and then.
-func (m *chaosMix) call(p *chaosPort, index int, rnd *rand.Rand) {
+func (m *chaosMix) call(p *chaosPort, rnd *rand.Rand) {
 	time.Sleep(time.Duration(rnd.IntN(20)) * time.Millisecond)
 	made := p.newest()
 	how := []session.OnRotate{session.Keep, session.Drain, session.CloseAll, session.CloseAll}[rnd.IntN(4)]
@@ -368,7 +368,7 @@ func (m *chaosMix) call(p *chaosPort, index int, rnd *rand.Rand) {
 	switch way := rnd.IntN(4); way {
 	case 0:
 		ctx, cancel := context.WithTimeout(context.Background(), chaosPatience)
-		err := m.r.Rotate(ctx, []int{index}, &Rotation{Renew: rnd.IntN(2) == 0, OnRotate: how})
+		err := m.r.Rotate(ctx, []netip.AddrPort{p.addr}, &Rotation{Renew: rnd.IntN(2) == 0, OnRotate: how})
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {
 			m.t.Errorf("port %d: a rotation does not end: %v", p.addr.Port(), err)

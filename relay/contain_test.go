@@ -151,7 +151,7 @@ func TestPanicLeavesItsPlace(t *testing.T) {
 			if n := g.relay.admission.served.Load(); n != 0 {
 				t.Errorf("%d places are taken; want none", n)
 			}
-			if n := g.relay.ports[0].open.Load(); n != 0 {
+			if n := g.relay.ports()[0].open.Load(); n != 0 {
 				t.Errorf("%d connections are counted at the port; want none", n)
 			}
 		})

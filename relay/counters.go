@@ -222,7 +222,8 @@ func (r *Relay) ResetStats() {
 
 // collect reads the counters of the loops and the ports.
 func (r *Relay) collect() Stats {
-	s := Stats{Mappings: make([]MappingStats, len(r.mappings)), Ports: make([]PortStats, len(r.ports))}
+	has := r.table.Load()
+	s := Stats{Mappings: make([]MappingStats, len(has.mappings)), Ports: make([]PortStats, len(has.ports))}
 	for i, total := range s.counts() {
 		for _, l := range r.loops {
 			*total += l.counts[i].Load()
@@ -232,11 +233,11 @@ func (r *Relay) collect() Stats {
 		l.odd.addTo(&s)
 	}
 	s.LookUps, s.LookUpsRefused = r.lookups.made.Load(), r.lookups.refused.Load()
-	for i, m := range r.mappings {
+	for i, m := range has.mappings {
 		s.Mappings[i] = MappingStats{First: m.First, Last: m.Last}
 	}
-	for i, p := range r.ports {
-		s.Ports[i] = PortStats{Port: p.addr.Port(), Mapping: p.mapping().index, Traffic: p.traffic()}
+	for i, p := range has.ports {
+		s.Ports[i] = PortStats{Port: p.addr.Port(), Mapping: has.of[i], Traffic: p.traffic()}
 	}
 	return s
 }

@@ -323,7 +323,7 @@ func TestTallyIsSmall(t *testing.T) {
 		t.Errorf("a tally has %d bytes; want 64", n)
 	}
 	g := newRig(t)
-	if g.relay.ports[0].tallies.Load() != nil {
+	if g.relay.ports()[0].tallies.Load() != nil {
 		t.Error("a port that nobody has used has a tally")
 	}
 }
@@ -332,14 +332,15 @@ func TestTallyIsSmall(t *testing.T) {
 func BenchmarkStats(b *testing.B) {
 	r := &Relay{loops: []*loop{{}, {}}}
 	m := &mapping{Mapping: Mapping{First: 10000, Last: 19999}}
-	r.mappings = []*mapping{m}
+	var ports []*port
 	for i := range 10000 {
 		p := newPort(m, netip.AddrPortFrom(netip.IPv6Loopback(), uint16(10000+i)))
 		for _, l := range r.loops {
 			l.tallyOf(p).requests.Add(1)
 		}
-		r.ports = append(r.ports, p)
+		ports = append(ports, p)
 	}
+	r.table.Store(newPortTable([]*mapping{m}, ports, make([]int, len(ports))))
 	r.ResetStats()
 	b.ReportAllocs()
 	for b.Loop() {

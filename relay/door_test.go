@@ -120,7 +120,7 @@ func TestAllowFrom(t *testing.T) {
 // The Session API is behind the same door, and so are SOCKS clients: what they have sent already changes nothing.
 func TestTurnedAwayWhateverIsSent(t *testing.T) {
 	g := newRig(t, allowing("127.0.0.2"), withAPI("portmapper"))
-	session := g.relay.ports[0].slot.Last()
+	session := g.relay.ports()[0].slot.Last()
 	for _, text := range []string{get, connect, "\x05\x01\x00", "POST http://portmapper/session/new HTTP/1.1\r\nHost: portmapper\r\n\r\n"} {
 		c := g.clientFrom("127.0.0.3", "127.0.0.1")
 		_, _ = io.WriteString(c.conn, text) // it may have been closed by now
@@ -129,7 +129,7 @@ func TestTurnedAwayWhateverIsSent(t *testing.T) {
 	if s := g.relay.Stats(); s.Requests != 0 || s.AddressRejected != 4 {
 		t.Errorf("%d requests, %d rejected; want 0, 4", s.Requests, s.AddressRejected)
 	}
-	if now := g.relay.ports[0].slot.Last(); now != session {
+	if now := g.relay.ports()[0].slot.Last(); now != session {
 		t.Error("the session has changed")
 	}
 	if g.relay.ResetStats(); g.relay.Stats().AddressRejected != 0 {
@@ -181,7 +181,7 @@ func TestTurnedAwayAboveTheBudget(t *testing.T) {
 
 // A network that is none is no list of nobody.
 func TestAllowFromOfNothing(t *testing.T) {
-	cfg := Config{Mappings: []Mapping{{Address: netip.MustParseAddr("127.0.0.1"), Plan: newRig(t).relay.mappings[0].Plan, AllowFrom: []netip.Prefix{{}}}}}
+	cfg := Config{Mappings: []Mapping{{Address: netip.MustParseAddr("127.0.0.1"), Plan: newRig(t).relay.table.Load().mappings[0].Plan, AllowFrom: []netip.Prefix{{}}}}}
 	if r, err := Listen(cfg); err == nil || !strings.Contains(err.Error(), "one of the networks that may connect is none") {
 		t.Errorf("got %v", err)
 		r.Close()

@@ -58,7 +58,7 @@ func TestRotationLooksAtItsOwn(t *testing.T) {
 		}
 	}
 	now := time.Now().UnixNano()
-	slot := g.relay.ports[0].slot
+	slot := g.relay.ports()[0].slot
 	for _, row := range []struct {
 		name string
 		set  func() error // off
@@ -71,7 +71,7 @@ func TestRotationLooksAtItsOwn(t *testing.T) {
 		}},
 		{"a call from outside", func() error {
 			ro := Rotation{Renew: true, OnRotate: session.CloseAll}
-			err := g.relay.Rotate(context.Background(), []int{0}, &ro)
+			err := g.relay.Rotate(context.Background(), g.relay.Ports()[:1], &ro)
 			if err == nil && (ro.Closed != 9 || ro.Draining != 0) {
 				err = fmt.Errorf("it counts %d, %d", ro.Closed, ro.Draining)
 			}
@@ -129,7 +129,7 @@ func TestOneErrandForAllThatWaits(t *testing.T) {
 	results := make(chan error, ports)
 	rotate := func(i, want int) {
 		ro := Rotation{Renew: true, OnRotate: session.CloseAll}
-		err := g.relay.Rotate(context.Background(), []int{i}, &ro)
+		err := g.relay.Rotate(context.Background(), g.relay.Ports()[i:i+1], &ro)
 		if err == nil && (ro.Closed != want || ro.Draining != 0) {
 			err = fmt.Errorf("port %d counts %d, %d; want %d", i, ro.Closed, ro.Draining, want)
 		}
@@ -144,7 +144,7 @@ func TestOneErrandForAllThatWaits(t *testing.T) {
 		}
 		go rotate(i, want)
 	}
-	slot := g.relay.ports[0].slot
+	slot := g.relay.ports()[0].slot
 	for range 3 { // one after the other, of the relay's own
 		slot.Replace(slot.Last(), time.Now().UnixNano(), reasonRequests)
 	}
@@ -210,7 +210,7 @@ func TestRotationEndsWhenAllIsClosed(t *testing.T) {
 	}
 	before := openDescriptors(t)
 	after := make(chan int, 1)
-	g.relay.rotate([]want{{port: g.relay.ports[0], how: session.CloseAll, through: 1 << 62}}, func(closed, _ int) {
+	g.relay.rotate([]want{{port: g.relay.ports()[0], how: session.CloseAll, through: 1 << 62}}, func(closed, _ int) {
 		if closed != tunnels {
 			t.Errorf("%d are closed; want %d", closed, tunnels)
 		}
@@ -235,7 +235,7 @@ func TestRotationsOfOnePortAtOnce(t *testing.T) {
 			if i%3 == 0 {
 				ro.OnRotate = session.Drain
 			}
-			if err := g.relay.Rotate(context.Background(), []int{0}, &ro); err != nil {
+			if err := g.relay.Rotate(context.Background(), g.relay.Ports()[:1], &ro); err != nil {
 				t.Error(err)
 			}
 			results <- ro
@@ -264,7 +264,7 @@ func TestPanicInRotation(t *testing.T) {
 	first, firstEnd := g.tunnel()
 	idle, _ := g.served()
 	ro := Rotation{Renew: true, OnRotate: session.Drain}
-	if err := g.relay.Rotate(context.Background(), []int{0}, &ro); err != nil {
+	if err := g.relay.Rotate(context.Background(), g.relay.Ports()[:1], &ro); err != nil {
 		t.Fatal(err)
 	}
 	if ro.Closed != 1 || ro.Draining != 1 {
@@ -287,7 +287,7 @@ func TestRotationLeavesDirectRequests(t *testing.T) {
 	u := g.upstream()
 	u.head()
 	ro := Rotation{Renew: true, OnRotate: session.CloseAll}
-	if err := g.relay.Rotate(context.Background(), []int{0}, &ro); err != nil {
+	if err := g.relay.Rotate(context.Background(), g.relay.Ports()[:1], &ro); err != nil {
 		t.Fatal(err)
 	}
 	if n := lookedAt(g.relay); n != 0 || ro.Closed != 0 {

@@ -457,7 +457,7 @@ func TestFailover(t *testing.T) {
 	for range 2 {
 		g.served()
 	}
-	if got := g.relay.ports[0].slot.Server(); got != 2 {
+	if got := g.relay.ports()[0].slot.Server(); got != 2 {
 		t.Errorf("the session is pinned to server %d; want the one that works, 2", got)
 	}
 }
@@ -472,7 +472,7 @@ func TestNoSourcePort(t *testing.T) {
 				m.Servers = append(m.Servers, m.Servers[0])
 			}
 		})
-		full := &g.relay.ports[0].mapping().servers[0].any.noPortUntil
+		full := &g.relay.ports()[0].mapping().servers[0].any.noPortUntil
 		full.Store(never)
 		if servers == 2 {
 			g.served()
@@ -624,7 +624,7 @@ func TestSourceAddresses(t *testing.T) {
 	if seen["127.0.0.2"] < 2 || seen["127.0.0.3"] < 2 || len(seen) != 2 {
 		t.Errorf("the provider was dialled from %v; want both addresses in turn", seen)
 	}
-	srv := g.relay.ports[0].mapping().servers[0]
+	srv := g.relay.ports()[0].mapping().servers[0]
 	srv.sources[0].noPortUntil.Store(never)
 	for range 3 {
 		if _, u := g.served(); !strings.HasPrefix(u.conn.RemoteAddr().String(), "127.0.0.3:") {

@@ -72,7 +72,7 @@ func (r *resolver) fail() {
 }
 
 // server is the rig's first one.
-func (g *rig) server() *server { return g.relay.ports[0].mapping().servers[0] }
+func (g *rig) server() *server { return g.relay.ports()[0].mapping().servers[0] }
 
 // age makes the addresses of the rig's server so much older.
 func (g *rig) age(by time.Duration) {
@@ -405,7 +405,7 @@ func TestNamesAreRefreshed(t *testing.T) {
 	g.served()
 	for n := int32(2); n < 5; n++ {
 		g.relay.refreshOnce()
-		await(t, "the name is looked up again", func() bool { return lookups.Load() == n && !g.relay.ports[0].mapping().servers[0].isBusy() })
+		await(t, "the name is looked up again", func() bool { return lookups.Load() == n && !g.relay.ports()[0].mapping().servers[0].isBusy() })
 	}
 	g.served() // by its old address
 	if n := log.count("its old addresses stay in use"); n != 1 {

@@ -133,7 +133,7 @@ func handOver(r *Relay, calls []session.OnRotate, give func(from, to *loop)) err
 	go func() {
 		defer answered.Store(true)
 		for _, how := range calls {
-			if err := r.Rotate(context.Background(), []int{0}, &Rotation{Renew: true, OnRotate: how}); err != nil {
+			if err := r.Rotate(context.Background(), r.Ports()[:1], &Rotation{Renew: true, OnRotate: how}); err != nil {
 				failed <- err
 				return
 			}

@@ -172,7 +172,7 @@ func TestRefusedCredentialsAreLogged(t *testing.T) {
 		return len(log.with("level=WARN", "the provider refuses the port's credentials; check them",
 			fmt.Sprintf("port=%d", g.relay.Ports()[port].Port()), "upstream="+g.provider.Addr().String()))
 	}
-	last := &g.relay.ports[0].authWarned
+	last := &g.relay.ports()[0].authWarned
 	refuse(0)
 	last.Add(int64(time.Hour)) // however long this takes, the warning was just now
 	for range 5 {

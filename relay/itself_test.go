@@ -36,7 +36,7 @@ func TestMetItself(t *testing.T) {
 	g := newRig(t)
 	l, self := &loop{relay: g.relay, now: 1}, ownPeer(t)
 	loopback, far := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")
-	s := g.relay.mappings[0].servers[0]
+	s := g.relay.table.Load().mappings[0].servers[0]
 	if !s.metItself(l, self, loopback) {
 		t.Error("a connection with itself is taken for one with a server")
 	}

@@ -17,7 +17,7 @@ type port struct {
 	slot    *session.Slot
 	rosters rosters // of the slot
 	addr    netip.AddrPort
-	fd      int    // -1: others have the port
+	fd      int    // -1: others have the port; its loop's, from when there is one
 	loop    *loop  // that listens
 	index   uint32 // in its listeners
 
@@ -30,6 +30,7 @@ type port struct {
 
 	authWarned atomic.Int64 // wall time of the last warning about the provider's 407
 
+	missing atomic.Bool  // others have the port
 	open    atomic.Int32 // connections
 	tallies atomic.Pointer[tally]
 	answers atomic.Pointer[answers]
@@ -68,7 +69,7 @@ func (l *loop) listenLate(p *port, fd int) error {
 		l.closeLater(fd)
 		return fmt.Errorf("watch port %d of %s: %w", p.addr.Port(), p.addr.Addr(), err)
 	}
-	l.relay.missing.remove(p)
+	p.missing.Store(false)
 	return nil
 }
 

@@ -41,7 +41,7 @@ func TestProviderSaysWhy(t *testing.T) {
 			log := &lines{}
 			g := newRig(t, func(cfg *Config) { cfg.Log = slog.New(slog.NewTextHandler(log, nil)) })
 			for _, request := range []string{connect, get} {
-				g.relay.ports[0].authWarned.Store(0)
+				g.relay.ports()[0].authWarned.Store(0)
 				c, u := g.asked(request)
 				u.send(row.response)
 				c.expectAnswer(502, "upstream-auth", row.want)

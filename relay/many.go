@@ -23,26 +23,23 @@ type PortSession struct {
 	Client   int64 // bytes read from there
 }
 
-// Sessions tells what the ports have whose indexes in Ports are given; nil means all. Looking makes no session.
-func (r *Relay) Sessions(ports []int) []PortSession {
+// Sessions tells what the ports with those addresses have; nil means all ports. One that the relay does not listen on is left
+// out: it may have gone since Ports named it. Looking makes no session.
+func (r *Relay) Sessions(ports []netip.AddrPort) []PortSession {
+	has := r.table.Load()
+	of := has.ports
+	if ports != nil {
+		of, _ = has.those(ports)
+	}
 	now := time.Now().UnixNano()
-	list := make([]PortSession, 0, len(ports))
-	each := func(p *port) {
+	list := make([]PortSession, 0, len(of))
+	for _, p := range of {
 		t := p.traffic()
 		s := p.slot.Last()
 		list = append(list, PortSession{
 			Port: p.addr, Session: s, Expired: s != nil && now >= s.Expires(),
 			Open: t.Open, Upstream: t.ProxySent + t.BypassSent, Client: t.ProxyRead + t.BypassRead,
 		})
-	}
-	if ports == nil {
-		for _, p := range r.ports {
-			each(p)
-		}
-		return list
-	}
-	for _, i := range ports {
-		each(r.ports[i])
 	}
 	return list
 }
@@ -59,18 +56,24 @@ type Rotation struct {
 // ErrParameters wraps why a port cannot have a session with the parameters of a Rotation. Nothing has changed then.
 var ErrParameters = errors.New("parameters")
 
-// Rotate carries out a rotation of the ports whose indexes in Ports are given, and returns when its connections have been
-// reached and Config.Store has confirmed the changes, or when ctx ends. The sessions have changed then, whatever the error says, unless
-// it is an ErrParameters.
-func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
+// ErrNoPort wraps which port of a Rotation the relay does not listen on. Nothing has changed then.
+var ErrNoPort = errors.New("the relay does not listen on port")
+
+// Rotate carries out a rotation of the ports with those addresses, and returns when its connections have been reached and
+// Config.Store has confirmed the changes, or when ctx ends. The sessions have changed then, whatever the error says, unless it
+// is an ErrParameters or an ErrNoPort.
+func (r *Relay) Rotate(ctx context.Context, addrs []netip.AddrPort, ro *Rotation) error {
+	ports, missing := r.table.Load().those(addrs)
+	if len(missing) > 0 {
+		return fmt.Errorf("%w %s", ErrNoPort, missing[0])
+	}
 	now := time.Now().UnixNano()
-	if err := r.checkParameters(ports, ro, now); err != nil {
+	if err := checkParameters(ports, ro, now); err != nil {
 		return err
 	}
 	var failed error
 	var reach []want
-	for _, i := range ports {
-		p := r.ports[i]
+	for _, p := range ports {
 		var change session.Change
 		var err error
 		if ro.Renew {
@@ -99,8 +102,8 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 		})
 	}
 	if r.store != nil {
-		for _, i := range ports {
-			r.store.Confirm(r.ports[i].addr, func(err error) { done <- err })
+		for _, p := range ports {
+			r.store.Confirm(p.addr, func(err error) { done <- err })
 		}
 	}
 	for range waits {
@@ -121,13 +124,12 @@ func (r *Relay) Rotate(ctx context.Context, ports []int, ro *Rotation) error {
 }
 
 // checkParameters reports why some port cannot have a session with the parameters.
-func (r *Relay) checkParameters(ports []int, ro *Rotation, now int64) error {
+func checkParameters(ports []*port, ro *Rotation, now int64) error {
 	if !ro.Renew || len(ro.Parameters) == 0 {
 		return nil
 	}
 	checked := map[*mapping]bool{}
-	for _, i := range ports {
-		p := r.ports[i]
+	for _, p := range ports {
 		m := p.mapping()
 		if checked[m] {
 			continue

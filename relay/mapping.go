@@ -13,7 +13,6 @@ import (
 type mapping struct {
 	Mapping
 	*setup
-	index    int // in the relay's mappings
 	allowed  allow.List
 	servers  []*server // those listed, then those of rules
 	listed   int

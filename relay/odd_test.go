@@ -248,7 +248,7 @@ func TestOddResponsesAreLogged(t *testing.T) {
 			t.Errorf("port %d, %s: logged %d times; want %d", row.port, row.kind, n, row.want)
 		}
 	}
-	last := &g.relay.ports[0].odd.Load()[1] // space-before-colon
+	last := &g.relay.ports()[0].odd.Load()[1] // space-before-colon
 	last.Store(time.Now().Add(-oddLogPause - time.Second).UnixNano())
 	ask(0, spaced)
 	if n := logged(0, "space-before-colon"); n != 2 {

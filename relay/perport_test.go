@@ -125,7 +125,7 @@ func TestPerPort(t *testing.T) {
 				}
 			}
 			for range 4 {
-				if err := g.relay.Rotate(t.Context(), []int{0, 1, 2, 3, 4}, &Rotation{Renew: true, OnRotate: session.CloseAll}); err != nil {
+				if err := g.relay.Rotate(t.Context(), g.relay.Ports(), &Rotation{Renew: true, OnRotate: session.CloseAll}); err != nil {
 					t.Fatal(err)
 				}
 				g.expect("after a rotation of all", none)
@@ -141,7 +141,7 @@ func TestPerPortWhileRotating(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		for !stop.Load() {
-			if err := g.relay.Rotate(context.Background(), []int{0, 1, 2, 3, 4}, &Rotation{Renew: true}); err != nil {
+			if err := g.relay.Rotate(context.Background(), g.relay.Ports(), &Rotation{Renew: true}); err != nil {
 				done <- err
 				return
 			}
@@ -201,7 +201,7 @@ func TestPerPortIsNotMovedByStore(t *testing.T) {
 			t.Errorf("the store knows server %d as %q; want its address and a mark", i, name)
 		}
 	}
-	other := &mapping{Mapping: g.relay.mappings[0].Mapping}
+	other := &mapping{Mapping: g.relay.table.Load().mappings[0].Mapping}
 	other.Servers = slices.Repeat(other.Servers[:1], 3)
 	if names := other.keptNames(); names[0] == names[1] || names[1] == names[2] {
 		t.Errorf("three accounts at one address are %q", names)

@@ -68,7 +68,7 @@ func TestAwaitTurnsWithoutLoops(t *testing.T) {
 	if err := askTurns(g.relay, patience); err != nil {
 		t.Errorf("after Serve: %v", err)
 	}
-	r, err := Listen(Config{Mappings: []Mapping{{Address: ownAddr(), Plan: g.relay.mappings[0].Plan, Servers: g.relay.mappings[0].Mapping.Servers}}})
+	r, err := Listen(Config{Mappings: []Mapping{{Address: ownAddr(), Plan: g.relay.table.Load().mappings[0].Plan, Servers: g.relay.table.Load().mappings[0].Mapping.Servers}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,8 +26,7 @@ type Relay struct {
 
 	latest atomic.Pointer[setup]
 
-	ports      []*port
-	mappings   []*mapping
+	table      atomic.Pointer[portTable]
 	loops      []*loop
 	placed     atomic.Uint32 // connections given out in turn
 	lookup     finder
@@ -37,7 +36,6 @@ type Relay struct {
 	targets    targets
 	lookups    lookups
 	machine    machineAddrs
-	missing    missing
 	turned     turnedAway
 	busy       busyTimes
 	admission  admission
@@ -91,7 +89,7 @@ func Listen(cfg Config) (*Relay, error) {
 		r.abandon()
 		return nil, err
 	}
-	r.load()
+	r.load(r.ports())
 	if err := r.openLoops(cfg.loops(), cfg.HostStats); err != nil {
 		r.abandon()
 		return nil, err
@@ -99,8 +97,12 @@ func Listen(cfg Config) (*Relay, error) {
 	return r, nil
 }
 
-func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
-	for _, cfg := range mappings {
+func (r *Relay) openPorts(cfgs []Mapping, ruleServers []Server) error {
+	var mappings []*mapping
+	var ports []*port
+	var of []int
+	defer func() { r.table.Store(newPortTable(mappings, ports, of)) }() // also after an error: abandon closes what is bound
+	for _, cfg := range cfgs {
 		if cfg.First > cfg.Last {
 			return fmt.Errorf("ports %d-%d: the first is behind the last", cfg.First, cfg.Last)
 		}
@@ -111,9 +113,9 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 		if err != nil {
 			return err
 		}
-		m := &mapping{Mapping: cfg, setup: r.setup(), index: len(r.mappings), allowed: allowed, listed: len(cfg.Servers)}
+		m := &mapping{Mapping: cfg, setup: r.setup(), allowed: allowed, listed: len(cfg.Servers)}
 		m.shuffle(cfg.Servers, r.inOrder)
-		r.mappings = append(r.mappings, m)
+		mappings = append(mappings, m)
 		for i, s := range slices.Concat(cfg.Servers, ruleServers) {
 			m.resolves = m.resolves || s.ResolveIP && i < m.listed
 			for _, from := range s.Sources {
@@ -132,11 +134,11 @@ func (r *Relay) openPorts(mappings []Mapping, ruleServers []Server) error {
 			}
 			m.assign(p)
 			r.watch(p)
-			r.ports = append(r.ports, p)
+			ports, of = append(ports, p), append(of, len(mappings)-1)
 			m.disown(p.addr)
 		}
 	}
-	return r.awaitPorts()
+	return r.awaitPorts(ports)
 }
 
 // openLoops makes the loops and gives them the ports. Each port belongs to one loop; its connections may go to others.
@@ -152,7 +154,7 @@ func (r *Relay) openLoops(n int, hostStats bool) error {
 		}
 		r.loops = append(r.loops, l)
 	}
-	for i, p := range r.ports {
+	for i, p := range r.ports() {
 		l := r.loops[0]
 		if r.spread {
 			l = r.loops[i%n]
@@ -178,7 +180,7 @@ func (r *Relay) Close() error {
 
 // abandon gives back what Listen has taken.
 func (r *Relay) abandon() {
-	for _, p := range r.ports {
+	for _, p := range r.ports() {
 		if p.fd >= 0 {
 			_ = kernel.Close(p.fd)
 		}
@@ -249,15 +251,6 @@ func (r *Relay) Times() (started, stopped time.Time) {
 
 // clock is the loops' time of this moment. It is never 0, which means never.
 func (r *Relay) clock() int64 { return int64(time.Since(r.start)) + 1 }
-
-// Ports are the addresses that the relay listens on, in the order of the mappings.
-func (r *Relay) Ports() []netip.AddrPort {
-	addrs := make([]netip.AddrPort, len(r.ports))
-	for i, p := range r.ports {
-		addrs[i] = p.addr
-	}
-	return addrs
-}
 
 // Connections is the number of clients' connections that are open.
 func (r *Relay) Connections() int {

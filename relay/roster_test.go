@@ -36,7 +36,7 @@ func checkRosters(t testing.TB, r *Relay, returned <-chan struct{}) {
 // checkNoRosters fails a test if a relay whose loops have ended has a connection in a roster.
 func checkNoRosters(t testing.TB, r *Relay) {
 	t.Helper()
-	for _, p := range r.ports {
+	for _, p := range r.ports() {
 		for o := p.rosters.made.Load(); o != nil; o = o.next {
 			if o.first != nil {
 				t.Errorf("port %d: there is a connection in a roster after the relay's end", p.addr.Port())
@@ -48,7 +48,7 @@ func checkNoRosters(t testing.TB, r *Relay) {
 // misplaced says what is wrong with a loop's rosters, by a look at all of its connections.
 func misplaced(l *loop) string {
 	in := map[*conn]*port{}
-	for _, p := range l.relay.ports {
+	for _, p := range l.relay.ports() {
 		o := p.rosters.on(l)
 		if o == nil {
 			continue
@@ -244,7 +244,7 @@ func TestRostersUnderTraffic(t *testing.T) {
 		from.do(func() { given <- handSome(from, to, rnd) })
 		handed += <-given
 		var wants []want
-		for _, p := range g.relay.ports {
+		for _, p := range g.relay.ports() {
 			if rnd.IntN(4) == 0 {
 				wants = append(wants, want{port: p, how: session.CloseAll, through: p.slot.Reset(time.Now().UnixNano()).Ended})
 			}

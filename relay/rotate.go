@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"math"
 	"time"
 
 	"proxymap/session"
@@ -81,15 +82,6 @@ func (m *mapping) onRotate(called session.OnRotate) session.OnRotate {
 // watchExpiry has sessions that expire, or have been idle for too long, end, until stop is closed. New sessions last a
 // minute at least, mostly, so looking at all ports once a second, and when the next one expires, finds each in time.
 func (r *Relay) watchExpiry(stop <-chan struct{}) {
-	var watched []*port
-	for _, p := range r.ports {
-		if m := p.mapping(); r.hasSubscribers() || m.reaches() || m.IdleLifetime > 0 {
-			watched = append(watched, p)
-		}
-	}
-	if len(watched) == 0 {
-		return
-	}
 	timer := time.NewTimer(expiryPeriod)
 	defer timer.Stop()
 	for {
@@ -100,16 +92,22 @@ func (r *Relay) watchExpiry(stop <-chan struct{}) {
 		}
 		now := time.Now().UnixNano()
 		next := now + int64(expiryPeriod)
-		for _, p := range watched {
-			if p.slot.Expire(now) {
-				continue
-			}
-			s := p.slot.Peek(now)
-			if s == nil || p.isIdle(r.clock()) && p.slot.Drop(s, reasonIdle) { // counted from its beginning, see watch
-				continue
-			}
-			next = min(next, s.Expires())
+		for _, p := range r.ports() {
+			next = min(next, r.expire(p, now))
 		}
 		timer.Reset(time.Duration(next - now))
 	}
+}
+
+// expire has a port's session end if its time has come, or its idle time, and somebody wants to hear of that or connections
+// are to be reached. It returns when to look at the port again at the latest.
+func (r *Relay) expire(p *port, now int64) int64 {
+	if m := p.mapping(); !r.hasSubscribers() && !m.reaches() && m.IdleLifetime <= 0 || p.slot.Expire(now) {
+		return math.MaxInt64
+	}
+	s := p.slot.Peek(now)
+	if s == nil || p.isIdle(r.clock()) && p.slot.Drop(s, reasonIdle) { // counted from its beginning, see watch
+		return math.MaxInt64
+	}
+	return s.Expires()
 }

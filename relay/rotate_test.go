@@ -350,7 +350,7 @@ func TestExpiryReachesConnectionsOfReplacedSession(t *testing.T) {
 			g := newRig(t, func(cfg *Config) { cfg.Mappings[0].OnRotate = session.CloseAll })
 			tunnel, end := g.tunnel()
 			idle, _ := g.served()
-			replace(g.relay.ports[0].slot)
+			replace(g.relay.ports()[0].slot)
 			tunnel.expectReset()
 			end.expectReset()
 			idle.expectEnd()
@@ -365,7 +365,7 @@ func TestExpiryDrainsConnectionsOfReplacedSession(t *testing.T) {
 	})
 	tunnel, _ := g.tunnel()
 	idle, _ := g.served()
-	g.relay.ports[0].slot.Current(later(), nil)
+	g.relay.ports()[0].slot.Current(later(), nil)
 	idle.expectEnd()
 	tunnel.expectReset()
 }

@@ -126,7 +126,7 @@ func TestSessionsInTurn(t *testing.T) {
 	var pins []int
 	for range 6 {
 		g.call(renewSession)
-		pins = append(pins, g.relay.ports[0].slot.Server())
+		pins = append(pins, g.relay.ports()[0].slot.Server())
 	}
 	if want := []int{0, 1, 2, 0, 1, 2}; !slices.Equal(pins, want) {
 		t.Errorf("the sessions are pinned to the servers %v; want %v", pins, want)

@@ -322,7 +322,7 @@ func (r *Relay) refreshNames(stop <-chan struct{}) {
 }
 
 func (r *Relay) refreshOnce() {
-	for _, m := range r.mappings {
+	for _, m := range r.table.Load().mappings {
 		for _, s := range m.servers {
 			if known := s.known.Load(); known != nil && known.until != never {
 				s.mu.Lock()

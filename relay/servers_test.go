@@ -86,7 +86,7 @@ func TestQuarantine(t *testing.T) {
 		cfg.Mappings[0].Servers = append([]Server{dead}, cfg.Mappings[0].Servers...)
 	})
 	g.served()
-	p := g.relay.ports[0]
+	p := g.relay.ports()[0]
 	srv := p.mapping().servers[0]
 	if srv.restUntil.Load() == 0 {
 		t.Fatal("the dead server is not in quarantine")

@@ -29,7 +29,7 @@ func (g *rig) rotateAll(want int) <-chan string {
 	done := make(chan string, 1)
 	go func() {
 		ro := Rotation{Renew: true, OnRotate: session.CloseAll}
-		switch err := g.relay.Rotate(context.Background(), []int{0}, &ro); {
+		switch err := g.relay.Rotate(context.Background(), g.relay.Ports()[:1], &ro); {
 		case err != nil:
 			done <- err.Error()
 		case ro.Closed != want:

@@ -54,7 +54,7 @@ const (
 
 // sessionID is that of the port's session, empty if there is none.
 func (g *rig) sessionID() string {
-	if s := g.relay.ports[0].slot.Last(); s != nil {
+	if s := g.relay.ports()[0].slot.Last(); s != nil {
 		return s.ID()
 	}
 	return ""
@@ -233,7 +233,7 @@ func TestMaxRequestsAtOnce(t *testing.T) {
 func TestIdleBeginsWithTheSession(t *testing.T) {
 	g := newRig(t, withAPI("portmapper"), func(cfg *Config) { cfg.Mappings[0].IdleLifetime = time.Hour })
 	g.served()
-	p := g.relay.ports[0]
+	p := g.relay.ports()[0]
 	p.usedAt.Store(g.relay.clock() - int64(2*time.Hour))
 	g.call(renewSession)
 	made := g.sessionID()
@@ -285,7 +285,7 @@ func TestIdleAfterEarlyTraffic(t *testing.T) {
 	t.Parallel()
 	var ev eventLog
 	g := newRig(t, ev.in, func(cfg *Config) { cfg.Mappings[0].IdleLifetime = 200 * time.Millisecond })
-	p := g.relay.ports[0]
+	p := g.relay.ports()[0]
 	p.usedAt.Store(0)
 	p.touch(1)
 	if p.usedAt.Load() != 1 {
@@ -343,13 +343,13 @@ func TestEvents(t *testing.T) {
 func TestExpiryIsToldBeforeTheNextSession(t *testing.T) {
 	var ev eventLog
 	g := newRig(t, ev.in)
-	slot := g.relay.ports[0].slot
+	slot := g.relay.ports()[0].slot
 	now := time.Now().UnixNano()
 	for range 3 {
 		slot.Current(now, nil)
 		now += int64(time.Hour)
 	}
-	g.relay.Rotate(t.Context(), []int{0}, &Rotation{})
+	g.relay.Rotate(t.Context(), g.relay.Ports()[:1], &Rotation{})
 	want := "traffic expired traffic expired traffic reset"
 	if got := strings.Join(ev.reasons(), " "); got != want {
 		t.Errorf("got %s; want %s", got, want)

@@ -39,14 +39,14 @@ func (r *Relay) Subscribe(f func(session.Event)) { r.subscribers = append(r.subs
 // hasSubscribers reports whether anybody wants to hear of changes.
 func (r *Relay) hasSubscribers() bool { return r.store != nil || len(r.subscribers) > 0 }
 
-// load has the store give the ports what they had.
-func (r *Relay) load() {
+// load has the store give ports what they had.
+func (r *Relay) load(ports []*port) {
 	if r.store == nil {
 		return
 	}
 	var of *mapping
 	var servers []string
-	for _, p := range r.ports {
+	for _, p := range ports {
 		if m := p.mapping(); m != of {
 			of, servers = m, m.keptNames()
 		}

@@ -110,11 +110,11 @@ func TestSubscribe(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- r.Serve() }()
 	for _, renew := range []bool{true, true, false} {
-		if err := r.Rotate(t.Context(), []int{0}, &Rotation{Renew: renew}); err != nil {
+		if err := r.Rotate(t.Context(), r.Ports()[:1], &Rotation{Renew: renew}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r.noteRepin(r.ports[0])
+	r.noteRepin(r.ports()[0])
 	r.Shutdown(0)
 	if err := <-done; err != nil {
 		t.Fatal(err)

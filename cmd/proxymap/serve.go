@@ -112,12 +112,11 @@ func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace ti
 // tellManager tells the service manager that r serves, and until running ends how it does.
 func tellManager(running context.Context, manager *notify.Notifier, r *relay.Relay) {
 	manager.Ready()
-	ports := len(r.Ports())
 	go manager.Watchdog(running, r.AwaitTurns)
 	go manager.Status(running, func() notify.Load {
-		missing := len(r.MissingPorts())
+		listening, missing := r.CountPorts()
 		return notify.Load{
-			Ports: ports - missing, Missing: missing, Connections: r.Connections(), Requests: r.Requests(), Draining: r.Draining(),
+			Ports: listening, Missing: missing, Connections: r.Connections(), Requests: r.Requests(), Draining: r.Draining(),
 		}
 	})
 }

@@ -108,11 +108,10 @@ var openAPI []byte
 // routes are the handlers by method and path. The names of the statistics are ProxyMapService's. rejected counts who was
 // turned away at the door.
 func routes(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int64) map[string]http.HandlerFunc {
-	ports := newPortList(r)
 	routes := map[string]http.HandlerFunc{}
-	routes["GET /sessions"] = ports.handleSessions(r)
-	routes["POST /sessions/new"] = ports.handleRotation(r, true)
-	routes["POST /sessions/reset"] = ports.handleRotation(r, false)
+	routes["GET /sessions"] = handleSessions(r)
+	routes["POST /sessions/new"] = handleRotation(r, true)
+	routes["POST /sessions/reset"] = handleRotation(r, false)
 	routes["GET /sessions/events"] = hub.serve(places)
 	routes["GET /openapi.json"] = func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, openAPI)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -41,44 +42,28 @@ func newSessions(list []relay.PortSession) wire.Sessions {
 	return a
 }
 
-// A portList finds a relay's ports by their numbers.
-type portList struct {
-	byPort map[uint16][]int // indexes in Relay.Ports: a port may be there on several addresses
-}
-
-func newPortList(r *relay.Relay) *portList {
-	l := &portList{byPort: map[uint16][]int{}}
-	for i, addr := range r.Ports() {
-		l.byPort[addr.Port()] = append(l.byPort[addr.Port()], i)
-	}
-	return l
-}
-
-// parse reads a list such as 10201-10250,10299, or all. The indexes come in the list's order, each once.
-func (l *portList) parse(text string, r *relay.Relay) ([]int, error) {
+// parsePorts reads a list such as 10201-10250,10299, or all, and returns the addresses on which the relay listens on these
+// ports: a port may be there on several. They come in the list's order, each once.
+func parsePorts(text string, r *relay.Relay) ([]netip.AddrPort, error) {
 	if text == wire.AllPorts {
-		all := make([]int, len(r.Ports()))
-		for i := range all {
-			all[i] = i
-		}
-		return all, nil
+		return r.Ports(), nil
 	}
 	ranges, err := wire.ParsePorts(text)
 	if err != nil {
 		return nil, fmt.Errorf("ports: %w", err)
 	}
-	var list []int
+	var list []netip.AddrPort
 	seen := map[uint16]bool{}
 	for _, of := range ranges {
 		for p := int(of.First); p <= int(of.Last); p++ {
 			port := uint16(p)
-			indexes, known := l.byPort[port]
-			if !known {
-				return nil, fmt.Errorf("ports: the relay does not listen on port %d", port)
+			if seen[port] {
+				continue
 			}
-			if !seen[port] {
-				seen[port] = true
-				list = append(list, indexes...)
+			seen[port] = true
+			had := len(list)
+			if list = r.AppendPorts(list, port); len(list) == had {
+				return nil, fmt.Errorf("ports: %w %d", relay.ErrNoPort, port)
 			}
 		}
 	}
@@ -104,16 +89,16 @@ func readQuery(req *http.Request, known ...string) (url.Values, error) {
 }
 
 // handleSessions tells what the ports have.
-func (l *portList) handleSessions(r *relay.Relay) http.HandlerFunc {
+func handleSessions(r *relay.Relay) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		query, err := readQuery(req, "ports")
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		var ports []int
+		var ports []netip.AddrPort
 		if text, given := query["ports"]; given {
-			if ports, err = l.parse(strings.Join(text, ","), r); err != nil {
+			if ports, err = parsePorts(strings.Join(text, ","), r); err != nil {
 				http.Error(w, err.Error(), http.StatusBadRequest)
 				return
 			}
@@ -123,9 +108,9 @@ func (l *portList) handleSessions(r *relay.Relay) http.HandlerFunc {
 }
 
 // handleRotation replaces or removes the sessions of ports.
-func (l *portList) handleRotation(r *relay.Relay, renew bool) http.HandlerFunc {
+func handleRotation(r *relay.Relay, renew bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
-		ports, rotation, err := l.readRotation(r, req, renew)
+		ports, rotation, err := readRotation(r, req, renew)
 		if err != nil {
 			status := http.StatusBadRequest
 			if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
@@ -137,7 +122,7 @@ func (l *portList) handleRotation(r *relay.Relay, renew bool) http.HandlerFunc {
 		ctx, cancel := context.WithTimeout(req.Context(), rotateTime)
 		defer cancel()
 		switch err := r.Rotate(ctx, ports, rotation); {
-		case errors.Is(err, relay.ErrParameters):
+		case errors.Is(err, relay.ErrParameters), errors.Is(err, relay.ErrNoPort):
 			http.Error(w, err.Error(), http.StatusBadRequest)
 		case err != nil:
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -150,7 +135,7 @@ func (l *portList) handleRotation(r *relay.Relay, renew bool) http.HandlerFunc {
 }
 
 // readRotation reads what a call wants.
-func (l *portList) readRotation(r *relay.Relay, req *http.Request, renew bool) ([]int, *relay.Rotation, error) {
+func readRotation(r *relay.Relay, req *http.Request, renew bool) ([]netip.AddrPort, *relay.Rotation, error) {
 	query, err := readQuery(req, "ports", "on_rotate")
 	if err != nil {
 		return nil, nil, err
@@ -158,7 +143,7 @@ func (l *portList) readRotation(r *relay.Relay, req *http.Request, renew bool) (
 	if !query.Has("ports") {
 		return nil, nil, errors.New("ports is missing: ?ports=10201-10250,10299, or ports=all")
 	}
-	ports, err := l.parse(strings.Join(query["ports"], ","), r)
+	ports, err := parsePorts(strings.Join(query["ports"], ","), r)
 	if err != nil {
 		return nil, nil, err
 	}

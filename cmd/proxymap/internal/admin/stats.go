@@ -167,7 +167,8 @@ func (m *relayMetrics) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
 	}
 	s := m.relay.Stats()
-	gauge(portsMetric, int64(len(s.Ports)-len(m.relay.MissingPorts())))
+	listening, _ := m.relay.CountPorts()
+	gauge(portsMetric, int64(listening))
 	for event, n := range events(&s) {
 		counter(eventsMetric, n, event)
 	}

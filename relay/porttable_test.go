@@ -1,0 +1,95 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"proxymap/session"
+)
+
+// Ports are found by their address, and by their number on all of their addresses, in the order of the mappings.
+func TestPortTableFinds(t *testing.T) {
+	var ports []*port
+	for _, addr := range []string{"127.0.0.2:20", "127.0.0.2:21", "127.0.0.1:20", "[::1]:19", "127.0.0.1:22"} {
+		ports = append(ports, &port{addr: netip.MustParseAddrPort(addr)})
+	}
+	has := newPortTable(nil, ports, nil)
+	for _, p := range ports {
+		if got := has.find(p.addr); got != p {
+			t.Errorf("%s: got %v", p.addr, got)
+		}
+	}
+	if p := has.find(netip.MustParseAddrPort("127.0.0.1:21")); p != nil {
+		t.Errorf("found %s", p.addr)
+	}
+	for number, want := range map[uint16][]*port{18: {}, 19: {ports[3]}, 20: {ports[0], ports[2]}, 21: {ports[1]}, 22: {ports[4]}, 23: {}} {
+		if got := has.at(number); !slices.Equal(got, want) {
+			t.Errorf("number %d: got %v; want %v", number, got, want)
+		}
+	}
+}
+
+// takeOut has the relay's n-th port be one of those that have been taken out.
+func (r *Relay) takeOut(n int) *port {
+	was := r.table.Load()
+	p := was.ports[n]
+	now := newPortTable(was.mappings, slices.Delete(slices.Clone(was.ports), n, n+1), slices.Delete(slices.Clone(was.of), n, n+1))
+	now.leaving, now.gone = append(slices.Clone(was.leaving), p), was.gone
+	r.table.Store(now)
+	return p
+}
+
+// What asks for ports by address leaves out, or refuses, one that is no more; the others are as they were.
+func TestPortHasGone(t *testing.T) {
+	g := newRig(t, func(cfg *Config) { cfg.Mappings = append(cfg.Mappings, cfg.Mappings[0], cfg.Mappings[0]) })
+	all := g.relay.Ports()
+	renew := Rotation{Renew: true}
+	if err := g.relay.Rotate(t.Context(), all, &renew); err != nil {
+		t.Fatal(err)
+	}
+	p := g.relay.takeOut(1)
+	before := g.relay.Sessions(nil)
+	if err := g.relay.Rotate(context.Background(), all, &renew); !errors.Is(err, ErrNoPort) {
+		t.Errorf("a rotation of a port that has gone: %v; want ErrNoPort", err)
+	}
+	left := []netip.AddrPort{all[0], all[2]}
+	if got := g.relay.Ports(); !slices.Equal(got, left) {
+		t.Errorf("there are the ports %v; want %v", got, left)
+	}
+	if got := g.relay.AppendPorts(nil, p.addr.Port()); len(got) > 0 {
+		t.Errorf("the port that has gone is listed as %v", got)
+	}
+	if got := g.relay.Sessions(all); !slices.Equal(got, before) || len(got) != len(left) {
+		t.Errorf("the sessions are %+v; want those of the ports that are left, unchanged: %+v", got, before)
+	}
+}
+
+// The sessions of a port that has come while the relay runs expire.
+func TestExpiryOfNewPort(t *testing.T) {
+	var ev eventLog
+	g := newRig(t, ev.in, func(cfg *Config) { cfg.Mappings[0].Plan = newPlan(t, session.PlanConfig{Lifetime: time.Millisecond}) })
+	g.relay.ports()[0].slot.Current(time.Now().UnixNano(), nil)
+	await(t, "the watch is there", func() bool { return ev.last().Reason == session.ReasonExpired })
+	was := g.relay.table.Load()
+	m := &mapping{Mapping: was.mappings[0].Mapping}
+	p := newPort(m, netip.MustParseAddrPort("127.0.0.1:1"))
+	ended := make(chan string, 10)
+	p.slot.Changed = func(_ session.Change, reason string) { ended <- reason }
+	p.slot.Current(time.Now().UnixNano(), nil)
+	if reason := <-ended; reason != session.ReasonTraffic {
+		t.Fatalf("got %s", reason)
+	}
+	g.relay.table.Store(newPortTable(append(slices.Clone(was.mappings), m), append(slices.Clone(was.ports), p), []int{0, 1}))
+	select {
+	case reason := <-ended:
+		if reason != session.ReasonExpired {
+			t.Errorf("the session has ended for %s", reason)
+		}
+	case <-time.After(patience):
+		t.Error("the session does not expire")
+	}
+}
