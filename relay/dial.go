@@ -210,7 +210,7 @@ func (o *outbound) onConnected() {
 		o.server.restUntil.Store(0)
 	}
 	if o.to.pinned && o.servers.moved() {
-		c.port.slot.Repin(o.servers.first, o.servers.at)
+		c.port.slot.Repin(c.m.Plan, o.servers.first, o.servers.at)
 		c.l.relay.noteRepin(c.port)
 	}
 	if !o.to.direct() && c.m.leadsToTarget(c.server) {

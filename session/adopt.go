@@ -37,9 +37,7 @@ func (s *Slot) Adopt(now int64, p *Plan, server int, fixed bool, fate Fate) (Cha
 	defer s.mu.Unlock()
 	s.expire(now)
 	was, old := s.Server(), s.Peek(now)
-	s.plan.Store(p)
-	s.server.Store(int32(server))
-	s.fixed.Store(fixed)
+	s.base.Store(&base{p, server, fixed})
 	switch {
 	case old == nil:
 		s.current.Store(nil)

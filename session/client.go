@@ -11,6 +11,7 @@ import (
 // A Client is what a client connection brought: its credentials, and the parameters in its user name. It never changes,
 // and may be used from any goroutine. nil is a client without credentials.
 type Client struct {
+	plan           *Plan // that has judged it
 	user, password string
 	params         []Pair // "account" and those in the user name; nil unless the plan splits it
 	verdict        Verdict
@@ -27,8 +28,11 @@ func (c *Client) parameters() []Pair {
 
 // aloneWith reports whether a client's connections are sessions of their own, where the port has none.
 func (p *Plan) aloneWith(c *Client) bool {
-	if c == nil {
+	switch {
+	case c == nil:
 		return p.alone
+	case c.plan != p:
+		return p.Judged(c).alone
 	}
 	return c.alone
 }
@@ -69,13 +73,22 @@ func (p *Plan) Judges() bool {
 // in their user names.
 func (p *Plan) Ignores() bool { return !p.Judges() && !p.parse }
 
+// Judged is the client as p judges it, and p reads the parameters in its user name: mostly the very same, because p has made it;
+// nil stays nil.
+func (p *Plan) Judged(c *Client) *Client {
+	if c == nil || c.plan == p {
+		return c
+	}
+	return p.NewClient(c.user, c.password)
+}
+
 // NewClient makes a client of the user name and the password that it brought. What no credentials of ours could be
 // (too long, a user name with a colon or a control character) makes one that is not admitted.
 func (p *Plan) NewClient(user, password string) *Client {
 	if len(user)+len(password) > credential.MaxCredentials || !credential.IsHarmless(user) {
-		return &Client{verdict: Wrong}
+		return &Client{plan: p, user: user, password: password, verdict: Wrong}
 	}
-	c := &Client{user: user, password: password}
+	c := &Client{plan: p, user: user, password: password}
 	account := user
 	if p.parse {
 		account, c.params = p.split(user)

@@ -7,16 +7,22 @@ import (
 
 // A Slot is the session of one port. It may be used from any goroutine. NewSlot makes one; the zero value is of no use.
 type Slot struct {
-	plan    atomic.Pointer[Plan]
+	base    atomic.Pointer[base]
 	mu      sync.Mutex // held by those who replace current
 	made    uint64     // sessions so far
 	current atomic.Pointer[Session]
-	server  atomic.Int32
-	fixed   atomic.Bool // server stays what it is
 
 	// Changed is told of each change, in their order, and of what has made it. It must be set before the slot is used, and
 	// must neither block nor call the slot; nil: nobody is told.
 	Changed func(change Change, reason string)
+}
+
+// A base is what a slot's sessions are made by, and the server that they are pinned to: one value, because the index of a
+// server means nothing without the plan.
+type base struct {
+	plan   *Plan
+	server int
+	fixed  bool // server stays what it is
 }
 
 // tell tells of a change that has been made. s.mu is held, so those of a slot come in their order.
@@ -62,12 +68,12 @@ func (s *Slot) Expire(now int64) bool {
 // NewSlot makes the slot of a port. It has no session yet, and its server is the first.
 func NewSlot(p *Plan) *Slot {
 	s := &Slot{}
-	s.plan.Store(p)
+	s.base.Store(&base{plan: p})
 	return s
 }
 
 // Plan is what the slot's sessions are made by.
-func (s *Slot) Plan() *Plan { return s.plan.Load() }
+func (s *Slot) Plan() *Plan { return s.base.Load().plan }
 
 // Current returns the port's session, and makes one for the client if there is none or it has expired. It is nil where
 // the lifetime is 0: each client connection is a session of its own then.
@@ -90,7 +96,8 @@ func (s *Slot) make(now int64, c *Client) *Session {
 		return made
 	}
 	s.expire(now)
-	made, _ := s.Plan().New(now, c, nil) // without given parameters there is no error
+	p := s.Plan()
+	made, _ := p.New(now, p.Judged(c), nil) // without given parameters there is no error
 	s.tell(s.put(made), ReasonTraffic)
 	return made
 }
@@ -159,30 +166,39 @@ func (s *Slot) Reset(now int64) Change {
 }
 
 // Server is the index of the upstream server that the port's sessions are pinned to.
-func (s *Slot) Server() int { return int(s.server.Load()) }
+func (s *Slot) Server() int { return s.base.Load().server }
+
+// ServerUnder is Server where the slot's plan is p. It is false if that is another, whose servers are others.
+func (s *Slot) ServerUnder(p *Plan) (server int, ok bool) {
+	b := s.base.Load()
+	return b.server, b.plan == p
+}
 
 // Pin pins the port to a server, unless it is pinned to one for good.
 func (s *Slot) Pin(server int) {
-	if !s.fixed.Load() {
-		s.server.Store(int32(server))
+	s.move(func(b *base) bool { return true }, server)
+}
+
+// move pins the port to a server if it may be and if, as the slot is at that moment, there is reason to.
+func (s *Slot) move(reason func(*base) bool, server int) {
+	for {
+		b := s.base.Load()
+		if b.fixed || b.server == server || !reason(b) || s.base.CompareAndSwap(b, &base{plan: b.plan, server: server}) {
+			return
+		}
 	}
 }
 
 // Fix pins the port to a server for good: Pin and Repin change nothing from then on. It must be called before the slot is
 // used.
-func (s *Slot) Fix(server int) {
-	s.Pin(server)
-	s.fixed.Store(true)
-}
+func (s *Slot) Fix(server int) { s.base.Store(&base{plan: s.Plan(), server: server, fixed: true}) }
 
 // Fixed reports whether the port is pinned to its server for good.
-func (s *Slot) Fixed() bool { return s.fixed.Load() }
+func (s *Slot) Fixed() bool { return s.base.Load().fixed }
 
-// Repin moves the pin from a server that failed to the next, unless the port is pinned for good. Who comes second takes
-// what the first has chosen: the result is where the pin is now.
-func (s *Slot) Repin(failed, next int) int {
-	if !s.fixed.Load() {
-		s.server.CompareAndSwap(int32(failed), int32(next))
-	}
+// Repin moves the pin from a server that failed to the next, both of p's, unless the port is pinned for good or has another
+// plan by now. Who comes second takes what the first has chosen: the result is where the pin is now.
+func (s *Slot) Repin(p *Plan, failed, next int) int {
+	s.move(func(b *base) bool { return b.plan == p && b.server == failed }, next)
 	return s.Server()
 }

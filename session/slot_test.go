@@ -111,10 +111,10 @@ func TestRenewRacesWithReaders(t *testing.T) {
 func TestRepin(t *testing.T) {
 	slot := testSlot(t)
 	slot.Pin(1)
-	if got := slot.Repin(1, 2); got != 2 {
+	if got := slot.Repin(slot.Plan(), 1, 2); got != 2 {
 		t.Errorf("got %d; want 2", got)
 	}
-	if got := slot.Repin(1, 3); got != 2 {
+	if got := slot.Repin(slot.Plan(), 1, 3); got != 2 {
 		t.Errorf("got %d; want what the first has chosen, 2", got)
 	}
 }
@@ -213,7 +213,7 @@ func TestFix(t *testing.T) {
 	}
 	s.Fix(2)
 	s.Pin(1)
-	if got := s.Repin(2, 0); got != 2 || s.Server() != 2 || !s.Fixed() {
+	if got := s.Repin(nil, 2, 0); got != 2 || s.Server() != 2 || !s.Fixed() {
 		t.Errorf("fixed %t, server %d, Repin %d; want 2", s.Fixed(), s.Server(), got)
 	}
 }
