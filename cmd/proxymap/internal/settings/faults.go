@@ -27,6 +27,7 @@ type faults struct {
 	more int // that are not in the list
 
 	nothing bool // no layer has anything
+	again   bool // a process runs with other settings
 
 	// lists are sources with a server a line, and how many faults each has. Those after the first shownOfList are not in list.
 	lists map[*layer.Source]int
@@ -73,7 +74,11 @@ func (f *faults) Error() string {
 		n += f.hidden(in)
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s: %s; nothing is started", f.subject(), count(n, "fault"))
+	outcome := "nothing is started"
+	if f.again {
+		outcome = "nothing has changed"
+	}
+	fmt.Fprintf(&out, "%s: %s; %s", f.subject(), count(n, "fault"), outcome)
 	for i, one := range f.list {
 		out.WriteString("\n" + printable(one.from.String()) + ": ")
 		if one.path != "" {

@@ -46,6 +46,7 @@ type reader struct {
 	read        func(file string) ([]byte, error) // of files that the settings name
 	environ     []string                          // NAME=VALUE
 	file        string                            // of the settings, beside which the files are that they name
+	main        string                            // file, if it was there
 	absent      []string                          // files that could have been layers
 	lackSecrets bool                              // those that cannot be read are no fault
 	count       int                               // of sources

@@ -8,6 +8,7 @@ import (
 
 // Settings are a settings file as it was understood.
 type Settings struct {
+	File      string       // that was read, by the name that it was given by; empty: there is none
 	Config    relay.Config // without what the program itself brings: Log, and who listens to changes
 	Admin     Admin
 	StateFile string   // that keeps sessions; empty: none does

@@ -27,6 +27,9 @@ type Sources struct {
 	// LackSecrets says that secrets which cannot be read here, from a variable or a file, are no fault: they may be there
 	// for the relay alone. NotRead stands in their place.
 	LackSecrets bool
+
+	// Again says that a process runs with such settings already: see Settings.Again.
+	Again bool
 }
 
 // A Layer is one that was read.
@@ -61,16 +64,29 @@ func Parse(name string, text []byte) (*Settings, error) {
 	return r.settings(r.layer(nil, name, text))
 }
 
+// Again are the sources that s was read from, to be read anew by the process that runs with s. A file that nobody has named
+// must then be there if it was before, for one that has vanished is hardly meant to say nothing, and must be an ordinary
+// one, for a pipe has been read. Faults say that nothing has changed.
+func (s *Settings) Again(from Sources) Sources {
+	from.Again, from.Default = true, s.File == ""
+	return from
+}
+
 func newReader(file string, environ []string, read func(string) ([]byte, error)) *reader {
 	return &reader{file: file, environ: environ, read: read, faults: faults{file: file}}
 }
 
 // load merges the layers.
 func (r *reader) load(from *Sources) (root *layer.Value, err error) {
-	r.lackSecrets = from.LackSecrets
-	text, err := readMain(from.File)
+	r.lackSecrets, r.faults.again = from.LackSecrets, from.Again
+	readFile := readMain
+	if from.Again {
+		readFile = r.read
+	}
+	text, err := readFile(from.File)
 	switch {
 	case err == nil:
+		r.main = from.File
 		root = r.layer(root, from.File, text)
 	case !from.Default || !errors.Is(err, fs.ErrNotExist):
 		return nil, err
@@ -246,7 +262,7 @@ func (l Layer) String() string {
 
 // settings binds what all layers say.
 func (r *reader) settings(root *layer.Value) (*Settings, error) {
-	s := &Settings{layers: r.layers}
+	s := &Settings{File: r.main, layers: r.layers}
 	switch {
 	case root != nil:
 		root = root.Settle()
