@@ -36,6 +36,9 @@ var house = map[string]wall{
 	"cmd/proxymap/internal/e2e":     {},
 	"cmd/proxymap/internal/machine": {own: []string{"relay", "session/wire"}},
 	"cmd/proxymap/internal/notify":  {others: []string{"github.com/coreos/go-systemd/v22/daemon"}},
+	"cmd/proxymap/internal/reload": {
+		own: []string{"cmd/proxymap/internal/machine", "cmd/proxymap/internal/settings", "cmd/proxymap/internal/settings/change", "session/wire"},
+	},
 	"cmd/proxymap/internal/settings": {
 		own: []string{"cmd/proxymap/internal/settings/change", "cmd/proxymap/internal/settings/layer", "cmd/proxymap/internal/settings/mask", "cmd/proxymap/internal/settings/near", "cmd/proxymap/internal/settings/schema",
 			"cmd/proxymap/internal/settings/serverlist", "httpparse", "relay", "relay/allow", "relay/hostrule", "relay/refusal", "relay/socks", "session", "session/credential"},

@@ -11,6 +11,7 @@ type Reload struct {
 	Global    []string       `json:"global,omitempty"`  // names of keys of all ports, which list none
 	Refused   []string       `json:"refused,omitempty"` // names of keys that cannot change while the relay runs: nothing has changed then
 	DryRun    bool           `json:"dry_run,omitempty"` // nothing has changed
+	File      string         `json:"file,omitempty"`    // absolute path of the settings file that was read; empty: there is none
 	Took      float64        `json:"took_ms"`
 }
 
