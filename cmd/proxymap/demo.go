@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"proxymap/bench/provider"
+	"proxymap/cmd/proxymap/internal/admin"
 	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/relay"
 )
@@ -43,7 +44,7 @@ func (c demoCommand) Run(s streams) error {
 		return err
 	}
 	cfg.Log = log
-	return serve(cfg, settings.Admin{}, "", c.Grace, log, func(r *relay.Relay) { printDemo(s.out, r) })
+	return serve(cfg, admin.Config{}, "", c.Grace, log, func(r *relay.Relay) { printDemo(s.out, r) })
 }
 
 // demoConfig reads the demo's settings for those ports.

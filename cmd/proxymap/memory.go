@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
 	"time"
+
+	"proxymap/cmd/proxymap/internal/admin"
+	"proxymap/session/wire"
 )
 
 const (
@@ -33,6 +37,14 @@ func newMemoryReturn() *memoryReturn {
 
 // burstEnded returns at once.
 func (m *memoryReturn) burstEnded() { go m.look(time.Now()) }
+
+// after gives back what a dry run has left: it reads all settings, of which there may be many MiB.
+func (m *memoryReturn) after(dryRun admin.DryRun) admin.DryRun {
+	return func(ctx context.Context) (*wire.Reload, error) {
+		defer m.burstEnded()
+		return dryRun(ctx)
+	}
+}
 
 // look gives memory back if there is some, and if it has not just been done: else it looks again later.
 func (m *memoryReturn) look(now time.Time) {

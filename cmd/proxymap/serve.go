@@ -14,6 +14,7 @@ import (
 	"proxymap/cmd/proxymap/internal/admin"
 	"proxymap/cmd/proxymap/internal/machine"
 	"proxymap/cmd/proxymap/internal/notify"
+	"proxymap/cmd/proxymap/internal/reload"
 	"proxymap/cmd/proxymap/internal/settings"
 	"proxymap/relay"
 	"proxymap/session/journal"
@@ -25,7 +26,11 @@ const logFlushTime = time.Second
 // Run serves until a signal says otherwise.
 func (c serveCommand) Run(s streams) error {
 	how, faults := c.ServeFlags.Read(os.Environ())
-	set, err := c.load(faults...)
+	from, warnings, err := c.sources(faults)
+	if err != nil {
+		return err
+	}
+	set, err := loadFrom(from, warnings)
 	if err != nil {
 		return err
 	}
@@ -40,7 +45,17 @@ func (c serveCommand) Run(s streams) error {
 	}
 	cfg := set.Config
 	cfg.Log = log
-	return serve(cfg, set.Admin, set.StateFile, how.Grace, log, nil)
+	return serve(cfg, adminOf(set, from, log), set.StateFile, how.Grace, log, nil)
+}
+
+// adminOf is the admin listener of settings that were read from those sources. Where there is none nobody can ask what a
+// reload would change.
+func adminOf(set *settings.Settings, from settings.Sources, log *slog.Logger) admin.Config {
+	cfg := admin.Config{Address: set.Admin.Address, Token: set.Admin.Token, AllowFrom: set.Admin.AllowFrom}
+	if cfg.Address.IsValid() {
+		cfg.DryRun = reload.New(set, from, log).DryRun
+	}
+	return cfg
 }
 
 // newLog makes a logger that never blocks, for the event loops use it.
@@ -55,7 +70,7 @@ var errHastened = errors.New("stopped at once by a second signal")
 // serve runs a relay until it is told to stop: SIGINT and SIGTERM let what is running end within grace, a second one
 // leaves at once. The admin listener, if it has an address, tells of the relay until it has ended. stateFile keeps its sessions;
 // without a name none does. started, if not nil, is called when the ports are open.
-func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace time.Duration, log *slog.Logger, started func(*relay.Relay)) error {
+func serve(cfg relay.Config, listener admin.Config, stateFile string, grace time.Duration, log *slog.Logger, started func(*relay.Relay)) error {
 	// A reader of our output that leaves must not end us.
 	signal.Ignore(syscall.SIGPIPE)
 	signals := make(chan os.Signal, 4)
@@ -71,7 +86,8 @@ func serve(cfg relay.Config, listener settings.Admin, stateFile string, grace ti
 		return settings.Explain(err)
 	}
 	if listener.Address.IsValid() {
-		stop, err := admin.Start(admin.Config(listener), r, log)
+		listener.DryRun = memory.after(listener.DryRun)
+		stop, err := admin.Start(listener, r, log)
 		if err != nil {
 			return errors.Join(err, r.Close(), end())
 		}

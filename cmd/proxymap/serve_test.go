@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"proxymap/cmd/proxymap/internal/settings"
+	"proxymap/cmd/proxymap/internal/admin"
 	"proxymap/relay"
 	"proxymap/relay/hostrule"
 )
@@ -33,13 +33,13 @@ func loopback(port int) netip.AddrPort {
 func TestServeAdmin(t *testing.T) {
 	cfg := servedRelay(t)
 	cfg.Mappings[0].Action, cfg.Mappings[0].AllowLocalTargets = hostrule.Bypass, true
-	admin := settings.Admin{Address: loopback(freePort(t))}
-	cfg.OtherPorts = []netip.AddrPort{admin.Address} // as the settings have it
-	url := "http://" + admin.Address.String() + "/healthz"
+	listener := admin.Config{Address: loopback(freePort(t))}
+	cfg.OtherPorts = []netip.AddrPort{listener.Address} // as the settings have it
+	url := "http://" + listener.Address.String() + "/healthz"
 	started := make(chan *relay.Relay, 1)
 	served := make(chan error, 1)
 	go func() {
-		served <- serve(cfg, admin, "", 0, slog.New(slog.DiscardHandler), func(r *relay.Relay) { started <- r })
+		served <- serve(cfg, listener, "", 0, slog.New(slog.DiscardHandler), func(r *relay.Relay) { started <- r })
 	}()
 	var r *relay.Relay
 	select {
@@ -82,7 +82,7 @@ func TestServeAdminTaken(t *testing.T) {
 	port := loopback(freePort(t))
 	cfg.Mappings[0].First, cfg.Mappings[0].Last = port.Port(), port.Port()
 	taken := l.Addr().(*net.TCPAddr).AddrPort()
-	err = serve(cfg, settings.Admin{Address: taken}, "", 0, slog.New(slog.DiscardHandler), nil)
+	err = serve(cfg, admin.Config{Address: taken}, "", 0, slog.New(slog.DiscardHandler), nil)
 	if want := "Admin.Address " + taken.String(); err == nil || !strings.Contains(err.Error(), want) {
 		t.Fatalf("got %v; want an error that names %s", err, want)
 	}

@@ -36,23 +36,37 @@ A commented settings file with the same, to be changed:
 
   PROXYMAP_UPSTREAM=http://USER:PASSWORD@HOST:PORT proxymap init --ports 10201-10300 --lifetime 10m`)
 
-// load reads the settings that flags, the environment and files are. What else is wrong with the command line is told with
-// their faults.
-func (f *settingsFlags) load(faults ...layer.Fault) (*settings.Settings, error) {
+// load reads the settings that flags, the environment and files are.
+func (f *settingsFlags) load() (*settings.Settings, error) {
+	from, warnings, err := f.sources(nil)
+	if err != nil {
+		return nil, err
+	}
+	return loadFrom(from, warnings)
+}
+
+// sources are where load reads, and warnings of it. What else is wrong with the command line is told with the settings'
+// faults.
+func (f *settingsFlags) sources(faults []layer.Fault) (from settings.Sources, warnings []string, err error) {
 	environ := os.Environ()
 	file, err := start.ConfigFile(f.Config, environ)
 	if err != nil {
-		return nil, err
+		return from, nil, err
 	}
 	folder, err := os.Getwd()
 	if err != nil {
-		return nil, err
+		return from, nil, err
 	}
 	form := start.Read(f.Flags, environ)
-	from := settings.Sources{File: cmp.Or(file, defaultConfig), Default: file == "", Environ: environ}
+	from = settings.Sources{File: cmp.Or(file, defaultConfig), Default: file == "", Environ: environ}
 	from.Flags, from.Faults = form.Settings(folder)
 	from.Faults = append(from.Faults, faults...)
 	from.LackSecrets = f.lackSecrets
+	return from, form.Warnings(), nil
+}
+
+// loadFrom reads settings.
+func loadFrom(from settings.Sources, warnings []string) (*settings.Settings, error) {
 	set, err := settings.Load(from)
 	switch {
 	case errors.Is(err, settings.ErrNothing):
@@ -60,7 +74,7 @@ func (f *settingsFlags) load(faults ...layer.Fault) (*settings.Settings, error) 
 	case err != nil:
 		return nil, err
 	}
-	set.Warnings = append(form.Warnings(), set.Warnings...)
+	set.Warnings = append(warnings, set.Warnings...)
 	return set, nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"proxymap/cmd/proxymap/internal/settings"
+	"proxymap/cmd/proxymap/internal/admin"
 	"proxymap/relay"
 	"proxymap/session"
 )
@@ -96,7 +96,7 @@ func TestWatchdogOfHungLoop(t *testing.T) {
 	hangs, goOn := make(chan struct{}), make(chan struct{})
 	started, served := make(chan *relay.Relay, 1), make(chan error, 1)
 	go func() {
-		served <- serve(servedRelay(t), settings.Admin{}, "", 0, slog.New(slog.NewTextHandler(text, nil)), func(r *relay.Relay) {
+		served <- serve(servedRelay(t), admin.Config{}, "", 0, slog.New(slog.NewTextHandler(text, nil)), func(r *relay.Relay) {
 			r.Subscribe(func(session.Event) { // what it must not do
 				close(hangs)
 				<-goOn

@@ -57,7 +57,7 @@ func TestAdminAllowFrom(t *testing.T) {
 			}
 			defer func() { r.Shutdown(0); _ = r.Serve() }()
 			log, lines := collectLog()
-			stop, err := Start(Config{netip.AddrPortFrom(netip.MustParseAddr(row.on), 0), token, row.networks}, r, log)
+			stop, err := Start(Config{Address: netip.AddrPortFrom(netip.MustParseAddr(row.on), 0), Token: token, AllowFrom: row.networks}, r, log)
 			if err != nil {
 				t.Fatal(err)
 			}

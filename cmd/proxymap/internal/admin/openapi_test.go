@@ -50,7 +50,7 @@ func TestOpenAPIRoutes(t *testing.T) {
 	if res, text := g.do("GET", "/openapi.json"); res.StatusCode != 200 || text != string(openAPI) {
 		t.Errorf("/openapi.json answers %s", res.Status)
 	}
-	there := routes(g.relay, newEventHub(), &places{most: maxConnections}, new(atomic.Int64))
+	there := routes(g.relay, newEventHub(), &places{most: maxConnections}, new(atomic.Int64), nil)
 	for pattern := range there {
 		method, path, _ := strings.Cut(pattern, " ")
 		if _, ok := doc.Paths[path][strings.ToLower(method)]; !ok {
@@ -80,7 +80,7 @@ func TestOpenAPIRoutes(t *testing.T) {
 // bodies are the values that the schemas of objects describe.
 var bodies = map[string]any{
 	"Call": wire.Call{}, "Sessions": wire.Sessions{}, "Session": wire.PortSession{}, "Connections": wire.Connections{},
-	"Event": wire.Event{}, "Gap": wire.Gap{},
+	"Event": wire.Event{}, "Gap": wire.Gap{}, "Reload": wire.Reload{}, "ChangedPorts": wire.ChangedPorts{},
 }
 
 // Every schema of an object has the members of a value of wire, required are those that are always there, and each is of
@@ -136,7 +136,7 @@ func (s schema) types() (list []string) {
 	case string:
 		list = []string{t}
 		if t == "array" && s.Items != nil {
-			list = append(list, s.Items.Ref)
+			list = append(list, s.Items.types()...)
 		}
 	case []any:
 		for _, one := range t {
@@ -170,6 +170,8 @@ func typesOf(t reflect.Type) []string {
 		return []string{"object"}
 	}
 	switch t.Kind() {
+	case reflect.Slice:
+		return append([]string{"array"}, typesOf(t.Elem())...)
 	case reflect.Pointer:
 		return append(typesOf(t.Elem()), "null")
 	case reflect.Bool:

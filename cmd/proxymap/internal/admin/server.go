@@ -38,6 +38,8 @@ type Config struct {
 	Address   netip.AddrPort
 	Token     string         // that every request has to bring; empty: none
 	AllowFrom []netip.Prefix // who may connect; nil: loopback addresses alone
+
+	DryRun DryRun // what POST /reload?dry_run=true does
 }
 
 // Start serves what the relay has until stop is called. It must be called before the relay's Serve, for it subscribes to its
@@ -57,7 +59,7 @@ func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error
 	places := &places{most: maxConnections, grace: placeGrace}
 	door := newDoor(l, cfg.AllowFrom)
 	server := &http.Server{
-		Handler:           cfg.guard(places.guard(handler(r, hub, places, door.rejected))),
+		Handler:           cfg.guard(places.guard(handler(r, hub, places, door.rejected, cfg.DryRun))),
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       requestTime,
 		WriteTimeout:      requestTime,
@@ -91,9 +93,9 @@ func Start(cfg Config, r *relay.Relay, log *slog.Logger) (stop func(), err error
 }
 
 // handler answers what has been let in.
-func handler(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int64) http.Handler {
+func handler(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int64, dryRun DryRun) http.Handler {
 	mux := http.NewServeMux()
-	all := routes(r, hub, places, rejected)
+	all := routes(r, hub, places, rejected, dryRun)
 	for pattern, handler := range all {
 		mux.Handle(pattern, handler)
 	}
@@ -107,12 +109,13 @@ var openAPI []byte
 
 // routes are the handlers by method and path. The names of the statistics are ProxyMapService's. rejected counts who was
 // turned away at the door.
-func routes(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int64) map[string]http.HandlerFunc {
+func routes(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int64, dryRun DryRun) map[string]http.HandlerFunc {
 	routes := map[string]http.HandlerFunc{}
 	routes["GET /sessions"] = handleSessions(r)
 	routes["POST /sessions/new"] = handleRotation(r, true)
 	routes["POST /sessions/reset"] = handleRotation(r, false)
 	routes["GET /sessions/events"] = hub.serve(places)
+	routes["POST /reload"] = handleReload(dryRun)
 	routes["GET /openapi.json"] = func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, openAPI)
 	}
@@ -138,8 +141,10 @@ func routes(r *relay.Relay, hub *eventHub, places *places, rejected *atomic.Int6
 	return routes
 }
 
+const jsonType = "application/json; charset=utf-8"
+
 func writeJSON(w http.ResponseWriter, text []byte) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Type", jsonType)
 	_, _ = w.Write(text)
 }
 

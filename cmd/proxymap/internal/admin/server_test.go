@@ -66,6 +66,13 @@ func newAdminRig(t *testing.T, token string, change ...func(*relay.Config)) *adm
 // newAdminRigFor has the admin listener be for some networks alone.
 func newAdminRigFor(t *testing.T, token string, networks []netip.Prefix, change ...func(*relay.Config)) *adminRig {
 	t.Helper()
+	return newAdminRigOf(t, Config{Token: token, AllowFrom: networks}, change...)
+}
+
+// newAdminRigOf has an admin listener at a port that is free.
+func newAdminRigOf(t *testing.T, listener Config, change ...func(*relay.Config)) *adminRig {
+	t.Helper()
+	listener.Address = netip.MustParseAddrPort("127.0.0.1:0")
 	cfg := adminRelay(t)
 	for _, f := range change {
 		f(&cfg)
@@ -75,7 +82,7 @@ func newAdminRigFor(t *testing.T, token string, networks []netip.Prefix, change 
 		t.Fatal(err)
 	}
 	log, lines := collectLog()
-	stop, err := Start(Config{netip.MustParseAddrPort("127.0.0.1:0"), token, networks}, r, log)
+	stop, err := Start(listener, r, log)
 	if err != nil {
 		t.Fatal(err)
 	}
