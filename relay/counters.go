@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -116,7 +118,7 @@ func (p *port) countAnswer(class string) {
 // Stats are a relay's counters at one moment, since its start or the last ResetStats. They are exact as soon as the
 // traffic rests.
 type Stats struct {
-	Traffic // of all ports
+	Traffic // of all ports, those that are no more included
 
 	// Requests, by what became of them, in the order in which that is found out.
 
@@ -150,8 +152,8 @@ type Stats struct {
 
 	OddResponses map[string]int64 // by what is odd in them, which passed all the same; nil: none
 
-	Mappings []MappingStats // in the order of Config
-	Ports    []PortStats    // in the order of Relay.Ports
+	Mappings []MappingStats // those of this moment, in the order of Config
+	Ports    []PortStats    // those of this moment, in the order of Relay.Ports
 }
 
 // Traffic is what is counted of a port, or of several.
@@ -170,13 +172,14 @@ type Traffic struct {
 
 // MappingStats are of the ports of one mapping.
 type MappingStats struct {
-	First, Last uint16 // Config's
+	Address     netip.Addr
+	First, Last uint16 // Config's; where that leaves the port to the system, the one that the system has chosen
 	Traffic
 }
 
-// PortStats are of one port.
+// PortStats are of one port. What was counted of one that has been taken out goes on when there is one at its address again.
 type PortStats struct {
-	Port    uint16
+	Port    netip.AddrPort
 	Mapping int // its index in Stats.Mappings
 	Traffic
 }
@@ -184,7 +187,8 @@ type PortStats struct {
 // baseline is what the counters were at the last reset.
 type baseline struct {
 	mu    sync.Mutex
-	stats *Stats
+	stats *Stats // nil: there was none
+	ports map[netip.AddrPort]Traffic
 }
 
 // Stats returns what has been counted. It may be called from any goroutine and disturbs no loop.
@@ -193,9 +197,12 @@ func (r *Relay) Stats() Stats {
 	defer r.baseline.mu.Unlock()
 	s := r.collect()
 	if r.baseline.stats != nil {
-		s.subtract(r.baseline.stats)
+		s.subtract(&r.baseline)
 	}
-	s.sum()
+	for i := range s.Ports {
+		p := &s.Ports[i]
+		s.Mappings[p.Mapping].add(&p.Traffic, 1)
+	}
 	return s
 }
 
@@ -214,7 +221,11 @@ func (r *Relay) ResetStats() {
 	r.baseline.mu.Lock()
 	defer r.baseline.mu.Unlock()
 	s := r.collect()
-	r.baseline.stats = &s
+	r.baseline.stats, r.baseline.ports = &s, make(map[netip.AddrPort]Traffic, len(s.Ports))
+	for i := range s.Ports {
+		r.baseline.ports[s.Ports[i].Port] = s.Ports[i].Traffic
+	}
+	s.Ports, s.Mappings = nil, nil // nobody reads them again
 	for _, l := range r.loops {
 		l.hosts.reset()
 	}
@@ -234,12 +245,43 @@ func (r *Relay) collect() Stats {
 	}
 	s.LookUps, s.LookUpsRefused = r.lookups.made.Load(), r.lookups.refused.Load()
 	for i, m := range has.mappings {
-		s.Mappings[i] = MappingStats{First: m.First, Last: m.Last}
+		s.Mappings[i] = MappingStats{Address: m.Address, First: m.First, Last: m.Last}
+	}
+	past := has.past()
+	for _, t := range past {
+		s.add(&t, 1)
 	}
 	for i, p := range has.ports {
-		s.Ports[i] = PortStats{Port: p.addr.Port(), Mapping: has.of[i], Traffic: p.traffic()}
+		t := p.traffic()
+		s.add(&t, 1)
+		if before, there := past[p.addr]; there {
+			t.add(&before, 1)
+		}
+		s.Ports[i] = PortStats{Port: p.addr, Mapping: has.of[i], Traffic: t}
+		if m := &s.Mappings[has.of[i]]; m.First == 0 {
+			m.First, m.Last = p.addr.Port(), p.addr.Port()
+		}
 	}
 	return s
+}
+
+// past is what is counted of ports that have been taken out, by their address.
+func (t *portTable) past() map[netip.AddrPort]Traffic {
+	if len(t.leaving) == 0 {
+		return t.gone
+	}
+	past := maps.Clone(t.gone)
+	if past == nil {
+		past = map[netip.AddrPort]Traffic{}
+	}
+	for _, p := range t.leaving {
+		sum := p.traffic()
+		if before, there := past[p.addr]; there {
+			sum.add(&before, 1)
+		}
+		past[p.addr] = sum
+	}
+	return past
 }
 
 // traffic sums up what the loops have counted of the port.
@@ -278,8 +320,9 @@ func (s *Stats) counts() [numCounts]*int64 {
 	}
 }
 
-// subtract takes away what was counted before. What is open stays.
-func (s *Stats) subtract(before *Stats) {
+// subtract takes away what was counted before.
+func (s *Stats) subtract(base *baseline) {
+	before := base.stats
 	had := before.counts()
 	for i, n := range s.counts() {
 		*n -= *had[i]
@@ -289,23 +332,19 @@ func (s *Stats) subtract(before *Stats) {
 	}
 	s.LookUps -= before.LookUps
 	s.LookUpsRefused -= before.LookUpsRefused
+	s.since(&before.Traffic)
 	for i := range s.Ports {
-		t := &s.Ports[i].Traffic
-		open := t.Open
-		t.add(&before.Ports[i].Traffic, -1)
-		t.Open = open
+		if t, there := base.ports[s.Ports[i].Port]; there {
+			s.Ports[i].since(&t)
+		}
 	}
 }
 
-// sum makes the mappings' traffic and the relay's from the ports'.
-func (s *Stats) sum() {
-	for i := range s.Ports {
-		p := &s.Ports[i]
-		s.Mappings[p.Mapping].add(&p.Traffic, 1)
-	}
-	for i := range s.Mappings {
-		s.add(&s.Mappings[i].Traffic, 1)
-	}
+// since takes away what was counted before. What is open stays.
+func (t *Traffic) since(before *Traffic) {
+	open := t.Open
+	t.add(before, -1)
+	t.Open = open
 }
 
 // add adds other so many times.
@@ -324,5 +363,8 @@ func (t *Traffic) add(other *Traffic, times int64) {
 		if t.Answers[class] += times * n; t.Answers[class] == 0 {
 			delete(t.Answers, class)
 		}
+	}
+	if len(t.Answers) == 0 {
+		t.Answers = nil
 	}
 }

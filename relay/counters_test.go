@@ -234,7 +234,7 @@ func TestStatsAddUp(t *testing.T) {
 	s := g.relay.Stats()
 	for i, p := range s.Ports {
 		n := int64(rounds * loops)
-		if p.Port != g.relay.Ports()[i].Port() || p.Mapping != i || p.Connections != n || p.Open != 0 ||
+		if p.Port != g.relay.Ports()[i] || p.Mapping != i || p.Connections != n || p.Open != 0 ||
 			p.Requests != n*int64(i+1) || p.ProxyRead != p.Requests*int64(len(ok)) {
 			t.Errorf("port %d has %+v", i, p)
 		}

@@ -67,6 +67,7 @@ func TestHostsAreBounded(t *testing.T) {
 	const extra = 5*maxHosts + 1
 	h := newHosts()
 	r := &Relay{loops: []*loop{{}, {}}}
+	r.table.Store(newPortTable(nil, nil, nil))
 	busy := h.of([]byte("Busy.example"))
 	busy.ways[byProxy].Add(2)
 	early := h.of([]byte("early.example")) // a tunnel of it stands all the time
@@ -109,6 +110,7 @@ func TestHostsAreBounded(t *testing.T) {
 // A connection that another loop takes over counts there, under its host's name.
 func TestTakenOverCounts(t *testing.T) {
 	r := &Relay{start: time.Now(), log: slog.New(slog.DiscardHandler)}
+	r.latest.Store(newSetup(&Config{}))
 	var loops [2]*loop
 	for i := range loops {
 		l, err := newLoop(r)

@@ -15,8 +15,8 @@ type portTable struct {
 	of       []int      // by port: its mapping's index in mappings
 	byNumber []*port    // by the number of the port; those with the same number in the order of ports
 
-	leaving []*port // have been taken out, and have connections still
-	gone    Traffic // of those that have been taken out and have no connections any more
+	leaving []*port                    // have been taken out, and have connections still
+	gone    map[netip.AddrPort]Traffic // of those that have been taken out and have no connections any more, by their address
 }
 
 // newPortTable makes a table of ports whose addresses are known. of says whose they are: an index in mappings for each.

@@ -93,3 +93,73 @@ func TestExpiryOfNewPort(t *testing.T) {
 		t.Error("the session does not expire")
 	}
 }
+
+// What a port has counted stays in the totals when it is taken out: while it has connections, which count on, when it has none
+// any more, and when there is another at its address, where it is counted on. A reset is of all of that.
+func TestTotalsNeverFall(t *testing.T) {
+	g := newRig(t, func(cfg *Config) { cfg.Mappings = append(cfg.Mappings, cfg.Mappings[0]) })
+	g.echo()
+	ask := func(c *peer) {
+		t.Helper()
+		c.send(get)
+		c.expect(ok)
+	}
+	read := int64(len(ok))
+	totals := func(when string, open, requests int64) (s Stats) {
+		t.Helper()
+		await(t, when, func() bool {
+			s = g.relay.Stats()
+			return s.Open == open && s.Requests == requests && s.ProxyRead == requests*read
+		})
+		return s
+	}
+	ports := func(when string, s Stats, want ...int64) {
+		t.Helper()
+		for i, n := range want {
+			if len(s.Ports) != len(want) || s.Ports[i].Requests != n || s.Mappings[s.Ports[i].Mapping].Requests != n {
+				t.Errorf("%s: the ports have %+v, the mappings %+v; want %d requests", when, s.Ports, s.Mappings, want)
+				return
+			}
+		}
+	}
+	stays, goes := g.client(0), g.client(1)
+	ask(stays)
+	ask(goes)
+	bad := g.client(1)
+	bad.send("GET\r\n\r\n")
+	bad.expectAnswer(400, "bad-request", "")
+	bad.close()
+	p := g.relay.takeOut(1)
+	s := totals("the port is taken out", 2, 2)
+	ports("taken out", s, 1)
+	ask(goes)
+	ports("its connection asks on", totals("its connection asks on", 2, 3), 1)
+	goes.close()
+	totals("its connection ends", 1, 3)
+	g.relay.bury(p)
+	if s = totals("it is no more", 1, 3); s.Answers["bad-request"] != 1 {
+		t.Errorf("its answers are no more: %v", s.Answers)
+	}
+	again := newPort(p.mapping(), p.addr)
+	was := g.relay.table.Load()
+	now := newPortTable(was.mappings, append(slices.Clone(was.ports), again), []int{0, 1})
+	now.gone = was.gone
+	g.relay.table.Store(now)
+	ports("there again", totals("there is one at its address again", 1, 3), 1, 2)
+	g.relay.ResetStats()
+	ports("reset", totals("a reset", 1, 0), 0, 0)
+	ask(stays)
+	s = totals("after the reset", 1, 1)
+	if ports("after the reset", s, 1, 0); s.Ports[1].Answers != nil || s.Answers != nil {
+		t.Errorf("after the reset the answers are %v, in all %v", s.Ports[1].Answers, s.Answers)
+	}
+}
+
+// bury has a port that was taken out be one that has no connections any more.
+func (r *Relay) bury(p *port) {
+	was := r.table.Load()
+	now := *was
+	now.leaving = slices.DeleteFunc(slices.Clone(was.leaving), func(o *port) bool { return o == p })
+	now.gone = map[netip.AddrPort]Traffic{p.addr: was.past()[p.addr]}
+	r.table.Store(&now)
+}

@@ -260,19 +260,24 @@ func TestMetrics(t *testing.T) {
 	g := newAdminRig(t, "")
 	g.traffic()
 	s := g.relay.Stats()
+	var by, of [2]string // by mapping: the labels of it, and of its port
+	for i, p := range g.relay.Ports() {
+		by[i] = fmt.Sprintf(`address="127.0.0.1",ports="%d-%[1]d"`, p.Port())
+		of[i] = fmt.Sprintf(`address="127.0.0.1",port="%d"`, p.Port())
+	}
 	_, text := g.do("GET", "/metrics")
 	for _, line := range []string{
 		"proxymap_ports 2",
 		`proxymap_events_total{event="hostProxified"} 1`,
 		`proxymap_events_total{event="headerFailed"} 1`,
-		`proxymap_connections_total{mapping="1",ports="0-0"} 1`,
-		`proxymap_connections_open{mapping="0",ports="0-0"} 0`,
-		`proxymap_requests_total{mapping="0",ports="0-0"} 1`,
-		fmt.Sprintf(`proxymap_upstream_read_bytes_total{mapping="0",ports="0-0",way="proxy"} %d`, s.ProxyRead),
-		`proxymap_upstream_sent_bytes_total{mapping="0",ports="0-0",way="bypass"} 0`,
-		`proxymap_answers_total{class="bad-request",mapping="1",ports="0-0"} 1`,
-		fmt.Sprintf(`proxymap_port_requests_total{port="%d"} 1`, s.Ports[0].Port),
-		fmt.Sprintf(`proxymap_port_upstream_sent_bytes_total{port="%d"} %d`, s.Ports[0].Port, s.ProxySent),
+		`proxymap_connections_total{` + by[1] + `} 1`,
+		`proxymap_connections_open{` + by[0] + `} 0`,
+		`proxymap_requests_total{` + by[0] + `} 1`,
+		fmt.Sprintf(`proxymap_upstream_read_bytes_total{%s,way="proxy"} %d`, by[0], s.ProxyRead),
+		`proxymap_upstream_sent_bytes_total{` + by[0] + `,way="bypass"} 0`,
+		`proxymap_answers_total{address="127.0.0.1",class="bad-request",` + strings.TrimPrefix(by[1], `address="127.0.0.1",`) + `} 1`,
+		`proxymap_port_requests_total{` + of[0] + `} 1`,
+		fmt.Sprintf(`proxymap_port_upstream_sent_bytes_total{%s} %d`, of[0], s.ProxySent),
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("the metrics have no line %s", line)

@@ -70,7 +70,7 @@ type proxyStats struct {
 func newProxyStats(s relay.Stats) proxyStats {
 	p := proxyStats{newCounters(&s), make([]uint16, len(s.Ports))}
 	for i := range s.Ports {
-		p.ListenPorts[i] = s.Ports[i].Port
+		p.ListenPorts[i] = s.Ports[i].Port.Port()
 	}
 	return p
 }
@@ -130,24 +130,24 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	portsMetric       = describe("ports", "Ports that are listened on.")
 	eventsMetric      = describe("events_total", "What became of requests and of connections upstream, by ProxyMapService's names.", "event")
-	connectionsMetric = describe("connections_total", "Clients' connections accepted.", "mapping", "ports")
-	openMetric        = describe("connections_open", "Clients' connections that are open.", "mapping", "ports")
-	requestsMetric    = describe("requests_total", "Requests, those of SOCKS clients included.", "mapping", "ports")
-	readMetric        = describe("upstream_read_bytes_total", "Bytes read from upstream.", "mapping", "ports", "way")
-	sentMetric        = describe("upstream_sent_bytes_total", "Bytes sent upstream.", "mapping", "ports", "way")
+	connectionsMetric = describe("connections_total", "Clients' connections accepted.", "address", "ports")
+	openMetric        = describe("connections_open", "Clients' connections that are open.", "address", "ports")
+	requestsMetric    = describe("requests_total", "Requests, those of SOCKS clients included.", "address", "ports")
+	readMetric        = describe("upstream_read_bytes_total", "Bytes read from upstream.", "address", "ports", "way")
+	sentMetric        = describe("upstream_sent_bytes_total", "Bytes sent upstream.", "address", "ports", "way")
 	lookUpsMetric     = describe("lookups_total", "Look-ups of names.")
 	refusedMetric     = describe("lookups_refused_total", "Requests and renewals for which too many names waited to be looked up.")
 	rejectedMetric    = describe("rejected_total", "Connections that were closed without an answer, by what they lack.", "reason")
 	panicsMetric      = describe("panics_total", "Panics, each of which has ended a connection; please report them.")
-	answersMetric     = describe("answers_total", "The relay's own answers of errors, by X-Proxymap-Error.", "mapping", "ports", "class")
+	answersMetric     = describe("answers_total", "The relay's own answers of errors, by X-Proxymap-Error.", "address", "ports", "class")
 
 	oddMetric = describe("odd_responses_total", "Responses that are odd and passed all the same, by what is odd in them.", "kind")
 
-	portConnectionsMetric = describe("port_connections_total", "Clients' connections accepted.", "port")
-	portOpenMetric        = describe("port_connections_open", "Clients' connections that are open.", "port")
-	portRequestsMetric    = describe("port_requests_total", "Requests, those of SOCKS clients included.", "port")
-	portReadMetric        = describe("port_upstream_read_bytes_total", "Bytes read from upstream.", "port")
-	portSentMetric        = describe("port_upstream_sent_bytes_total", "Bytes sent upstream.", "port")
+	portConnectionsMetric = describe("port_connections_total", "Clients' connections accepted.", "address", "port")
+	portOpenMetric        = describe("port_connections_open", "Clients' connections that are open.", "address", "port")
+	portRequestsMetric    = describe("port_requests_total", "Requests, those of SOCKS clients included.", "address", "port")
+	portReadMetric        = describe("port_upstream_read_bytes_total", "Bytes read from upstream.", "address", "port")
+	portSentMetric        = describe("port_upstream_sent_bytes_total", "Bytes sent upstream.", "address", "port")
 )
 
 func (m *relayMetrics) Describe(to chan<- *prometheus.Desc) {
@@ -183,16 +183,16 @@ func (m *relayMetrics) Collect(to chan<- prometheus.Metric) {
 	}
 	for i := range s.Mappings {
 		p := &s.Mappings[i]
-		mapping, ports := strconv.Itoa(i), strconv.Itoa(int(p.First))+"-"+strconv.Itoa(int(p.Last))
-		counter(connectionsMetric, p.Connections, mapping, ports)
-		gauge(openMetric, p.Open, mapping, ports)
-		counter(requestsMetric, p.Requests, mapping, ports)
-		counter(readMetric, p.ProxyRead, mapping, ports, "proxy")
-		counter(readMetric, p.BypassRead, mapping, ports, "bypass")
-		counter(sentMetric, p.ProxySent, mapping, ports, "proxy")
-		counter(sentMetric, p.BypassSent, mapping, ports, "bypass")
+		address, ports := p.Address.String(), strconv.Itoa(int(p.First))+"-"+strconv.Itoa(int(p.Last))
+		counter(connectionsMetric, p.Connections, address, ports)
+		gauge(openMetric, p.Open, address, ports)
+		counter(requestsMetric, p.Requests, address, ports)
+		counter(readMetric, p.ProxyRead, address, ports, "proxy")
+		counter(readMetric, p.BypassRead, address, ports, "bypass")
+		counter(sentMetric, p.ProxySent, address, ports, "proxy")
+		counter(sentMetric, p.BypassSent, address, ports, "bypass")
 		for class, n := range p.Answers {
-			counter(answersMetric, n, mapping, ports, class)
+			counter(answersMetric, n, address, ports, class)
 		}
 	}
 	if len(s.Ports) > maxPortMetrics {
@@ -200,12 +200,12 @@ func (m *relayMetrics) Collect(to chan<- prometheus.Metric) {
 	}
 	for i := range s.Ports {
 		p := &s.Ports[i]
-		port := strconv.Itoa(int(p.Port))
-		counter(portConnectionsMetric, p.Connections, port)
-		gauge(portOpenMetric, p.Open, port)
-		counter(portRequestsMetric, p.Requests, port)
-		counter(portReadMetric, p.ProxyRead+p.BypassRead, port)
-		counter(portSentMetric, p.ProxySent+p.BypassSent, port)
+		address, port := p.Port.Addr().String(), strconv.Itoa(int(p.Port.Port()))
+		counter(portConnectionsMetric, p.Connections, address, port)
+		gauge(portOpenMetric, p.Open, address, port)
+		counter(portRequestsMetric, p.Requests, address, port)
+		counter(portReadMetric, p.ProxyRead+p.BypassRead, address, port)
+		counter(portSentMetric, p.ProxySent+p.BypassSent, address, port)
 	}
 }
 

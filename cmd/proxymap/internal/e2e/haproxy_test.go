@@ -154,7 +154,7 @@ func TestBehindHAProxy(t *testing.T) {
 			p.logged("client=127.0.0.9")
 
 			awaitThat(t, "HAProxy has looked whether the port is there", func() bool {
-				n, err := strconv.Atoi(metric(t, admin, fmt.Sprintf(`proxymap_connections_total{mapping="0",ports="%d-%d"}`, good, good)))
+				n, err := strconv.Atoi(metric(t, admin, fmt.Sprintf(`proxymap_connections_total{address="127.0.0.1",ports="%d-%d"}`, good, good)))
 				return err == nil && n > 5 // 4 are ours
 			})
 			for _, reason := range []string{"address", "proxy-header"} {
