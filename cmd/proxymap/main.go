@@ -35,6 +35,7 @@ type commands struct {
 	Schema    schemaCommand    `cmd:"" help:"Print a JSON Schema of the settings, with which editors complete and check them."`
 	Session   ctl.Command      `cmd:"" help:"Show, replace or remove the sessions of a running relay."`
 	Health    ctl.Health       `cmd:"" help:"Ask a running relay whether clients are to be sent to it; the exit status says so."`
+	Reload    ctl.Reload       `cmd:"" help:"Have a running relay read its settings again, and show what would change."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`

@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -196,6 +197,29 @@ func (c *sessionFlags) toAdmin(call *sessionCall, set *Relay) error {
 		call.method, call.path = "GET", "/sessions"
 	}
 	return nil
+}
+
+// adminFlags say where the admin listener is.
+type adminFlags struct {
+	Config string `help:"Settings file of the relay: it tells the admin listener and the token." placeholder:"FILE" env:"PROXYMAP_CONFIG"`
+	Admin  string `help:"Ask the admin listener there." placeholder:"HOST:PORT"`
+	Token  string `help:"Admin.Token of the relay." env:"PROXYMAP_TOKEN"`
+}
+
+// address addresses a call of a command to it. The settings are not read if --admin says enough.
+func (c *adminFlags) address(e Env, call *sessionCall, command string) error {
+	var set *Relay
+	if c.Config != "" && c.Admin == "" {
+		var err error
+		if set, err = e.Settings(c.Config); err != nil {
+			return err
+		}
+	}
+	err := call.atAdmin(c.Admin, c.Token, set)
+	if usage, ok := errors.AsType[*UsageError](err); ok {
+		usage.command = command
+	}
+	return err
 }
 
 // atAdmin addresses a call to the admin listener at a HOST:PORT, or if that is empty to the one of the settings, if there are

@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,10 +10,8 @@ import (
 // Health is the command line of "proxymap health", as kong reads it. It asks the admin listener of a running relay, and is
 // meant for what restarts or passes over a container by an exit status.
 type Health struct {
-	Alive   bool          `help:"Ask whether the process works (/healthz), which it does also while it drains or lacks ports; not whether clients are to be sent to it (/readyz)."`
-	Config  string        `help:"Settings file of the relay: it tells the admin listener and the token." placeholder:"FILE" env:"PROXYMAP_CONFIG"`
-	Admin   string        `help:"Ask the admin listener there." placeholder:"HOST:PORT"`
-	Token   string        `help:"Admin.Token of the relay." env:"PROXYMAP_TOKEN"`
+	Alive bool `help:"Ask whether the process works (/healthz), which it does also while it drains or lacks ports; not whether clients are to be sent to it (/readyz)."`
+	adminFlags
 	Timeout time.Duration `help:"Time for the answer." default:"5s"`
 }
 
@@ -23,11 +20,11 @@ const shownAnswer = 500
 
 // Run prints one line if all is well, and returns an error of one line else.
 func (c Health) Run(e Env) error {
-	call, err := c.call(e)
-	if err != nil {
-		if usage, ok := errors.AsType[*UsageError](err); ok {
-			usage.command = "health"
-		}
+	call := &sessionCall{method: "GET", path: "/readyz"}
+	if c.Alive {
+		call.path = "/healthz"
+	}
+	if err := c.address(e, call, "health"); err != nil {
 		return err
 	}
 	res, body, err := call.send(c.Timeout)
@@ -40,22 +37,6 @@ func (c Health) Run(e Env) error {
 	}
 	_, err = fmt.Fprintf(e.Out, "%s: %s\n", call.server, text)
 	return err
-}
-
-// call is what is asked, and of whom.
-func (c Health) call(e Env) (*sessionCall, error) {
-	call := &sessionCall{method: "GET", path: "/readyz"}
-	if c.Alive {
-		call.path = "/healthz"
-	}
-	var set *Relay
-	if c.Config != "" && c.Admin == "" {
-		var err error
-		if set, err = e.Settings(c.Config); err != nil {
-			return nil, err
-		}
-	}
-	return call, call.atAdmin(c.Admin, c.Token, set)
 }
 
 // inOneLine puts a text's lines into one, and cuts that off after a reason that still has room.
