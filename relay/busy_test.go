@@ -145,7 +145,7 @@ func TestBusyPortComesLater(t *testing.T) {
 	conn, taken := outgoing(t, g.provider.Addr())
 	was := g.relay.table.Load()
 	of := was.mappings[0]
-	m := &mapping{Mapping: of.Mapping, setup: of.setup, allowed: of.allowed, servers: of.servers, listed: 1, order: []int{0}, after: []int{0}}
+	m := &mapping{Mapping: of.Mapping, setup: of.setup, allowed: of.allowed, proxies: of.proxies}
 	m.BusyPort = SkipBusy
 	p := newPort(m, taken)
 	p.missing.Store(true)

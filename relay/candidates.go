@@ -3,10 +3,10 @@ package relay
 // maxServersTried is how many servers are tried for one request.
 const maxServersTried = 8
 
-// candidates are the servers of a mapping that may be tried for one request: one after the other, in the order in which they
+// candidates are the servers that may be tried for one request: one after the other, in the order in which they
 // are given out. Those in quarantine are passed over as long as there is another.
 type candidates struct {
-	m     *mapping
+	m     *proxies
 	first int   // that is to be tried first, but for quarantine
 	at    int   // that is being tried; -1: the target itself
 	most  int   // that are tried
@@ -16,7 +16,7 @@ type candidates struct {
 
 // newCandidates begins with a server, -1 if the target itself is dialled. No other than that is tried if only says so, or
 // if it is none of those listed.
-func newCandidates(m *mapping, first int, only bool, now int64) candidates {
+func newCandidates(m *proxies, first int, only bool, now int64) candidates {
 	k := candidates{m: m, first: first, at: first, most: 1, began: now}
 	if !only && first >= 0 && first < m.listed {
 		k.most = min(m.listed, maxServersTried)
@@ -71,9 +71,3 @@ func (k *candidates) server() *server {
 
 // moved reports whether it is another than the one that was to be tried first.
 func (k *candidates) moved() bool { return k.at != k.first }
-
-// leadsToTarget reports whether a connection to a server of the mapping, by index, leads to one target alone: it is the
-// target's own, with index -1, or a SOCKS server's, which makes a tunnel to the target.
-func (m *mapping) leadsToTarget(server int) bool {
-	return server < 0 || m.servers[server].Type != HTTP
-}

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// inOrder is a mapping of servers that come one after the other, with the times until which they are in quarantine.
-func inOrder(restUntil ...int64) *mapping {
-	m := &mapping{listed: len(restUntil)}
-	m.shuffle(make([]Server, len(restUntil)), true)
+// inOrder is proxies that come one after the other, with the times until which they are in quarantine.
+func inOrder(restUntil ...int64) *proxies {
+	m := &proxies{listed: len(restUntil)}
+	m.shuffle(len(restUntil), true)
 	for _, until := range restUntil {
 		s := &server{}
 		s.restUntil.Store(until)

@@ -51,7 +51,7 @@ type outbound struct {
 func (o *outbound) begin(to route) {
 	l := o.c.l
 	*o = outbound{c: o.c, to: to, time: newSearchTime(l.now, o.c.m.limits.Dial)}
-	o.servers = newCandidates(o.c.m, to.server, to.only, l.now)
+	o.servers = newCandidates(o.c.m.proxies, to.server, to.only, l.now)
 	if to.resolves {
 		o.lookUpTarget()
 		return

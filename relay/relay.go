@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,30 +102,11 @@ func (r *Relay) openPorts(cfgs []Mapping, ruleServers []Server) error {
 	var of []int
 	defer func() { r.table.Store(newPortTable(mappings, ports, of)) }() // also after an error: abandon closes what is bound
 	for _, cfg := range cfgs {
-		if cfg.First > cfg.Last {
-			return fmt.Errorf("ports %d-%d: the first is behind the last", cfg.First, cfg.Last)
-		}
-		if err := checkSignals(cfg.RotateOn); err != nil {
-			return fmt.Errorf("ports %d-%d: %w", cfg.First, cfg.Last, err)
-		}
-		allowed, err := allowedOf(&cfg)
+		m, err := newMapping(cfg, ruleServers, r.setup(), nil, r.inOrder)
 		if err != nil {
 			return err
 		}
-		m := &mapping{Mapping: cfg, setup: r.setup(), allowed: allowed, listed: len(cfg.Servers)}
-		m.shuffle(cfg.Servers, r.inOrder)
 		mappings = append(mappings, m)
-		for i, s := range slices.Concat(cfg.Servers, ruleServers) {
-			m.resolves = m.resolves || s.ResolveIP && i < m.listed
-			for _, from := range s.Sources {
-				if err := kernel.Bindable(from); err != nil {
-					return fmt.Errorf("source address %s of upstream %s: %w; it must be an address of this machine", from, s.Host, err)
-				}
-			}
-			srv := newServer(s)
-			srv.listed = true
-			m.servers = append(m.servers, srv)
-		}
 		for n := int(cfg.First); n <= int(cfg.Last); n++ {
 			p := newPort(m, netip.AddrPortFrom(cfg.Address, uint16(n)))
 			if err := r.openPort(p); err != nil {

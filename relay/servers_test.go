@@ -15,8 +15,8 @@ func TestServersInTurn(t *testing.T) {
 	servers := make([]Server, 8)
 	var orders [][]int
 	for range 4 {
-		m := &mapping{listed: len(servers)}
-		m.shuffle(servers, false)
+		m := &proxies{listed: len(servers)}
+		m.shuffle(len(servers), false)
 		var first, second []int
 		for range servers {
 			first = append(first, m.nextServer())
