@@ -56,7 +56,8 @@ type conn struct {
 	whoField string           // the field value that who was made of
 	sess     *session.Session // that the connection belongs to: its last request goes upstream under it; nil: none, or its own
 	sessWho  *session.Client  // whose credentials that was with
-	server   int              // index of the server that upstream is connected to; -1: none chosen yet, or the target itself
+	server   int              // index in via of the server that upstream is connected to; -1: none chosen yet, or the target itself
+	via      *proxies         // of the mapping that upstream was connected under; nil: of none yet
 	target   endpoint         // that upstream leads to, if it does so to one alone
 	host     *hostTally       // the loop's, of the last request's host; nil: none
 
@@ -217,7 +218,7 @@ func (c *conn) close() {
 	c.forget()
 	c.port.open.Add(-1)
 	c.seat.leave(c.l)
-	c.sess, c.port, c.m, c.tally, c.host = nil, nil, nil, nil, nil
+	c.sess, c.port, c.m, c.via, c.tally, c.host = nil, nil, nil, nil, nil, nil
 	c.l.release(c)
 }
 

@@ -205,6 +205,9 @@ func connectError(s *socket, ev poll.Events) error {
 func (o *outbound) onConnected() {
 	c := o.c
 	c.server = o.servers.at
+	if via := o.servers.m; c.via != via {
+		c.via, c.hasCreds = via, false // credentials of the connection's own are another plan's
+	}
 	c.upstream.keepAliveAt = c.m.limits.keepAliveAt(c.l.now)
 	if o.server.restUntil.Load() != 0 {
 		o.server.restUntil.Store(0)

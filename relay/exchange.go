@@ -24,6 +24,7 @@ type exchange struct {
 
 	rule   *hostrule.Rule // that has matched the host
 	direct bool           // the target is dialled itself, past the upstream proxies
+	anew   bool           // it has been routed before, and so is counted already
 
 	out outbound
 

@@ -43,7 +43,9 @@ func (x *exchange) appendHead(b []byte) (out []byte, ok bool) {
 func (x *exchange) parseAgain() *httpparse.Request {
 	c := x.c
 	r := &c.l.req
-	if err := r.Parse(x.head.bytes(), c.m.headLimits); err != nil {
+	head := x.head.bytes()
+	size := len(head) // bounds all that is in it: the limits of the mapping may be others than those that it has met
+	if err := r.Parse(head, httpparse.Limits{Head: size, Target: size, Fields: size}); err != nil {
 		panic("relay: a head that was good is so no longer: " + err.Error())
 	}
 	return r

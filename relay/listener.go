@@ -14,6 +14,7 @@ import (
 // A port is one local port: its listener, and the session that is behind it.
 type port struct {
 	current atomic.Pointer[mapping]
+	coming  atomic.Pointer[mapping] // current, or the one that is about to be
 	slot    *session.Slot
 	rosters rosters // of the slot
 	addr    netip.AddrPort
@@ -36,16 +37,6 @@ type port struct {
 	answers atomic.Pointer[answers]
 	odd     atomic.Pointer[oddLog]
 }
-
-// newPort is a port that is not bound yet.
-func newPort(m *mapping, addr netip.AddrPort) *port {
-	p := &port{slot: session.NewSlot(m.Plan), addr: addr, fd: -1}
-	p.current.Store(m)
-	return p
-}
-
-// mapping is the one that the port's next request is served by.
-func (p *port) mapping() *mapping { return p.current.Load() }
 
 // listen gives a port to the loop.
 func (l *loop) listen(p *port) error {

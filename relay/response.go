@@ -79,7 +79,7 @@ func (t *transfer) onHeadMissing(reset bool) {
 		// It closed the idle connection just as the request left (RFC 9112 section 9.3.1). The next one is new, so this is the
 		// only time.
 		x.reused, x.sendFailed = false, false
-		x.dial()
+		x.dial(c.sess)
 	case x.progress == begun:
 		c.refuseWith(refusal.Refusal{Code: refusal.ResponseCut, Subject: c.otherSide()})
 	default:

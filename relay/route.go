@@ -35,21 +35,23 @@ func (x *exchange) authenticate() bool {
 	plan := c.m.Plan
 	if x.socks == 0 {
 		x.identify(plan)
+	} else {
+		c.who = plan.Judged(c.who) // its messages may have come under another
 	}
 	switch plan.Admit(c.who) {
 	case session.Missing:
-		c.l.count(authRequired)
+		x.count(authRequired)
 		c.refuse(refusal.CredentialsMissing)
 		return false
 	case session.Wrong:
-		c.l.count(authInvalid)
+		x.count(authInvalid)
 		c.refuse(refusal.CredentialsWrong)
 		return false
 	}
 	if plan.Requires() {
-		c.l.count(authenticated)
+		x.count(authenticated)
 	} else {
-		c.l.count(authNotRequired)
+		x.count(authNotRequired)
 	}
 	return true
 }
@@ -59,7 +61,7 @@ func (x *exchange) authenticate() bool {
 func (x *exchange) identify(plan *session.Plan) {
 	c := x.c
 	value := x.field(x.login)
-	if c.who != nil && len(value) > 0 && string(value) == c.whoField {
+	if c.who != nil && c.who.IsOf(plan) && len(value) > 0 && string(value) == c.whoField {
 		return
 	}
 	c.who, c.whoField = nil, ""
@@ -90,7 +92,7 @@ func (x *exchange) decide() bool {
 	}
 	switch {
 	case action == hostrule.Deny:
-		c.l.count(hostRejected)
+		x.count(hostRejected)
 		code := refusal.HostDenied
 		if x.rule == nil {
 			code = refusal.AllDenied
@@ -104,11 +106,13 @@ func (x *exchange) decide() bool {
 		return false
 	}
 	if x.direct {
-		c.l.count(hostBypassed)
+		x.count(hostBypassed)
 	} else {
-		c.l.count(hostProxified)
+		x.count(hostProxified)
 	}
-	x.countHost()
+	if !x.anew {
+		x.countHost()
+	}
 	return true
 }
 
@@ -123,9 +127,13 @@ func withoutMapping(b, host []byte) []byte {
 	return host
 }
 
-// dial has outbound find a way for the request, under the session of this moment.
-func (x *exchange) dial() {
+// dial has outbound find a way for the request, under the session of this moment, or under last if the port has none any more
+// that fits.
+func (x *exchange) dial(last *session.Session) {
 	s := x.current()
+	if !x.fits(s) {
+		s = last
+	}
 	x.c.joinSession(s)
 	x.out.begin(x.routeUnder(s))
 }
@@ -133,21 +141,34 @@ func (x *exchange) dial() {
 // routeUnder is the route of the request under a session: to the session's server or the next one that takes us, to the
 // server of a rule, or to the target itself.
 func (x *exchange) routeUnder(s *session.Session) route {
-	c, m := x.c, x.c.m
-	fixed := c.port.slot.Fixed()
-	to := route{host: x.targetHost(), port: x.targetPort(), server: c.server, only: fixed, pinned: s != nil, resolves: m.resolves}
+	m := x.c.m
+	to := route{host: x.targetHost(), port: x.targetPort(), pinned: s != nil, resolves: m.resolves}
 	switch {
 	case x.direct:
 		to.server, to.resolves = -1, false
 	case x.rule != nil && x.rule.Server >= 0:
 		to.server = m.listed + x.rule.Server
 		to.resolves = m.servers[to.server].ResolveIP
-	case s != nil || fixed:
-		to.server = c.port.slot.Server()
-	case c.server < 0 || c.server >= m.listed:
-		to.server = m.nextServer() // without a lifetime, each client connection is a session
+	default:
+		to.server, to.only = x.firstServer(s)
 	}
 	return to
+}
+
+// firstServer is the server that is tried first, of those listed. Without a session, each client connection is one, and stays
+// with the server that it has; so does a request whose mapping the port has no more.
+func (x *exchange) firstServer(s *session.Session) (server int, fixed bool) {
+	c, m := x.c, x.c.m
+	if server, fixed = m.ownServer(c.port.addr.Port()); fixed {
+		return server, true
+	}
+	if server, ok := c.port.slot.ServerUnder(m.Plan); s != nil && ok {
+		return server, false
+	}
+	if c.via == m.proxies && c.server >= 0 && c.server < m.listed {
+		return c.server, false
+	}
+	return m.nextServer(), false
 }
 
 // toTarget reports whether the upstream connection leads to the request's target alone.
@@ -188,6 +209,8 @@ func (x *exchange) leadsThere(current *session.Session) bool {
 	c := x.c
 	m := c.m
 	switch {
+	case c.via != m.proxies:
+		return false // what it was connected for holds no more
 	case x.direct:
 		return c.server < 0 && x.isTarget()
 	case c.server < 0 || c.sess != current:
@@ -217,7 +240,9 @@ type endpoint struct {
 // route decides who answers the request: the Session API, the provider, or we with a refusal.
 func (x *exchange) route() {
 	c := x.c
-	c.tally.requests.Add(1)
+	if !x.anew {
+		c.tally.requests.Add(1)
+	}
 	if !x.authenticate() {
 		return
 	}
@@ -236,13 +261,13 @@ func (x *exchange) route() {
 	case c.place == reserved:
 		x.refuseAboveBudget()
 	case x.form == httpparse.OriginForm:
-		c.l.count(noHost)
+		x.count(noHost)
 		c.refuse(refusal.NoTarget)
 	case x.form == httpparse.AsteriskForm:
-		c.l.count(noHost)
+		x.count(noHost)
 		c.refuse(refusal.NoHost)
 	case c.m.RejectPlain && x.method != httpparse.MethodConnect:
-		c.l.count(httpRejected)
+		x.count(httpRejected)
 		c.refuse(refusal.PlainRejected)
 	case !x.decide() || x.endsAtOnce():
 	case x.overfull:

@@ -62,6 +62,7 @@ func checkSignals(list []Signal) error {
 type signals struct {
 	mu      sync.Mutex
 	of      *session.Session // that they count against
+	m       *mapping         // whose they are
 	times   [][]int64        // by signal: the loops' times of the last ones
 	rotated int64            // the loops' time of the last rotation
 }
@@ -100,8 +101,8 @@ func errorOfDial(err error) UpstreamError {
 func (g *signals) count(i int, s *session.Session, m *mapping, now int64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.of != s {
-		g.of, g.times = s, make([][]int64, len(m.RotateOn))
+	if g.of != s || g.m != m {
+		g.of, g.m, g.times = s, m, make([][]int64, len(m.RotateOn))
 	}
 	want := &m.RotateOn[i]
 	times := append(g.times[i], now)
@@ -158,6 +159,9 @@ func (x *exchange) sending() *session.Session {
 	most := int64(c.m.MaxRequests)
 	for {
 		s := x.current()
+		if !x.fits(s) {
+			return c.sess // the request stays as it is
+		}
 		if s == nil || most == 0 || s == x.used {
 			return s
 		}
@@ -192,8 +196,9 @@ func (r *Relay) watch(p *port) {
 	p.usedAt.Store(r.clock()) // for a session that it is given before its first traffic
 	used := false
 	p.slot.Changed = func(change session.Change, reason string) {
-		if used && change.New != nil { // the first goes to the server that the port was given at the start
-			p.slot.Pin(p.mapping().nextServer())
+		adopted := reason == session.ReasonReload || reason == session.ReasonChanged // with a server
+		if used && change.New != nil && !adopted {                                   // the first goes to the server that the port was given at the start
+			p.slot.Pin(p.mappingOf(change.New).nextServer())
 		}
 		used = used || change.New != nil
 		if change.New != nil {
@@ -202,6 +207,7 @@ func (r *Relay) watch(p *port) {
 		r.tell(p, change, reason) // before what comes of it is to be seen
 		switch reason {
 		case session.ReasonTraffic, session.ReasonNew, session.ReasonReset: // calls say what becomes of connections
+		case session.ReasonChanged: // the session goes on
 		default:
 			r.sessionEnded(p, change.Ended)
 		}

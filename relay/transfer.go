@@ -20,13 +20,17 @@ func (t *transfer) beginExchange() {
 	x := c.x
 	c.x.noteTraffic()
 	current := c.x.current()
+	if !x.fits(current) {
+		x.routeAnew(current)
+		return
+	}
 	if c.upstream.fd >= 0 && x.method != httpparse.MethodConnect && c.x.leadsThere(current) && c.x.sending() == current && t.upstreamQuiet() {
 		x.reused = true
 		t.sendRequest()
 		return
 	}
 	c.closeUpstream()
-	x.dial()
+	x.dial(current)
 }
 
 // onReached is called when outbound has found a way upstream: the request goes there. If that leads to the target itself a

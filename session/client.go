@@ -73,6 +73,9 @@ func (p *Plan) Judges() bool {
 // in their user names.
 func (p *Plan) Ignores() bool { return !p.Judges() && !p.parse }
 
+// IsOf reports whether the plan has judged the client.
+func (c *Client) IsOf(p *Plan) bool { return c.plan == p }
+
 // Judged is the client as p judges it, and p reads the parameters in its user name: mostly the very same, because p has made it;
 // nil stays nil.
 func (p *Plan) Judged(c *Client) *Client {
