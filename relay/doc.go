@@ -40,6 +40,10 @@
 // one pipe of unsent bytes exists for each direction, whoever stalls. One pump moves them all (move.go): it says why it has
 // paused, and the transfer what that means. framed.go knows where a message ends.
 //
+// What requests are served by is a port's mapping (mapping.go), with the upstream servers that it has (proxies.go) and what all
+// ports have in common (setup.go). A connection takes it once for each request, and keeps it until the next one: so a port may
+// take another mapping at any moment (swap.go), and no request is served by two.
+//
 // A peer that has vanished is noticed by TCP keep-alive, of which an upstream connection must have stood for a while (keepalive.go).
 //
 // Bytes that come in bulk are spliced (splice.go). The streams of a loop take turns, and between two of them the loop
