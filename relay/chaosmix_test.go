@@ -95,6 +95,7 @@ func (p *chaosPort) check(t *testing.T) {
 
 // chaosStore hears of all changes. It confirms at once, late, too late, or never, in turn; for calm ports always at once.
 type chaosStore struct {
+	storeOfNothing
 	calls atomic.Uint32
 	calm  func(i int) bool // the i-th port is
 	ports map[netip.AddrPort]*chaosPort

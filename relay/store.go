@@ -12,13 +12,23 @@ import (
 )
 
 // A Store keeps what the ports have longer than the relay runs. Its methods are called for one port in the order of its
-// changes, and must not block: Note and Confirm are called on the event loops too.
+// changes, and must not block: Note and Confirm are called on the event loops too, also while Load, SetServers or Forget, which
+// come one at a time, are about other ports or about the same.
 type Store interface {
-	// Load is called for each port before it is served, and may give it the session and the pin that it had: Slot.Pin
+	// Load is called for each port before it is served, at the start, and later when it is added while the relay runs, which
+	// also is so for the address of one that Forget has been called for. It may give it the session and the pin that it had: Slot.Pin
 	// takes an index in servers, which are the mapping's own as host:port. Where the slot is fixed to its server, which
 	// Slot.Fixed reports, a mark of the server's account stands after that, and a session that was another server's must
 	// not be restored. The slot may be kept: Slot.Last and Slot.Server say what the port has at any later moment.
 	Load(port netip.AddrPort, slot *session.Slot, servers []string)
+
+	// SetServers is called when a port goes on with other servers, or with others of the same, after its slot is pinned to one
+	// of them: servers are the mapping's as in Load. A Note of the port may be under way.
+	SetServers(port netip.AddrPort, servers []string)
+
+	// Forget is called when a port is no more. What was kept of it must not come back. Note and Confirm may be called of it
+	// once more, by connections that end; there is nothing to keep then, and the answer is nil.
+	Forget(port netip.AddrPort)
 
 	// Note is called after each change of a port's session, and when a port is pinned to another server because the one
 	// it had did not take a connection: its reason is session.ReasonRepinned then, and its Change the zero value.

@@ -17,6 +17,8 @@ import (
 type storeOfNothing struct{}
 
 func (storeOfNothing) Load(netip.AddrPort, *session.Slot, []string) {}
+func (storeOfNothing) SetServers(netip.AddrPort, []string)          {}
+func (storeOfNothing) Forget(netip.AddrPort)                        {}
 func (storeOfNothing) Note(session.Event)                           {}
 func (storeOfNothing) Confirm(_ netip.AddrPort, done func(error))   { done(nil) }
 
@@ -24,6 +26,8 @@ func (storeOfNothing) Confirm(_ netip.AddrPort, done func(error))   { done(nil) 
 type confirmer func(port netip.AddrPort, done func(error))
 
 func (confirmer) Load(netip.AddrPort, *session.Slot, []string)    {}
+func (confirmer) SetServers(netip.AddrPort, []string)             {}
+func (confirmer) Forget(netip.AddrPort)                           {}
 func (confirmer) Note(session.Event)                              {}
 func (f confirmer) Confirm(port netip.AddrPort, done func(error)) { f(port, done) }
 

@@ -80,7 +80,8 @@ func TestStatePin(t *testing.T) {
 	}{
 		{2, 2, "a:1"}, {1, 0, "a:1"}, {0, 1, "b:2"}, {0, 3, "[::1]:5"}, {1, 1, "c:1"}, {1, 1, "a:2"}, {1, 1, ""}, {1, 1, "a:x"}, {9, 9, "c:1"},
 	} {
-		p := &keptPort{slot: session.NewSlot(keptPlan(t, 0)), servers: servers}
+		p := &keptPort{slot: session.NewSlot(keptPlan(t, 0))}
+		p.servers.Store(&servers)
 		p.slot.Pin(row.was)
 		if p.pin(row.server); p.slot.Server() != row.want {
 			t.Errorf("%q: the pin goes from %d to %d; want %d", row.server, row.was, p.slot.Server(), row.want)

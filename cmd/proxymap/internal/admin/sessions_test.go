@@ -169,6 +169,8 @@ func TestRotateWithParameters(t *testing.T) {
 type confirmer func(port netip.AddrPort, done func(error))
 
 func (confirmer) Load(netip.AddrPort, *session.Slot, []string)    {}
+func (confirmer) SetServers(netip.AddrPort, []string)             {}
+func (confirmer) Forget(netip.AddrPort)                           {}
 func (confirmer) Note(session.Event)                              {}
 func (f confirmer) Confirm(port netip.AddrPort, done func(error)) { f(port, done) }
 
