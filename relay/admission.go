@@ -134,30 +134,6 @@ const (
 	reserved       // it may have one answer of ours
 )
 
-// admit takes a place for a connection that is about to be accepted. It is to be given back by leave.
-func (l *loop) admit() place {
-	a := &l.relay.admission
-	if l.now >= a.exhaustedUntil.Load() {
-		if int(a.served.Add(1)) <= a.budget.Connections {
-			return served
-		}
-		a.served.Add(-1)
-	}
-	l.warnFull()
-	if l.reserveLeft == 0 {
-		return noPlace
-	}
-	if int(a.reserved.Add(1)) > a.budget.Reserve {
-		a.reserved.Add(-1)
-		if !l.takePlace() {
-			return noPlace
-		}
-		a.reserved.Add(1)
-	}
-	l.reserveLeft--
-	return reserved
-}
-
 // takePlace ends a connection of the reserve that has got its answer, or is silent, so that another can have its place.
 // At most as many as there are places end so in a turn, for their descriptors are open until then.
 func (l *loop) takePlace() bool {

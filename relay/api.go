@@ -6,16 +6,6 @@ import (
 	"proxymap/session"
 )
 
-// An apiRoute is what a request has to do with the Session API.
-type apiRoute uint8
-
-const (
-	apiNone    apiRoute = iota // it is not for the API
-	apiAnswers                 // the API answers it
-	apiTunnel                  // a CONNECT to the API: requests will come inside
-	apiRefused                 // it is for the API's domain, or comes from within a tunnel to it, but not for the API
-)
-
 // apiCall is a call of the Session API under way.
 type apiCall struct {
 	c       *conn
@@ -27,57 +17,6 @@ type apiCall struct {
 
 	closed, draining int   // of them
 	err              error // of a condition that cannot be
-}
-
-// apiRoute judges the request. An absolute-form target alone decides; in origin-form, and behind a CONNECT,
-// the Host field does.
-func (x *exchange) apiRoute() apiRoute {
-	c := x.c
-	api := &c.m.API
-	if !api.Enabled {
-		return apiNone
-	}
-	head := x.head.bytes()
-	port := x.port
-	switch x.form {
-	case httpparse.AsteriskForm:
-		return apiNone
-	case httpparse.OriginForm:
-		if api.Domain == "" {
-			return apiAnswers
-		}
-		var host []byte
-		host, port, _ = httpparse.SplitHost(x.hostField.In(head))
-		if !api.Owns(host) {
-			return apiNone
-		}
-		if port == 0 || port == c.port.addr.Port() { // asked for without a proxy, by a name that leads here
-			port = 80
-		}
-	case httpparse.AbsoluteForm:
-		if !api.Owns(x.host.In(head)) {
-			return x.outsideAPI()
-		}
-	case httpparse.AuthorityForm:
-		if c.insideAPI || !api.Owns(x.host.In(head)) {
-			return x.outsideAPI()
-		}
-		if port == 80 {
-			return apiTunnel
-		}
-	}
-	if port == 80 {
-		return apiAnswers
-	}
-	return apiRefused
-}
-
-func (x *exchange) outsideAPI() apiRoute {
-	c := x.c
-	if c.insideAPI {
-		return apiRefused
-	}
-	return apiNone
 }
 
 // openAPITunnel answers a CONNECT to the API's domain. What comes inside are requests to the API, and nothing else.

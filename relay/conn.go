@@ -241,3 +241,15 @@ func (c *conn) closeUpstream() {
 	}
 	c.toUpstream.drop()
 }
+
+// joinSession has the connection belong to a session from here on, that of its request that goes upstream, whose client
+// is the last one; nil: to none, or one of its own.
+func (c *conn) joinSession(s *session.Session) {
+	c.sess, c.sessWho = s, c.who
+	switch has := c.seat.prev != nil; {
+	case s != nil && !has:
+		c.port.rosters.enlist(c)
+	case s == nil:
+		c.seat.leave(c.l)
+	}
+}

@@ -8,7 +8,6 @@ import (
 
 	"proxymap/httpparse"
 	"proxymap/relay/internal/kernel"
-	"proxymap/relay/internal/poll"
 )
 
 // A panic in what one connection does ends that connection and no other: both its peers see a reset. Whatever it had may
@@ -23,13 +22,6 @@ import (
 const panicPause = time.Minute
 
 // onEvent, onDeadline and run do for a connection what its methods of the same names do.
-
-func (l *loop) onEvent(c *conn, s *socket, ev poll.Events) {
-	l.current = c
-	defer l.contain()
-	c.onEvent(s, ev)
-	l.current = nil
-}
 
 func (l *loop) onDeadline(c *conn) {
 	l.current = c

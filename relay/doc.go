@@ -16,7 +16,7 @@
 //	                                                                              ├─ early → lingering → closed
 //	                                                                              └─ 101 → tunnel
 //
-// Three machines share this way. The intake takes what a client sends until that is a request (request.go), which is the same
+// Three machines share this way. The intake takes what a client sends until that is a request (exchange.go), which is the same
 // whether it was said in HTTP or in SOCKS. Outbound finds a way upstream for it. The
 // transfer moves bytes until the request is answered, or the tunnel has ended.
 //
@@ -28,7 +28,7 @@
 // A request head is parsed where it was read, in the loop's one buffer (intake.go). What cannot go on as
 // it came, though it has one plain meaning, is put right there (plain.go), so that all others see it as it goes on. It is for the
 // Session API (api.go), refused (answer.go; package refusal has the table), or goes upstream: outbound.go finds a way to it along a route that is decided before (route.go), to the servers that may be
-// tried in their order (candidates.go; server.go). dial.go connects to the first of a server's addresses that answers (attempts.go;
+// tried in their order (server.go). It connects to the first of a server's addresses that answers (attempts.go;
 // package race says when the next one is tried), resolve.go waits for names,
 // itself.go notices a connection that has met itself,
 // lookups.go has names looked up off the loops (package lookup), as many at once as the budget of descriptors has places for (admission.go), forward.go

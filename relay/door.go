@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"proxymap/relay/allow"
-	"proxymap/relay/internal/kernel"
 )
 
 // Who may connect to a port is decided at the door: by the address that comes with accept(2), before anything is read, and
@@ -46,17 +45,6 @@ type arrival struct {
 	fd    int
 	from  netip.Addr // the socket's peer
 	place place
-}
-
-// mayConnect reports whether somebody who has come to the port is let in, and turns away who is not.
-func (p *port) mayConnect(l *loop, a arrival) bool {
-	if p.mapping().allowed.Has(a.from) {
-		return true
-	}
-	turnAway(l, byAddress, allow.Connection{From: a.from, To: p.addr}) // first, so that who sees the end finds it counted
-	l.leave(a.place)
-	_ = kernel.Close(a.fd) // no poller knows it yet
-	return false
 }
 
 // turnAway takes note of a connection that is turned away.

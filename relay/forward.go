@@ -10,6 +10,20 @@ import (
 
 // What is written of a request: its head as a proxy takes it, or as the target does, with the credentials of the moment.
 
+// noteTraffic notes that a request has come, which is traffic of the port's session. A session that has been without for
+// too long ends, for the provider has dropped it.
+func (x *exchange) noteTraffic() {
+	c := x.c
+	p := c.port
+	if x.direct || c.m.IdleLifetime <= 0 {
+		return
+	}
+	if p.isIdle(c.l.now) {
+		p.slot.Drop(p.slot.Peek(c.l.wall), reasonIdle)
+	}
+	p.touch(c.l.now)
+}
+
 // current is the session of this moment that the request goes under; nil if it is the connection's own, or none.
 func (x *exchange) current() *session.Session {
 	c := x.c
@@ -17,6 +31,27 @@ func (x *exchange) current() *session.Session {
 		return nil
 	}
 	return c.port.slot.Current(c.l.wall, c.who)
+}
+
+// sending is the session that the request goes under whose head is about to be written. It counts as a use of it, once; a
+// session that has been used often enough makes place for another.
+func (x *exchange) sending() *session.Session {
+	c := x.c
+	most := int64(c.m.MaxRequests)
+	for {
+		s := x.current()
+		if !x.fits(s) {
+			return c.sess // the request stays as it is
+		}
+		if s == nil || most == 0 || s == x.used {
+			return s
+		}
+		x.used = s
+		if s.Use() <= most {
+			return s
+		}
+		c.port.slot.Replace(s, c.l.wall, reasonRequests) // or another request has
+	}
 }
 
 // appendHead appends the head as it goes upstream. ok is false if it cannot go.

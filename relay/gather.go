@@ -135,25 +135,6 @@ func (l *loop) lighter(o *loop) bool {
 	return l.open.Load() < o.open.Load()
 }
 
-// place gives a new connection, which l has accepted, to a loop.
-func (r *Relay) place(l *loop, p *port, a arrival) {
-	to := l
-	switch {
-	case len(r.loops) == 1, a.place == reserved: // it is worth no hand-over
-	case r.spread:
-		to = r.loops[int(r.placed.Add(1))%len(r.loops)]
-	case l.load.Load() >= busyLoad:
-		if o := r.idlest(l); o.lighter(l) {
-			to = o
-		}
-	}
-	if to == l {
-		l.adopt(p, a)
-		return
-	}
-	to.send(parcel{port: p, client: a})
-}
-
 // quiet reports whether the connection is between two messages and holds nothing that belongs to its loop.
 func (c *conn) quiet() bool {
 	return (c.stage == stageTunnel || c.stage == stageIdle) && !c.scheduled &&

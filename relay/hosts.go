@@ -177,18 +177,3 @@ func (h *hosts) mergeInto(byName map[string]*HostStats, other *HostStats) {
 		byName[name].add(&s)
 	}
 }
-
-// countHost counts the request for its host, to which the bytes that upstream carries belong from here on.
-func (x *exchange) countHost() {
-	c := x.c
-	if c.l.hosts.byName == nil {
-		return
-	}
-	way := byProxy
-	if x.direct {
-		way = byBypass
-	}
-	c.host = c.l.hosts.of(x.host.In(x.head.bytes()))
-	c.host.ways[way].Add(1)
-	c.upstream.host = c.host
-}

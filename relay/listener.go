@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"proxymap/relay/allow"
+	"proxymap/relay/internal/kernel"
 	"proxymap/relay/internal/poll"
 	"proxymap/session"
 )
@@ -97,6 +99,60 @@ func (l *loop) accept(p *port) {
 	default:
 		l.acceptFailed(p, err)
 	}
+}
+
+// admit takes a place for a connection that is about to be accepted. It is to be given back by leave.
+func (l *loop) admit() place {
+	a := &l.relay.admission
+	if l.now >= a.exhaustedUntil.Load() {
+		if int(a.served.Add(1)) <= a.budget.Connections {
+			return served
+		}
+		a.served.Add(-1)
+	}
+	l.warnFull()
+	if l.reserveLeft == 0 {
+		return noPlace
+	}
+	if int(a.reserved.Add(1)) > a.budget.Reserve {
+		a.reserved.Add(-1)
+		if !l.takePlace() {
+			return noPlace
+		}
+		a.reserved.Add(1)
+	}
+	l.reserveLeft--
+	return reserved
+}
+
+// mayConnect reports whether somebody who has come to the port is let in, and turns away who is not.
+func (p *port) mayConnect(l *loop, a arrival) bool {
+	if p.mapping().allowed.Has(a.from) {
+		return true
+	}
+	turnAway(l, byAddress, allow.Connection{From: a.from, To: p.addr}) // first, so that who sees the end finds it counted
+	l.leave(a.place)
+	_ = kernel.Close(a.fd) // no poller knows it yet
+	return false
+}
+
+// place gives a new connection, which l has accepted, to a loop.
+func (r *Relay) place(l *loop, p *port, a arrival) {
+	to := l
+	switch {
+	case len(r.loops) == 1, a.place == reserved: // it is worth no hand-over
+	case r.spread:
+		to = r.loops[int(r.placed.Add(1))%len(r.loops)]
+	case l.load.Load() >= busyLoad:
+		if o := r.idlest(l); o.lighter(l) {
+			to = o
+		}
+	}
+	if to == l {
+		l.adopt(p, a)
+		return
+	}
+	to.send(parcel{port: p, client: a})
 }
 
 // acceptFailed is called when an accept has failed, and not because we are out of anything. Mostly it is about that one

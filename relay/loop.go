@@ -355,3 +355,10 @@ func (l *loop) cutOff() {
 		}
 	}
 }
+
+func (l *loop) onEvent(c *conn, s *socket, ev poll.Events) {
+	l.current = c
+	defer l.contain()
+	c.onEvent(s, ev)
+	l.current = nil
+}

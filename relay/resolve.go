@@ -1,9 +1,13 @@
 package relay
 
 import (
+	"errors"
 	"net/netip"
+	"proxymap/relay/refusal"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Names that outbound has looked up: a server's, and the target's where the server is to be told an address. What they stand
@@ -177,4 +181,40 @@ func preferred(addrs []netip.AddrPort) netip.Addr {
 		}
 	}
 	return addrs[0].Addr()
+}
+
+// dialFailed fails because nothing took a connection.
+func (o *outbound) dialFailed() {
+	c := o.c
+	r := refusal.Refusal{Subject: refusal.Subject{Side: refusal.Provider, Name: o.server.name()}}
+	if o.to.direct() || o.target != nil {
+		r.Subject.Side = refusal.Target
+	} else {
+		c.signal(0, errorOfDial(o.err), c.sess)
+	}
+	r.Code, r.Cause = whyNotDialled(o.err)
+	o.failed(r)
+}
+
+// whyNotDialled is what clients are told of why nothing took a connection.
+func whyNotDialled(err error) (code refusal.Code, cause error) {
+	var notFound errLookup
+	var forbidden errForbidden
+	switch {
+	case errors.As(err, &notFound):
+		return refusal.NameUnknown, err
+	case errors.As(err, &forbidden):
+		return refusal.Code(forbidden), nil
+	case err == errDialTimeout || err == unix.ETIMEDOUT:
+		return refusal.ConnectTimeout, nil
+	case err == unix.ENETUNREACH || err == unix.EHOSTUNREACH:
+		return refusal.Unroutable, err
+	case err == unix.EADDRNOTAVAIL:
+		return refusal.NoSourcePort, nil
+	case exhausted(err):
+		return refusal.NoDescriptors, nil
+	case err == errManyLookups:
+		return refusal.TooManyLookups, nil
+	}
+	return refusal.ConnectFailed, err
 }

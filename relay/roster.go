@@ -2,8 +2,6 @@ package relay
 
 import (
 	"sync/atomic"
-
-	"proxymap/session"
 )
 
 // A rotation is about the connections of one port's sessions, so each loop keeps a list of those: what a rotation costs
@@ -72,18 +70,6 @@ func (s *seat) leave(l *loop) {
 		s.next.seat.prev = s.prev
 	}
 	*s = seat{}
-}
-
-// joinSession has the connection belong to a session from here on, that of its request that goes upstream, whose client
-// is the last one; nil: to none, or one of its own.
-func (c *conn) joinSession(s *session.Session) {
-	c.sess, c.sessWho = s, c.who
-	switch has := c.seat.prev != nil; {
-	case s != nil && !has:
-		c.port.rosters.enlist(c)
-	case s == nil:
-		c.seat.leave(c.l)
-	}
 }
 
 // leaveSession gives up what a connection that carries no request upstream has of its session, which is over.

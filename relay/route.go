@@ -26,6 +26,46 @@ const (
 	SOCKS5
 )
 
+// route decides who answers the request: the Session API, the provider, or we with a refusal.
+func (x *exchange) route() {
+	c := x.c
+	if !x.anew {
+		c.tally.requests.Add(1)
+	}
+	if !x.authenticate() {
+		return
+	}
+	switch x.apiRoute() {
+	case apiAnswers:
+		x.beginAPI()
+		return
+	case apiTunnel:
+		x.openAPITunnel()
+		return
+	case apiRefused:
+		c.refuse(refusal.NotAPI)
+		return
+	}
+	switch {
+	case c.place == reserved:
+		x.refuseAboveBudget()
+	case x.form == httpparse.OriginForm:
+		x.count(noHost)
+		c.refuse(refusal.NoTarget)
+	case x.form == httpparse.AsteriskForm:
+		x.count(noHost)
+		c.refuse(refusal.NoHost)
+	case c.m.RejectPlain && x.method != httpparse.MethodConnect:
+		x.count(httpRejected)
+		c.refuse(refusal.PlainRejected)
+	case !x.decide() || x.endsAtOnce():
+	case x.overfull:
+		c.refuse(refusal.TooManyCredentials)
+	default:
+		c.transfer.beginExchange()
+	}
+}
+
 // authenticate finds out who the client is, and reports whether it may use the port.
 func (x *exchange) authenticate() bool {
 	c := x.c
@@ -78,6 +118,67 @@ func (x *exchange) identify(plan *session.Plan) {
 	c.who, c.whoField = plan.NewClient(user, password), string(value)
 }
 
+// An apiRoute is what a request has to do with the Session API.
+type apiRoute uint8
+
+const (
+	apiNone    apiRoute = iota // it is not for the API
+	apiAnswers                 // the API answers it
+	apiTunnel                  // a CONNECT to the API: requests will come inside
+	apiRefused                 // it is for the API's domain, or comes from within a tunnel to it, but not for the API
+)
+
+// apiRoute judges the request. An absolute-form target alone decides; in origin-form, and behind a CONNECT,
+// the Host field does.
+func (x *exchange) apiRoute() apiRoute {
+	c := x.c
+	api := &c.m.API
+	if !api.Enabled {
+		return apiNone
+	}
+	head := x.head.bytes()
+	port := x.port
+	switch x.form {
+	case httpparse.AsteriskForm:
+		return apiNone
+	case httpparse.OriginForm:
+		if api.Domain == "" {
+			return apiAnswers
+		}
+		var host []byte
+		host, port, _ = httpparse.SplitHost(x.hostField.In(head))
+		if !api.Owns(host) {
+			return apiNone
+		}
+		if port == 0 || port == c.port.addr.Port() { // asked for without a proxy, by a name that leads here
+			port = 80
+		}
+	case httpparse.AbsoluteForm:
+		if !api.Owns(x.host.In(head)) {
+			return x.outsideAPI()
+		}
+	case httpparse.AuthorityForm:
+		if c.insideAPI || !api.Owns(x.host.In(head)) {
+			return x.outsideAPI()
+		}
+		if port == 80 {
+			return apiTunnel
+		}
+	}
+	if port == 80 {
+		return apiAnswers
+	}
+	return apiRefused
+}
+
+func (x *exchange) outsideAPI() apiRoute {
+	c := x.c
+	if c.insideAPI {
+		return apiRefused
+	}
+	return apiNone
+}
+
 // decide finds what is to be done with the request: the first rule that matches its host says it, else the
 // mapping. It reports whether the request goes on.
 func (x *exchange) decide() bool {
@@ -125,6 +226,54 @@ func withoutMapping(b, host []byte) []byte {
 		return addr.Unmap().AppendTo(b)
 	}
 	return host
+}
+
+// countHost counts the request for its host, to which the bytes that upstream carries belong from here on.
+func (x *exchange) countHost() {
+	c := x.c
+	if c.l.hosts.byName == nil {
+		return
+	}
+	way := byProxy
+	if x.direct {
+		way = byBypass
+	}
+	c.host = c.l.hosts.of(x.host.In(x.head.bytes()))
+	c.host.ways[way].Add(1)
+	c.upstream.host = c.host
+}
+
+// leadsThere reports whether the upstream connection that there is may carry the request.
+func (x *exchange) leadsThere(current *session.Session) bool {
+	c := x.c
+	m := c.m
+	switch {
+	case c.via != m.proxies:
+		return false // what it was connected for holds no more
+	case x.direct:
+		return c.server < 0 && x.isTarget()
+	case c.server < 0 || c.sess != current:
+		return false
+	case x.rule != nil && x.rule.Server >= 0:
+		if c.server != m.listed+x.rule.Server {
+			return false
+		}
+	case c.server >= m.listed:
+		return false
+	}
+	return m.servers[c.server].Type == HTTP || c.sessWho == c.who && x.isTarget()
+}
+
+// isTarget reports whether the upstream connection leads to the request's target.
+func (x *exchange) isTarget() bool {
+	c := x.c
+	return c.target.port == x.targetPort() && bytes.EqualFold([]byte(c.target.host), x.targetHost())
+}
+
+// An endpoint is a target that an upstream connection leads to.
+type endpoint struct {
+	host string
+	port uint16
 }
 
 // dial has outbound find a way for the request, under the session of this moment, or under last if the port has none any more
@@ -202,77 +351,4 @@ func (x *exchange) overridden() bool {
 // an HTTP proxy keeps the name, for its Host must be the same (RFC 9112 section 3.2.2).
 func (x *exchange) sendsAddress() bool {
 	return x.out.tellsAddress() && (x.toTarget() || x.method == httpparse.MethodConnect)
-}
-
-// leadsThere reports whether the upstream connection that there is may carry the request.
-func (x *exchange) leadsThere(current *session.Session) bool {
-	c := x.c
-	m := c.m
-	switch {
-	case c.via != m.proxies:
-		return false // what it was connected for holds no more
-	case x.direct:
-		return c.server < 0 && x.isTarget()
-	case c.server < 0 || c.sess != current:
-		return false
-	case x.rule != nil && x.rule.Server >= 0:
-		if c.server != m.listed+x.rule.Server {
-			return false
-		}
-	case c.server >= m.listed:
-		return false
-	}
-	return m.servers[c.server].Type == HTTP || c.sessWho == c.who && x.isTarget()
-}
-
-// isTarget reports whether the upstream connection leads to the request's target.
-func (x *exchange) isTarget() bool {
-	c := x.c
-	return c.target.port == x.targetPort() && bytes.EqualFold([]byte(c.target.host), x.targetHost())
-}
-
-// An endpoint is a target that an upstream connection leads to.
-type endpoint struct {
-	host string
-	port uint16
-}
-
-// route decides who answers the request: the Session API, the provider, or we with a refusal.
-func (x *exchange) route() {
-	c := x.c
-	if !x.anew {
-		c.tally.requests.Add(1)
-	}
-	if !x.authenticate() {
-		return
-	}
-	switch x.apiRoute() {
-	case apiAnswers:
-		x.beginAPI()
-		return
-	case apiTunnel:
-		x.openAPITunnel()
-		return
-	case apiRefused:
-		c.refuse(refusal.NotAPI)
-		return
-	}
-	switch {
-	case c.place == reserved:
-		x.refuseAboveBudget()
-	case x.form == httpparse.OriginForm:
-		x.count(noHost)
-		c.refuse(refusal.NoTarget)
-	case x.form == httpparse.AsteriskForm:
-		x.count(noHost)
-		c.refuse(refusal.NoHost)
-	case c.m.RejectPlain && x.method != httpparse.MethodConnect:
-		x.count(httpRejected)
-		c.refuse(refusal.PlainRejected)
-	case !x.decide() || x.endsAtOnce():
-	case x.overfull:
-		c.refuse(refusal.TooManyCredentials)
-	default:
-		c.transfer.beginExchange()
-	}
 }

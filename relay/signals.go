@@ -138,41 +138,6 @@ func signalName(status int, failed UpstreamError) string {
 	return fmt.Sprintf("status %d", status)
 }
 
-// noteTraffic notes that a request has come, which is traffic of the port's session. A session that has been without for
-// too long ends, for the provider has dropped it.
-func (x *exchange) noteTraffic() {
-	c := x.c
-	p := c.port
-	if x.direct || c.m.IdleLifetime <= 0 {
-		return
-	}
-	if p.isIdle(c.l.now) {
-		p.slot.Drop(p.slot.Peek(c.l.wall), reasonIdle)
-	}
-	p.touch(c.l.now)
-}
-
-// sending is the session that the request goes under whose head is about to be written. It counts as a use of it, once; a
-// session that has been used often enough makes place for another.
-func (x *exchange) sending() *session.Session {
-	c := x.c
-	most := int64(c.m.MaxRequests)
-	for {
-		s := x.current()
-		if !x.fits(s) {
-			return c.sess // the request stays as it is
-		}
-		if s == nil || most == 0 || s == x.used {
-			return s
-		}
-		x.used = s
-		if s.Use() <= most {
-			return s
-		}
-		c.port.slot.Replace(s, c.l.wall, reasonRequests) // or another request has
-	}
-}
-
 // idleLook is how exactly the last traffic is known: all loops write it.
 const idleLook = 100 * time.Millisecond
 

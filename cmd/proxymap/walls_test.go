@@ -159,7 +159,7 @@ func TestPackagesAreDescribed(t *testing.T) {
 }
 
 // outbound are the files of relay that find a way upstream for a request. They know no HTTP.
-var outbound = []string{"attempts.go", "candidates.go", "dial.go", "handshake.go", "lookups.go", "outbound.go", "resolve.go", "server.go", "target.go"}
+var outbound = []string{"attempts.go", "handshake.go", "lookups.go", "outbound.go", "resolve.go", "server.go", "target.go"}
 
 // ofHTTP are the names in relay of what a request and its response are in HTTP.
 var ofHTTP = []string{"head", "intake", "method", "partial", "req", "request", "res", "response"}
