@@ -466,15 +466,23 @@ func withAPI(domain string) func(*Config) {
 	}
 }
 
-// deadServer is an address that refuses connections.
+// deadServer is an address that refuses connections. Its port is bound until the test ends, and not listened on, so that no
+// other test, and no other process, comes to have it.
 func deadServer(t testing.TB) Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return serverAt(l.Addr())
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Server{Host: "127.0.0.1", Port: uint16(addr.(*unix.SockaddrInet4).Port)}
 }
 
 // dialRelay connects to the relay's first port, outside of the test's goroutine.

@@ -189,7 +189,8 @@ func TestSpliceAsOrdinaryUser(t *testing.T) {
 	if os.Geteuid() == 0 {
 		cmd := exec.Command("/proc/self/exe", "-test.run=^TestSpliceAsOrdinaryUser$", "-test.v")
 		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
+		user := 50_000 + uint32(os.Getpid()%10_000) // for what a user may have is shared by all of its processes
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "--- PASS") {
 			t.Errorf("%v:\n%s", err, out)
