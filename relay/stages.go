@@ -78,87 +78,108 @@ func (set stages) has(s stage) bool { return set>>s&1 != 0 }
 var atOnce = setOf(stageExchange, stageLinger)
 
 // table has a row for each stage. It is filled in by init, for its functions enter stages, which looks into it.
-var table [numStages]stageRow
+var table = [numStages]stageRow{stageClosed: {name: "closed"}}
 
 func init() {
-	table = [numStages]stageRow{
-		stageClosed: {name: "closed"},
+	for machine, rows := range map[string]map[stage]stageRow{"intake": intakeRows(), "outbound": outboundRows(), "transfer": transferRows()} {
+		for s, row := range rows {
+			row.machine = machine
+			table[s] = row
+		}
+	}
+}
+
+// intakeRows are the stages in which connections take what a client sends, until that is a request.
+func intakeRows() map[stage]stageRow {
+	return map[stage]stageRow{
 		stageProxyHeader: {
-			name: "PROXY header", machine: "intake", next: setOf(stageIdle), empty: true,
+			name: "PROXY header", next: setOf(stageIdle), empty: true,
 			limit: "Limits.Head", lasts: headTime, run: func(c *conn) { c.intake.readProxyHeader() },
 			expire: func(c *conn) { c.intake.refuseProxyHeader(errHeaderTime) },
 		},
 		stageIdle: {
-			name: "idle", machine: "intake", next: atOnce | setOf(stageHead, stageSocks, stageAPIContent, stageDial), empty: true,
+			name: "idle", next: atOnce | setOf(stageHead, stageSocks, stageAPIContent, stageDial), empty: true,
 			limit: "Limits.Idle", lasts: func(c *conn) time.Duration { return c.port.mapping().limits.Idle },
 			run: func(c *conn) { c.intake.readHead() }, upstream: endIdleUpstream, expire: (*conn).close, rotation: isClosed,
 		},
 		stageHead: {
-			name: "head", machine: "intake", next: atOnce | setOf(stageAPIContent, stageDial),
+			name: "head", next: atOnce | setOf(stageAPIContent, stageDial),
 			limit: "Limits.Head", lasts: headTime, run: func(c *conn) { c.intake.readHead() }, upstream: endIdleUpstream,
 			expire: func(c *conn) { c.l.count(headerFailed); c.refuse(refusal.HeadTimeout) },
 		},
 		stageSocks: {
-			name: "SOCKS", machine: "intake", next: atOnce | setOf(stageDial),
+			name: "SOCKS", next: atOnce | setOf(stageDial),
 			limit: "Limits.Head", lasts: headTime, run: func(c *conn) { c.intake.readSocks() }, expire: (*conn).close,
 		},
 		stageAPIContent: {
-			name: "API content", machine: "intake", next: atOnce | setOf(stageAPI), rotation: leavesSession,
+			name: "API content", next: atOnce | setOf(stageAPI), rotation: leavesSession,
 			limit: "Limits.Head", lasts: headTime, run: func(c *conn) { c.x.api.readContent() }, upstream: endIdleUpstream,
 			expire: func(c *conn) { c.refuse(refusal.APIContentTimeout) },
 		},
 		stageAPI: {
-			name: "API", machine: "intake", next: atOnce, rotation: leavesSession,
+			name: "API", next: atOnce, rotation: leavesSession,
 			limit: "Limits.API", lasts: func(c *conn) time.Duration { return c.m.limits.API }, upstream: endIdleUpstream,
 			expire: func(c *conn) { c.refuse(refusal.NotConfirmedInTime) },
 		},
+	}
+}
+
+// outboundRows are the stages in which connections find a way upstream.
+func outboundRows() map[stage]stageRow {
+	return map[stage]stageRow{
 		stageDial: {
-			name: "dial", machine: "outbound", next: atOnce | setOf(stageDial, stageHandshake, stageReply, stageTunnel),
+			name: "dial", next: atOnce | setOf(stageDial, stageHandshake, stageReply, stageTunnel),
 			limit: "Limits.Dial", lasts: func(c *conn) time.Duration { return c.x.out.dialTime() },
 			upstream: func(c *conn, s *socket, ev poll.Events) { c.x.out.onDialEvent(s, ev) },
 			expire:   func(c *conn) { c.x.out.onDialTimeout() },
 			awaits:   true, abandons: true, works: true, rotation: followsSession,
 		},
 		stageHandshake: {
-			name: "handshake", machine: "outbound", next: atOnce | setOf(stageTunnel),
+			name: "handshake", next: atOnce | setOf(stageTunnel),
 			limit: "Limits.Reply", lasts: replyTime, run: func(c *conn) { c.x.out.pumpHandshake() },
 			expire: func(c *conn) { c.x.out.handshakeFailed(errHandshakeTime) },
 			awaits: true, abandons: true, works: true,
 		},
+	}
+}
+
+// transferRows are the stages in which connections move bytes until the request is answered, or the tunnel has ended.
+func transferRows() map[stage]stageRow {
+	return map[stage]stageRow{
 		stageReply: {
-			name: "reply", machine: "transfer", next: setOf(stageVerdict, stageEarly, stageTunnel, stageLinger),
+			name: "reply", next: setOf(stageVerdict, stageEarly, stageTunnel, stageLinger),
 			limit: "Limits.Reply", lasts: replyTime, run: func(c *conn) { c.transfer.pumpResponse() }, expire: func(c *conn) { c.transfer.onExchangeTimeout() },
 			awaits: true, abandons: true, works: true,
 		},
 		stageVerdict: {
-			name: "verdict", machine: "transfer", next: setOf(stageLinger),
+			name: "verdict", next: setOf(stageLinger),
 			limit: "verdictTime", lasts: func(*conn) time.Duration { return verdictTime },
 			run: func(c *conn) { c.transfer.pumpVerdict() }, expire: func(c *conn) { c.transfer.refuseByVerdict() },
 			awaits: true, works: true, moves: true,
 		},
 		stageExchange: {
-			name: "exchange", machine: "transfer",
+			name:  "exchange",
 			next:  setOf(stageIdle, stageDial, stageVerdict, stageExchange, stageEarly, stageTunnel, stageLinger),
 			limit: "Limits.TunnelIdle", lasts: exchangeTime, run: func(c *conn) { c.transfer.pumpExchange() }, expire: func(c *conn) { c.transfer.onExchangeTimeout() },
 			awaits: true, works: true, moves: true,
 		},
 		stageEarly: {
-			name: "early", machine: "transfer", next: setOf(stageLinger),
+			name: "early", next: setOf(stageLinger),
 			limit: "Limits.Reply", lasts: replyTime, run: func(c *conn) { c.transfer.pumpEarly() }, expire: (*conn).close,
 			works: true, moves: true,
 		},
 		stageTunnel: {
-			name: "tunnel", machine: "transfer", next: setOf(stageHalfClosed),
+			name: "tunnel", next: setOf(stageHalfClosed),
 			limit: "Limits.TunnelIdle", lasts: func(c *conn) time.Duration { return c.m.limits.TunnelIdle },
 			run: func(c *conn) { c.transfer.pumpTunnel() }, expire: (*conn).close, works: true, moves: true,
 		},
 		stageHalfClosed: {
-			name: "half-closed", machine: "transfer",
+			name:  "half-closed",
 			limit: "Limits.HalfClosed", lasts: func(c *conn) time.Duration { return c.m.limits.HalfClosed },
 			run: func(c *conn) { c.transfer.pumpTunnel() }, expire: (*conn).close, works: true, moves: true,
 		},
 		stageLinger: {
-			name: "linger", machine: "transfer", rotation: leavesSession,
+			name: "linger", rotation: leavesSession,
 			limit: "Limits.Linger", lasts: lingerTime, run: func(c *conn) { c.transfer.pumpLinger() }, expire: (*conn).close,
 			moves: true,
 		},
